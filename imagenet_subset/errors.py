@@ -1,0 +1,78 @@
+"""What can go wrong, as a tree.
+
+::
+
+    ImagenetSubsetError          one line: what, where, expected and found, what to do
+    ├── SubsetError              the subset file: unknown or repeated WNID, empty, not found
+    ├── SourceError              the ImageNet tree: missing, misplaced or unnumbered images
+    ├── OutputError              the output folder or file: read-only, full, not ours
+    │   ├── OutputExistsError    a finished file with other contents stands there
+    │   ├── LockedError          another build is writing the same file
+    │   └── ResumeMismatchError  the unfinished file was begun with other inputs or settings
+    ├── UndecodableError         everything is done but the images that can't be decoded
+    ├── WorkerDiedError          a worker process was killed or crashed
+    └── ReadError                an NPZ that can't be opened or understood
+
+Problems of a pipeline itself (DALI not installed, no GPU) are
+`pipelines.base.PipelineUnavailableError`. Every message is a single line; `printable` keeps it
+so, whatever the file names hold.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class ImagenetSubsetError(Exception):
+    """Base of every error that a user can mend. Its text is one line."""
+
+
+class SubsetError(ImagenetSubsetError):
+    """The subset file is wrong or can't be found."""
+
+
+class SourceError(ImagenetSubsetError):
+    """The ImageNet tree lacks something, or holds something that can't be told apart."""
+
+
+class OutputError(ImagenetSubsetError):
+    """The output can't be written."""
+
+
+class OutputExistsError(OutputError):
+    """A finished file with other contents stands under the output's name."""
+
+
+class LockedError(OutputError):
+    """Another process is building the same output."""
+
+
+class ResumeMismatchError(OutputError):
+    """The unfinished output was begun with other inputs or settings."""
+
+
+class UndecodableError(ImagenetSubsetError):
+    """Every image is done but those that can't be read or decoded."""
+
+
+class WorkerDiedError(ImagenetSubsetError):
+    """A worker process ended without a word."""
+
+
+class ReadError(ImagenetSubsetError):
+    """An NPZ can't be opened, or isn't what it should be."""
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    r"""Path as text that fits in one line of a message.
+
+    Control characters and undecodable bytes appear as escapes.
+
+    Examples
+    --------
+    >>> printable("val/a b\n.JPEG")
+    'val/a b\\n.JPEG'
+    """
+    text = os.fspath(path)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+                   for c in text)

@@ -1,0 +1,54 @@
+"""What a pipeline is: encoded images in, ``(n, 224, 224, 3) uint8`` batches out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Key = TypeVar("Key")
+
+
+class PipelineUnavailableError(RuntimeError):
+    """A pipeline can't run here: a package, a driver or a GPU is missing.
+
+    The text is one line and ends in what to do, as a rule the exact ``pip install`` line.
+    """
+
+
+@dataclass(slots=True)
+class Batch(Generic[Key]):
+    """Some images, decoded, and what became of the others that were in the same batch."""
+
+    keys: list[Key]
+    """Keys of the decoded images, in the order in which they were fed."""
+    images: NDArray[np.uint8]
+    """``(len(keys), 224, 224, 3) uint8``, RGB, C-contiguous. Valid until the next batch is
+    asked for: a pipeline may use the memory again."""
+    failures: list[tuple[Key, str]] = field(default_factory=list)
+    """Images that can't be decoded, each with the reason in one line."""
+    fallbacks: list[tuple[Key, str]] = field(default_factory=list)
+    """Images that were left to Pillow, each with the reason; they are among ``keys`` or
+    ``failures`` too. Always empty for the Pillow pipeline."""
+
+
+class Pipeline(Protocol):
+    """Decodes, resizes and crops by the rule in `pipelines.geometry`.
+
+    A pipeline object is built once per worker and used for many runs, one after the other.
+    """
+
+    def run(self, encoded: Iterable[tuple[Key, bytes]]) -> Iterator[Batch[Key]]:
+        """Decode ``(key, file contents)`` pairs, in their order, batch by batch.
+
+        Each key comes out exactly once, in ``keys`` or in ``failures``; one bad image costs no
+        other. The last batch may be short.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the pipeline holds: threads, pinned memory, the GPU. Idempotent."""
+        ...
