@@ -1,0 +1,218 @@
+"""The few file operations that differ between operating systems, each in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_subset.errors import LockedError, OutputError, printable
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_BINARY = getattr(os, "O_BINARY", 0)
+_NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+
+
+def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> int:
+    """File descriptor for reading and writing in place."""
+    return os.open(path, os.O_RDWR | _BINARY | (os.O_CREAT if create else 0), 0o666)
+
+
+def pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` at ``offset`` (bytes), whatever number of calls that takes."""
+    view = memoryview(data).cast("B")
+    while view:
+        written = _pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
+    """Fill ``buffer`` from ``offset``; the number of bytes read, less only at the file's end."""
+    view, done = buffer.cast("B"), 0
+    while done < len(view):
+        n = _pread_into(fd, view[done:], offset + done)
+        if not n:
+            break
+        done += n
+    return done
+
+
+if hasattr(os, "pwrite"):
+    _pwrite = os.pwrite
+else:
+
+    def _pwrite(fd: int, data: memoryview, offset: int) -> int:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.write(fd, data)
+
+
+if hasattr(os, "preadv"):
+
+    def _pread_into(fd: int, buffer: memoryview, offset: int) -> int:
+        return os.preadv(fd, [buffer], offset)
+else:
+
+    def _pread_into(fd: int, buffer: memoryview, offset: int) -> int:
+        os.lseek(fd, offset, os.SEEK_SET)
+        data = os.read(fd, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def reserve(fd: int, size: int, folder: Path) -> None:
+    """Make the file ``size`` bytes long and its space certain, as far as the system can.
+
+    Linux's ``fallocate`` reserves blocks at once. It is called itself and not through
+    `os.posix_fallocate`, which writes every block where the file system can't reserve (NFS 3,
+    ZFS). Elsewhere the free space is checked and the file is made sparse.
+
+    Raises
+    ------
+    OutputError
+        There is not enough room; the text gives both sizes.
+    OSError
+        Anything else.
+    """
+    stat = os.fstat(fd)
+    free = shutil.disk_usage(folder).free + getattr(stat, "st_blocks", 0) * 512
+    if size > free:
+        raise _no_room(size, free, folder)
+    try:
+        _fallocate(fd, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise _no_room(size, free, folder, error) from error
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+    os.ftruncate(fd, size)
+
+
+def _no_room(size: int, free: int, folder: Path, error: OSError | None = None) -> OutputError:
+    why = f" ({error.strerror})" if error else ""
+    return OutputError(
+        f"no room in {printable(folder)}: the NPZ takes {gigabytes(size)}, "
+        f"{gigabytes(free)} are free{why}; make room or choose another --out_dir"
+    )
+
+
+def _fallocate(fd: int, size: int) -> None:
+    if sys.platform != "linux":
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def gigabytes(size: int) -> str:
+    """Size in bytes for people, in decimal units.
+
+    Examples
+    --------
+    >>> gigabytes(5_871_000_000), gigabytes(150_528_000)
+    ('5.87 GB', '151 MB')
+    """
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Open ``path`` for update, creating it, and hold the only lock on it.
+
+    The lock dies with its process, however that ends, and follows the file through a rename. It
+    is ``flock``, which Linux carries over NFS too; on Windows a byte far behind the data.
+
+    Yields
+    ------
+    int
+        File descriptor.
+
+    Raises
+    ------
+    LockedError
+        Another process holds the lock.
+    """
+    while True:
+        fd = open_for_update(path, create=True)
+        try:
+            _lock(fd, path)
+            if _is_same_file(fd, path):
+                yield fd
+                return
+        finally:
+            with contextlib.suppress(OSError):  # closed already, before a rename on Windows
+                os.close(fd)
+        # The file that we locked has meanwhile got its final name from the build that held the
+        # lock: look again.
+
+
+def _is_same_file(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(fd: int, path: Path) -> None:
+    try:
+        if sys.platform == "win32":
+            os.lseek(fd, 1 << 62, os.SEEK_SET)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, *_NOT_SUPPORTED):
+            return  # a file system without locks, as NFS without its lock daemon
+        raise LockedError(
+            f"another build is writing {printable(path)}; wait for it, or choose another --out_dir"
+        ) from error
+
+
+def publish(fd: int, partial: Path, final: Path) -> None:
+    """Give a completed file its final name, atomically and durably.
+
+    ``fd`` is the open and locked ``partial``. After an error, or a power cut at any moment,
+    ``final`` is what it was before or the complete new file.
+    """
+    os.fsync(fd)
+    if sys.platform == "win32":
+        os.close(fd)  # an open file can't be renamed there
+    os.replace(partial, final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable, where the system has a way."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a small file under a temporary name beside it, then rename it over ``path``."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)

@@ -1,0 +1,134 @@
+"""Which rows of an unfinished NPZ are done: the file beside it that makes a rerun a resume.
+
+The file is::
+
+    magic               b"imagenet-subset journal 1\\n"
+    header length       uint32, little-endian
+    header CRC-32       uint32, little-endian
+    header              JSON: the fingerprint, everything that decides the NPZ's bytes
+    entries             uint64 each, little-endian; rows of train, then rows of val
+
+An entry is ``2**32 + CRC-32 of the row``; every other value, a torn or missing entry among them,
+means that the row is pending. The journal never has to reach the disk in any order: a rerun
+believes an entry only when the row's bytes in the NPZ have that CRC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.errors import ResumeMismatchError, printable
+from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all, write_atomically
+
+MAGIC = b"imagenet-subset journal 1\n"
+_HEAD = struct.Struct("<2I")
+_DONE = np.uint64(1 << 32)
+
+
+class Journal:
+    """An open journal: its entries in memory, each change written through.
+
+    Attributes
+    ----------
+    fingerprint : dict
+    entries : NDArray[np.uint64]
+        ``(N_train + N_val,)``, as in the file.
+    """
+
+    def __init__(self, fd: int, start: int, fingerprint: dict[str, Any], rows: int) -> None:
+        self._fd = fd
+        self._start = start
+        self.fingerprint = fingerprint
+        buffer = bytearray(8 * rows)
+        pread_into(fd, memoryview(buffer), start)
+        self.entries = np.frombuffer(buffer, "<u8").astype(np.uint64)
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """``(N,) bool``: the rows that have a CRC."""
+        return (self.entries >> np.uint64(32)) == 1
+
+    @property
+    def crcs(self) -> NDArray[np.uint32]:
+        """``(N,) uint32``: CRC-32 of each row that is done, anything for the others."""
+        return (self.entries & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+
+    def record(self, first: int, crcs: list[int | None]) -> None:
+        """Note what became of a run of rows: a CRC-32 each, or None for pending."""
+        entries = np.array([0 if crc is None else (1 << 32) | crc for crc in crcs], np.uint64)
+        self.entries[first : first + len(crcs)] = entries
+        pwrite_all(self._fd, entries.astype("<u8").tobytes(), self._start + 8 * first)
+
+
+def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
+    """Write a new journal with every row pending, in place of any other."""
+    header = json.dumps(fingerprint, sort_keys=True).encode()
+    head = MAGIC + _HEAD.pack(len(header), zlib.crc32(header)) + header
+    write_atomically(path, head + bytes(8 * rows))
+
+
+@contextlib.contextmanager
+def opened(path: Path, rows: int) -> Iterator[Journal]:
+    """Open the journal at ``path`` for ``rows`` rows.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    ResumeMismatchError
+        The file is damaged, or no journal.
+    """
+    fd = open_for_update(path)
+    try:
+        fingerprint, start = _read_header(fd, path)
+        yield Journal(fd, start, fingerprint, rows)
+    finally:
+        os.close(fd)
+
+
+def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:
+    head = bytearray(len(MAGIC) + _HEAD.size)
+    pread_into(fd, memoryview(head), 0)
+    length, crc = _HEAD.unpack_from(head, len(MAGIC))
+    header = bytearray(min(length, os.fstat(fd).st_size))
+    pread_into(fd, memoryview(header), len(head))
+    if not head.startswith(MAGIC) or zlib.crc32(header) != crc:
+        raise ResumeMismatchError(
+            f"{printable(path)} is damaged, so what is done can't be told; "
+            "pass --overwrite to begin again"
+        )
+    fingerprint: dict[str, Any] = json.loads(header)
+    return fingerprint, len(head) + length
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Fields in which two fingerprints differ, both sides of each.
+
+    Examples
+    --------
+    >>> differences({"pipeline": {"name": "dali"}, "a": 1}, {"pipeline": {"name": "pillow"}, "a": 1})
+    ['pipeline.name: dali there, pillow here']
+    """
+    found: list[str] = []
+    for key in sorted(theirs.keys() | ours.keys()):
+        there, here = theirs.get(key), ours.get(key)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            found += differences(there, here, f"{prefix}{key}.")
+        elif there != here:
+            found.append(f"{prefix}{key}: {_brief(there)} there, {_brief(here)} here")
+    return found
+
+
+def _brief(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else text[:37] + "..."
