@@ -20,7 +20,9 @@ so, whatever the file names hold.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 
 class ImagenetSubsetError(Exception):
@@ -76,3 +78,15 @@ def printable(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
                    for c in text)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an operating system's failure to write ``path`` into an `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"can't write {printable(path)}: {error.strerror or error}; what is done is kept: "
+            "put that right and run the same command again"
+        ) from error

@@ -1,0 +1,8 @@
+"""``python -m imagenet_subset``."""
+
+import sys
+
+from imagenet_subset.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The build: decode what is pending, journal it, seal the file.
+
+::
+
+    plan  ->  reserve the file  ->  shards on an executor  ->  journal  ->  seal
+                                    (imagenet_subset.worker)
+
+Whatever interrupts it, the unfinished file and its journal stay, and the same call goes on from
+there. Only a file with every row done gets its final name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+from imagenet_subset import output
+from imagenet_subset.errors import UndecodableError, WorkerDiedError, printable
+from imagenet_subset.journal import Journal
+from imagenet_subset.plan import BuildPlan
+from imagenet_subset.pool import LocalPool, interrupts_held
+from imagenet_subset.records import SPLITS, Record
+from imagenet_subset.worker import Job, Shard, ShardResult, run_shard
+
+Progress = Callable[[ShardResult], None]
+Take = Callable[[int, ShardResult], None]
+
+
+@dataclass(slots=True)
+class BuildResult:
+    """What a build did."""
+
+    plan: BuildPlan
+    """As carried out: without the images that were left out as undecodable."""
+    already_complete: bool = False
+    decoded: int = 0
+    """Images decoded now."""
+    kept: int = 0
+    """Images that an earlier, interrupted run had done."""
+    failures: list[tuple[Record, str]] = field(default_factory=list)
+    """Images that can't be read or decoded, each with the reason."""
+    fallbacks: list[tuple[Record, str]] = field(default_factory=list)
+    """Images that another pipeline left to Pillow, each with the reason."""
+    seconds: float = 0.0
+
+
+def run_build(
+    plan: BuildPlan,
+    *,
+    overwrite: bool = False,
+    skip_undecodable: bool = False,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Carry out a plan, or what an earlier run of it left undone.
+
+    Parameters
+    ----------
+    overwrite
+        Replace a finished file with other contents; discard an unfinished one.
+    skip_undecodable
+        Finish without the images that can't be decoded.
+    executor
+        Runs the shards; all its workers must see the same files. By default a pool of processes
+        on this machine.
+    progress
+        Called with the result of each shard.
+
+    Raises
+    ------
+    imagenet_subset.errors.OutputError
+        The output can't be written, or belongs to another build.
+    imagenet_subset.errors.UndecodableError
+        All is done but some images, which are listed in ``plan.output.failures``.
+    imagenet_subset.errors.WorkerDiedError
+        A worker process ended without a word.
+    """
+    start = time.perf_counter()
+    result = BuildResult(plan)
+    if not overwrite and output.is_complete(plan, skip_undecodable=skip_undecodable):
+        result.already_complete = True
+        return result
+    with output.unfinished(plan, overwrite=overwrite) as (fd, journal):
+
+        def take(first: int, shard: ShardResult) -> None:
+            journal.record(first, shard.crcs)
+            result.kept += shard.kept
+            result.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
+            result.failures += shard.failures
+            result.fallbacks += shard.fallbacks
+            if progress:
+                progress(shard)
+
+        _run_shards(plan, journal, executor, take)
+        result.failures.sort(key=_row_order)
+        result.fallbacks.sort(key=_row_order)
+        crcs = journal.crcs
+        if result.failures:
+            output.write_failures(plan, result.failures)
+            if not skip_undecodable:
+                raise _undecodable(plan, result.failures)
+            result.plan = plan.without([record for record, _ in result.failures])
+            crcs = output.move_rows_up(fd, plan, result.plan, crcs)
+        output.seal(fd, result.plan, crcs)
+    result.seconds = time.perf_counter() - start
+    return result
+
+
+def _row_order(entry: tuple[Record, str]) -> tuple[int, int]:
+    return SPLITS.index(entry[0].split), entry[0].row
+
+
+def _job(plan: BuildPlan) -> Job:
+    layout = plan.layout
+    return Job(
+        plan.source,
+        plan.config,
+        str(plan.output.partial.absolute()),
+        layout.row_offset("train", 0),
+        layout.row_offset("val", 0),
+    )
+
+
+def _shards(plan: BuildPlan, journal: Journal) -> Iterator[Shard]:
+    size = plan.config.shard_size
+    done, crcs = journal.done, journal.crcs
+    base = 0
+    for split in SPLITS:
+        records = plan.records[split]
+        for start in range(0, len(records), size):
+            first = base + start
+            part = records[start : start + size]
+            known = [
+                int(crcs[i]) if done[i] else None for i in range(first, first + len(part))
+            ]
+            yield Shard(first, part, known)
+        base += len(records)
+
+
+def _run_shards(
+    plan: BuildPlan, journal: Journal, executor: Executor | None, take: Take
+) -> None:
+    """Run all shards on the executor given, or on processes of our own."""
+    job, shards = _job(plan), _shards(plan, journal)
+    if executor is not None:
+        _on_executor(executor, job, shards, take, ahead=64, stop=lambda: None)
+        return
+    pool = LocalPool(plan.config.processes)
+    ahead = 2 * plan.config.processes
+    try:
+        _on_executor(pool.executor, job, shards, take, ahead=ahead, stop=pool.stop)
+    except BrokenProcessPool as error:
+        time.sleep(0.2)  # a signal sent to all of us may reach the workers before it reaches us
+        raise _worker_died(plan, pool.in_hand()) from error
+
+
+def _on_executor(
+    executor: Executor,
+    job: Job,
+    shards: Iterator[Shard],
+    take: Take,
+    *,
+    ahead: int,
+    stop: Callable[[], None],
+) -> None:
+    """Keep ``ahead`` shards submitted and hand each result to ``take``.
+
+    Whatever ends this, ``stop`` is called, and what was done by then is taken.
+    """
+    running: dict[Future[ShardResult], int] = {}
+
+    def submit() -> None:
+        for shard in itertools.islice(shards, ahead - len(running)):
+            running[executor.submit(run_shard, job, shard)] = shard.first
+
+    try:
+        with interrupts_held():
+            submit()
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                take(running[future], future.result())
+                del running[future]
+            submit()
+    finally:
+        for future in running:
+            future.cancel()
+        stop()
+        for future, first in running.items():
+            if future.done() and not future.cancelled() and not future.exception():
+                take(first, future.result())
+
+
+def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> UndecodableError:
+    record, reason = failures[0]
+    count = f"{len(failures)} images" if len(failures) > 1 else "1 image"
+    return UndecodableError(
+        f"{count} can't be decoded, the first {printable(plan.source.path(record))} ({reason}); "
+        f"all are listed in {printable(plan.output.failures)}; put good files in place and run "
+        "the same command again (only these are decoded), or add --skip_undecodable to finish "
+        "without them"
+    )
+
+
+def _worker_died(plan: BuildPlan, in_hand: list[int]) -> WorkerDiedError:
+    records = [record for split in SPLITS for record in plan.records[split]]
+    names = " or ".join(printable(plan.source.path(records[i])) for i in in_hand)
+    return WorkerDiedError(
+        "a worker process was killed or crashed"
+        + (f" while it had {names} in hand" if names else "")
+        + "; out of memory is the usual cause: try fewer --workers; what is done is kept: "
+        "run the same command again to go on"
+    )

@@ -1,0 +1,105 @@
+"""The command line: ``imagenet-subset [COMMAND] ...``; without a command, ``build``.
+
+Each command is a module of `imagenet_subset.commands`. Only these and this one print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from imagenet_subset import __version__
+from imagenet_subset.errors import ImagenetSubsetError
+from pipelines.base import PipelineUnavailableError
+
+COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
+DEFAULT = "build"
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what Slurm sends before a time limit. Unwinds as Ctrl-C does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code.
+
+    0 is success; 1 a wrong input or a failure, told in one line on stderr; 2 wrong usage; 130 and
+    143 a build stopped by Ctrl-C and by SIGTERM.
+    """
+    arguments = _normalize(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except (ImagenetSubsetError, PipelineUnavailableError) as error:
+        if args.debug:
+            raise
+        return _fail(str(error), 1)
+    except Terminated as stop:
+        return _fail("; ".join(["stopped by SIGTERM", *_notes(stop)]), TERMINATED)
+    except KeyboardInterrupt as stop:
+        return _fail("; ".join(["stopped", *_notes(stop)]), INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `imagenet-subset classes | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"imagenet-subset: {message}", file=sys.stderr)
+    return code
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What a command added to say how to go on."""
+    return getattr(error, "__notes__", [])
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _normalize(arguments: Sequence[str]) -> list[str]:
+    """Put in the default command, and underscores for hyphens in flags.
+
+    Examples
+    --------
+    >>> _normalize(["--subset-name=imagenet-30", "--dry-run"])
+    ['build', '--subset_name=imagenet-30', '--dry_run']
+    """
+    known = arguments and arguments[0] in (*COMMANDS, "-h", "--help", "--version")
+    return [_flag(word) for word in ([] if known else [DEFAULT]) + list(arguments)]
+
+
+def _flag(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word[2:].partition("=")
+    return "--" + name.replace("-", "_") + equals + value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imagenet-subset",
+        description="Make a small classification set out of ImageNet (ILSVRC 2012): a list of "
+        "WordNet IDs in, one NPZ and one CSV out.",
+        epilog="Without a command, build: imagenet-subset --subset_name imagenet30",
+    )
+    parser.add_argument("--version", action="version", version=f"imagenet-subset {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = importlib.import_module(f"imagenet_subset.commands.{name}")
+        sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return parser

@@ -1,0 +1,183 @@
+"""``imagenet-subset build``: the main job."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from imagenet_subset.errors import printable
+from imagenet_subset.records import SPLITS, Split
+
+if TYPE_CHECKING:
+    from imagenet_subset.build import BuildResult
+    from imagenet_subset.plan import BuildPlan
+    from imagenet_subset.worker import ShardResult
+
+HELP = "build the NPZ and the CSV of a subset (the default command)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``build``."""
+    add = parser.add_argument
+    add("--subset_name", required=True, metavar="NAME",
+        help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "
+        "one WordNet ID per line")  # fmt: skip
+    add("--data_dir", default="./Data/CLS-LOC", metavar="DIR",
+        help="Data/CLS-LOC of ILSVRC 2012, or a folder above it (default: %(default)s)")  # fmt: skip
+    add("--out_dir", default="./out_files", metavar="DIR",
+        help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
+    add_pipeline_arguments(parser)
+    add("--workers", type=_positive, default=available_cores(), metavar="N",
+        help="CPU cores to use (default: all, here %(default)s)")  # fmt: skip
+    add("--train_list", metavar="FILE",
+        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+    add("--splits", type=_splits, default=SPLITS, metavar="S",
+        help="train, val or train,val (default); the other becomes arrays of length 0")  # fmt: skip
+    add("--missing", choices=("error", "skip"), default="error",
+        help="photos that aren't there: refuse (default), or build without them")  # fmt: skip
+    add("--skip_undecodable", action="store_true",
+        help="finish without the images that can't be decoded")  # fmt: skip
+    add("--overwrite", action="store_true",
+        help="replace a finished file with other contents; discard an unfinished one")  # fmt: skip
+    add("--dry_run", action="store_true", help="print the plan and write nothing")
+    add("--quiet", action="store_true", help="no progress bar, no summary")
+
+
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that choose a pipeline."""
+    add = parser.add_argument
+    add("--device", choices=("auto", "gpu", "cpu"), default="auto",
+        help="where images are decoded (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
+    add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
+        help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
+        "pillow)")  # fmt: skip
+    add("--batch_size", type=_positive, metavar="N", help="images per batch (default: by pipeline)")
+    add("--gpu", type=int, default=0, metavar="ID", help="which GPU (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build, with a progress bar, and print what was made."""
+    from imagenet_subset.plan import plan_build
+
+    plan = plan_build(
+        args.subset_name,
+        args.data_dir,
+        args.out_dir,
+        splits=args.splits,
+        train_list=args.train_list,
+        skip_missing=args.missing == "skip",
+        device=args.device,
+        pipeline=args.pipeline,
+        workers=args.workers,
+        batch_size=args.batch_size,
+        gpu=args.gpu,
+    )
+    if args.dry_run:
+        _print_plan(plan)
+        return 0
+    if not args.quiet:
+        for note in plan.notes:
+            print(note, file=sys.stderr)
+    result = _build(plan, args)
+    if args.debug:
+        for record, reason in result.fallbacks:
+            print(f"by Pillow: {printable(plan.source.path(record))}: {reason}", file=sys.stderr)
+    if not args.quiet:
+        _print_summary(result)
+    return 0
+
+
+def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
+    from tqdm import tqdm
+
+    from imagenet_subset.build import run_build
+
+    total, done = sum(plan.rows.values()), 0
+    off = args.quiet or not sys.stderr.isatty()
+    with tqdm(total=total, unit=" images", disable=off, smoothing=0.05) as bar:
+
+        def progress(shard: ShardResult) -> None:
+            nonlocal done
+            done += sum(crc is not None for crc in shard.crcs)
+            bar.update(len(shard.crcs))
+
+        try:
+            return run_build(
+                plan,
+                overwrite=args.overwrite,
+                skip_undecodable=args.skip_undecodable,
+                progress=progress,
+            )
+        except KeyboardInterrupt as stop:
+            stop.add_note(
+                f"{done} of {total} images are done and kept: run the same command again to go on"
+            )
+            raise
+
+
+def _print_plan(plan: BuildPlan) -> None:
+    from imagenet_subset.fileio import gigabytes
+
+    print(f"{'label':>5}  {'WNID':9}  {'class':28}  {'train':>6}  {'val':>5}")
+    for label, image_class in enumerate(plan.subset.classes):
+        counts = [sum(r.label == label for r in plan.records[split]) for split in SPLITS]
+        name = image_class.human_label
+        print(f"{label:5}  {image_class.wnid}  {name:28}  {counts[0]:6}  {counts[1]:5}")
+    train, val = plan.rows["train"], plan.rows["val"]
+    print(f"{'':5}  {'':9}  {'together':28}  {train:6}  {val:5}")
+    folder = plan.output.folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = gigabytes(shutil.disk_usage(folder).free)
+    print(f"file      {printable(plan.output.npz)}, {gigabytes(plan.layout.size)}; {free} are free")
+    print(f"pipeline  {plan.notes[0]}")
+    for note in plan.notes[1:]:
+        print(f"note      {note}")
+
+
+def _print_summary(result: BuildResult) -> None:
+    from imagenet_subset.fileio import gigabytes
+
+    plan, paths = result.plan, result.plan.output
+    if result.already_complete:
+        print(f"{printable(paths.npz)} is already complete; nothing to do")
+        return
+    train, val = plan.rows["train"], plan.rows["val"]
+    size = gigabytes(plan.layout.size)
+    print(f"{printable(paths.npz)}  {size}: {train} train and {val} val images, "
+          f"{len(plan.subset.classes)} classes")  # fmt: skip
+    print(printable(paths.csv))
+    rate = result.decoded / result.seconds if result.seconds else 0.0
+    print(f"{result.decoded} images in {result.seconds:.1f} s, {rate:.0f} images/s", end="")
+    print(f"; {result.kept} were done already" if result.kept else "")
+    if result.fallbacks:
+        print(f"{len(result.fallbacks)} images were left to Pillow (--debug names them)")
+    if plan.missing:
+        print(f"{plan.missing} images are missing from the source and left out")
+    if plan.undecodable:
+        print(f"{plan.undecodable} images can't be decoded and are left out: "
+              f"{printable(paths.failures)}")  # fmt: skip
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use; a batch system may allow it fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} isn't a positive number")
+    return number
+
+
+def _splits(text: str) -> tuple[Split, ...]:
+    names = text.split(",")
+    if not names or set(names) - set(SPLITS):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't train, val or train,val")
+    return tuple(split for split in SPLITS if split in names)
