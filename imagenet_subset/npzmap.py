@@ -1,0 +1,200 @@
+"""The arrays of any NPZ, memory-mapped where that can be.
+
+`numpy.load` ignores ``mmap_mode`` for an NPZ. But a member that is stored, and not compressed,
+is a ``.npy`` file that starts at a known offset, so that its data can be mapped like that of any
+other file; `read_archive` finds the offset and `NpzMember.array` maps it.
+
+The package ``mmnpz`` does the same in 200 lines. It isn't used because it passes compressed
+members over without a word, reads headers by private functions of NumPy, doesn't compare what a
+header says with the room the archive has for it, and gives no access to the archive's comment.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from imagenet_subset.errors import ReadError, printable
+from imagenet_subset.fileio import gigabytes
+
+_LOCAL_HEADER = struct.Struct("<4s22x2H")
+_ENCRYPTED = 0x1
+# What a ZIP directory, a compressed stream or a .npy header of random bytes makes the standard
+# library and NumPy raise; a header is parsed as a Python literal, hence the last four.
+_GARBLED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError,
+    NotImplementedError, OverflowError, SyntaxError, TypeError, RecursionError, MemoryError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NpzMember:
+    """One array of an NPZ, as its headers describe it; no data is read for that."""
+
+    path: Path
+    key: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fortran_order: bool
+    compressed: bool
+    crc: int
+    """CRC-32 of the whole ``.npy`` file, as the archive states it."""
+    data_offset: int
+    """Of the array data from the start of the file, in bytes; 0 for a compressed member."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the array data."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def array(self, mapped: NDArray[np.uint8]) -> NDArray[Any]:
+        """Read-only array: a view of ``mapped``, or a copy in memory if it is compressed.
+
+        Parameters
+        ----------
+        mapped
+            The whole file, `Archive.mapped`.
+
+        Raises
+        ------
+        ReadError
+            A compressed member is damaged or too large for the memory, or holds Python objects.
+        """
+        if self.dtype.hasobject:
+            raise ReadError(
+                f"{printable(self.path)}: {self.key} holds Python objects, which only pickle can "
+                "read and could run any code; write it as numbers"
+            )
+        if self.compressed:
+            return self._decompressed()
+        data = mapped[self.data_offset : self.data_offset + self.nbytes]
+        order: Literal["F", "C"] = "F" if self.fortran_order else "C"
+        return data.view(self.dtype).reshape(self.shape, order=order)
+
+    def _decompressed(self) -> NDArray[Any]:
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as file:
+                array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+        except MemoryError as error:
+            raise ReadError(
+                f"{printable(self.path)}: {self.key} is compressed and takes "
+                f"{gigabytes(self.nbytes)} of memory, more than there is; write it uncompressed"
+            ) from error
+        except _GARBLED as error:
+            raise _damaged(self.path, f"{self.key} can't be decompressed") from error
+        array.setflags(write=False)
+        return array
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An NPZ: its arrays' descriptions by key, its comment, and the file's bytes."""
+
+    path: Path
+    members: dict[str, NpzMember]
+    comment: bytes
+    mapped: NDArray[np.uint8]
+    """``(size,) uint8``, the whole file, read-only."""
+
+    def array(self, key: str) -> NDArray[Any]:
+        """Array of a key that is there; see `NpzMember.array`."""
+        return self.members[key].array(self.mapped)
+
+
+def read_archive(path: str | os.PathLike[str]) -> Archive:
+    """Read the headers of an NPZ and map the file, without reading any data.
+
+    Raises
+    ------
+    ReadError
+        The file can't be opened, is no NPZ, or its headers contradict each other.
+    """
+    where = Path(os.path.abspath(path))
+    try:
+        # One open file for all of it: a build may put a new file under the name at any moment.
+        with open(where, "rb") as file, zipfile.ZipFile(file) as archive:
+            mapped = np.memmap(file, mode="r")
+            members = [
+                _member(where, info, archive, mapped)
+                for info in archive.infolist()
+                if info.filename.endswith(".npy")
+            ]
+            comment = archive.comment
+    except OSError as error:
+        raise ReadError(f"can't read {printable(where)}: {error.strerror or error}") from error
+    except _GARBLED as error:
+        raise ReadError(f"{printable(where)} {_what_else(where)}") from error
+    if not members:
+        raise ReadError(f"{printable(where)} is a ZIP archive without arrays, not an NPZ")
+    return Archive(where, {member.key: member for member in members}, comment, mapped)
+
+
+def _what_else(path: Path) -> str:
+    if path.suffix == ".partial":
+        return "is an unfinished build; run the same build command again to finish it"
+    with open(path, "rb") as file:
+        start = file.read(6)
+    if start.startswith(b"PK\3\4"):
+        return "is damaged or cut short: it starts as an NPZ, but its ZIP directory is unreadable"
+    return "is a single .npy array, not an NPZ" if start == b"\x93NUMPY" else "is not an NPZ"
+
+
+def _damaged(path: Path, what: str) -> ReadError:
+    return ReadError(f"{printable(path)} is damaged: {what}; copy or build it again")
+
+
+def _member(
+    path: Path, info: zipfile.ZipInfo, archive: zipfile.ZipFile, mapped: NDArray[np.uint8]
+) -> NpzMember:
+    key = info.filename.removesuffix(".npy")
+    if info.flag_bits & _ENCRYPTED:
+        raise ReadError(f"{printable(path)}: {printable(key)} is encrypted; unpack it first")
+    try:
+        with archive.open(info) as file:
+            shape, fortran_order, dtype = _npy_header(file)
+            header_nbytes = file.tell()
+    except _GARBLED as error:
+        raise _damaged(
+            path, f"{printable(key)} has an unreadable header ({_line(error)})"
+        ) from error
+    compressed = info.compress_type != zipfile.ZIP_STORED
+    offset = 0 if compressed else _start(info, mapped) + header_nbytes
+    member = NpzMember(path, key, dtype, shape, fortran_order, compressed, info.CRC, offset)
+    expected = header_nbytes + member.nbytes
+    if min(shape, default=0) < 0 or (not dtype.hasobject and expected != info.file_size):
+        raise _damaged(path, f"{printable(key)} is {dtype} {shape} but {info.file_size} bytes long")
+    if not compressed and offset + info.file_size - header_nbytes > len(mapped):
+        raise _damaged(path, f"{printable(key)} goes beyond the end of the file")
+    return member
+
+
+def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(file)
+    raise ValueError(f"version {version[0]}.{version[1]} of the .npy format")
+
+
+def _start(info: zipfile.ZipInfo, mapped: NDArray[np.uint8]) -> int:
+    """Offset of a stored member's contents: the local header's names and extras have own sizes."""
+    header = mapped[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
+    _, name, extra = _LOCAL_HEADER.unpack(header.tobytes())
+    return int(info.header_offset + _LOCAL_HEADER.size + name + extra)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).splitlines()
+    return text[0] if text else type(error).__name__
