@@ -14,6 +14,7 @@ from __future__ import annotations
 import lzma
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -31,10 +32,11 @@ from imagenet_subset.fileio import gigabytes
 _LOCAL_HEADER = struct.Struct("<4s22x2H")
 _ENCRYPTED = 0x1
 # What a ZIP directory, a compressed stream or a .npy header of random bytes makes the standard
-# library and NumPy raise; a header is parsed as a Python literal, hence the last four.
+# library and NumPy raise. The last line is for the header, which NumPy parses as Python.
 _GARBLED = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError,
-    NotImplementedError, OverflowError, SyntaxError, TypeError, RecursionError, MemoryError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, NotImplementedError,
+    ValueError, OverflowError,
+    TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError,
 )  # fmt: skip
 
 
