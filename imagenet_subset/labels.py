@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imagenet_subset.errors import ReadError, printable
-
-FORMAT_VERSION = 1
+from imagenet_subset.npz import FORMAT_VERSION, encode_comment
 
 
 class ClassRow(NamedTuple):
@@ -43,10 +42,12 @@ def read_provenance(path: Path, comment: bytes) -> dict[str, Any] | None:
             f"{printable(path)} has format version {version!r}, this program reads version "
             f"{FORMAT_VERSION}; install a newer imagenet-subset"
         )
-    subset = provenance.get("subset")
-    wnids = subset.get("wnids") if isinstance(subset, dict) else None
-    if not isinstance(wnids, list) or not all(isinstance(wnid, str) for wnid in wnids):
-        raise ReadError(f"{printable(path)}: the provenance in its ZIP comment is mangled")
+    if encode_comment(provenance) != comment:
+        raise ReadError(
+            f"{printable(path)}: the provenance in its ZIP comment is damaged (its own CRC-32 "
+            "differs); build the file again"
+        )
+    del provenance["crc32"]
     return provenance
 
 

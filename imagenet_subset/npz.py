@@ -12,7 +12,8 @@ The file is a standard NPZ: a ZIP archive of ``.npy`` files, stored and not comp
 - Each local header holds the true CRC-32 and sizes, the sizes in a ZIP64 extra field whatever
   they are; there are no data descriptors. The directory ends in a ZIP64 end-of-directory record
   and locator. Dates are 1980-01-01, the earliest that ZIP knows.
-- The archive comment is the provenance: JSON, ASCII, no white space, keys sorted.
+- The archive comment is the provenance: JSON, ASCII, no white space, keys sorted. Its field
+  ``crc32`` is the CRC-32, as 8 hexadecimal digits, of the same JSON without that field.
 
 The size of everything but the CRCs follows from the number of rows and the provenance, so the
 file is laid out (`Layout`) before the first row is known and rows are written in place, in any
@@ -43,6 +44,7 @@ from imagenet_subset.crc import combine, combine_rows
 from imagenet_subset.fileio import pwrite_all
 from imagenet_subset.records import SPLITS, Split
 
+FORMAT_VERSION = 1
 ALIGNMENT = 4096
 IMAGE_SHAPE = (224, 224, 3)
 ROW_NBYTES = prod(IMAGE_SHAPE)
@@ -150,7 +152,7 @@ class Layout:
         ValueError
             The provenance is longer than a ZIP comment may be (65,535 bytes).
         """
-        comment = json.dumps(provenance, sort_keys=True, separators=(",", ":")).encode("ascii")
+        comment = encode_comment(provenance)
         if len(comment) > _MAX_COMMENT:
             raise ValueError(f"provenance of {len(comment)} bytes; a ZIP comment holds 65535")
         members: list[Member] = []
@@ -190,6 +192,22 @@ class Layout:
             _END.pack(b"PK\5\6", 0, 0, n, n, _IN_EXTRA, _IN_EXTRA, len(self.comment)),
             self.comment,
         ])  # fmt: skip
+
+
+def encode_comment(provenance: Mapping[str, Any]) -> bytes:
+    """Archive comment that carries a provenance.
+
+    Examples
+    --------
+    >>> encode_comment({"format": "imagenet-subset"})
+    b'{"crc32":"80d10582","format":"imagenet-subset"}'
+    """
+    crc = zlib.crc32(_json({k: v for k, v in provenance.items() if k != "crc32"}))
+    return _json({**provenance, "crc32": f"{crc:08x}"})
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def finish(

@@ -52,8 +52,10 @@ class NpzMember:
     compressed: bool
     crc: int
     """CRC-32 of the whole ``.npy`` file, as the archive states it."""
+    npy_offset: int
+    """Of the ``.npy`` file from the start of the NPZ, in bytes; 0 for a compressed member."""
     data_offset: int
-    """Of the array data from the start of the file, in bytes; 0 for a compressed member."""
+    """Of the array data, likewise."""
 
     @property
     def nbytes(self) -> int:
@@ -171,8 +173,9 @@ def _member(
             path, f"{printable(key)} has an unreadable header ({_line(error)})"
         ) from error
     compressed = info.compress_type != zipfile.ZIP_STORED
-    offset = 0 if compressed else _start(info, mapped) + header_nbytes
-    member = NpzMember(path, key, dtype, shape, fortran_order, compressed, info.CRC, offset)
+    start = 0 if compressed else _start(info, mapped)
+    offset = 0 if compressed else start + header_nbytes
+    member = NpzMember(path, key, dtype, shape, fortran_order, compressed, info.CRC, start, offset)
     expected = header_nbytes + member.nbytes
     if min(shape, default=0) < 0 or (not dtype.hasobject and expected != info.file_size):
         raise _damaged(path, f"{printable(key)} is {dtype} {shape} but {info.file_size} bytes long")

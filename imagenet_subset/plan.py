@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.classes import Subset, load_subset
-from imagenet_subset.npz import Layout
+from imagenet_subset.npz import FORMAT_VERSION, Layout
 from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.sources import Source, open_source
 from pipelines.geometry import PIXEL_RULE
 from pipelines.select import PipelineConfig, choose
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
