@@ -1,0 +1,63 @@
+"""``imagenet-subset preview``: see what is in a finished NPZ."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagenet_subset.errors import printable
+from imagenet_subset.records import SPLITS
+
+HELP = "draw a contact sheet of an NPZ, or one web page with thumbnails of every class"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``preview``."""
+    add = parser.add_argument
+    add("file", metavar="FILE", help="the NPZ")
+    add("--out", metavar="PNG",
+        help="the sheet (default: sheet.png, unless --html is given); beyond 30 classes further "
+        "pages go beside it, as sheet-2.png")  # fmt: skip
+    add("--html", metavar="PAGE", help="one self-contained page for a browser")
+    add("--per_class", type=_positive, default=8, metavar="K",
+        help="images of each class (default: %(default)s)")  # fmt: skip
+    add("--split", choices=SPLITS, help="where they are taken from (default: train, if it has any)")
+    add("--seed", type=_positive_or_0, default=0, metavar="N",
+        help="decides which (default: %(default)s)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write sheet, page or both, and print their paths; exit code 0."""
+    from imagenet_subset.preview import write_sheets
+    from imagenet_subset.preview_html import write_page
+    from imagenet_subset.reader import ImagenetSubset
+    from imagenet_subset.sampling import default_split
+
+    subset = ImagenetSubset(args.file)
+    split = args.split or default_split(subset)
+    written = []
+    if args.out or not args.html:
+        out = Path(args.out or "sheet.png")
+        written += write_sheets(subset, out, split, per_class=args.per_class, seed=args.seed)
+    if args.html:
+        page = Path(args.html)
+        write_page(subset, page, split, per_class=args.per_class, seed=args.seed)
+        written.append(page)
+    for path in written:
+        print(printable(path))
+    return 0
+
+
+def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _positive_or_0(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    value = int(text)
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+    return value

@@ -1,0 +1,153 @@
+"""What an NPZ holds, as one JSON-ready dictionary; and the numbers for Normalize."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.errors import ReadError
+from imagenet_subset.labels import ClassRow, read_class_rows, read_provenance
+from imagenet_subset.npzmap import Archive, read_archive
+from imagenet_subset.reader import check_members
+from imagenet_subset.records import SPLITS
+
+_BLOCK_NBYTES = 4 << 20
+
+
+def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Describe an NPZ by its headers, labels and provenance; no image is read.
+
+    Returns
+    -------
+    dict
+        ``path``, ``size`` (bytes), ``arrays`` (one dict per key: ``key``, ``shape``, ``dtype``,
+        ``nbytes``, ``offset``, ``compressed``), ``provenance`` (dict or None), ``classes`` (see
+        `count_classes`; one dict per label: the CSV's columns, ``train`` and ``val``) and
+        ``not_a_subset``: None, or in one line why ``classes`` is empty.
+
+    Raises
+    ------
+    ReadError
+        The file can't be read or is no NPZ.
+    """
+    archive = read_archive(path)
+    provenance = read_provenance(archive.path, archive.comment)
+    summary: dict[str, Any] = {
+        "path": str(archive.path),
+        "size": len(archive.mapped),
+        "arrays": [
+            {
+                "key": member.key,
+                "shape": list(member.shape),
+                "dtype": str(member.dtype),
+                "nbytes": member.nbytes,
+                "offset": None if member.compressed else member.data_offset,
+                "compressed": member.compressed,
+            }
+            for member in archive.members.values()
+        ],
+        "provenance": provenance,
+    }
+    try:
+        check_members(archive)
+    except ReadError as error:
+        return {**summary, "classes": [], "not_a_subset": str(error)}
+    rows = read_class_rows(archive.path, provenance)
+    return {**summary, "classes": _class_table(archive, rows), "not_a_subset": None}
+
+
+def _class_table(archive: Archive, rows: tuple[ClassRow, ...]) -> list[dict[str, Any]]:
+    labels = {split: archive.array(f"y_{split}") for split in SPLITS}
+    return [
+        {**row._asdict(), **counts}
+        for row, counts in count_classes(labels["train"], labels["val"], rows)
+    ]
+
+
+def count_classes(
+    y_train: NDArray[np.integer[Any]],
+    y_val: NDArray[np.integer[Any]],
+    rows: tuple[ClassRow, ...],
+) -> list[tuple[ClassRow, dict[str, int]]]:
+    """Images of each class and split, by ascending label.
+
+    A label that no row names, as all do in a file without provenance and CSV, gets a row with
+    the id 0 and empty names.
+    """
+    counts: dict[int, dict[str, int]] = {row.subset_label: {"train": 0, "val": 0} for row in rows}
+    for split, y in zip(SPLITS, (y_train, y_val), strict=True):
+        for label, n in zip(*np.unique(y, return_counts=True), strict=True):
+            counts.setdefault(int(label), {"train": 0, "val": 0})[split] = int(n)
+    named = {row.subset_label: row for row in rows}
+    return [
+        (named.get(label, ClassRow(label, 0, "", "")), counts[label]) for label in sorted(counts)
+    ]
+
+
+def describe_provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Provenance for people: a name and a value for each line."""
+    subset, pipeline = provenance["subset"], provenance.get("pipeline", {})
+    versions = ", ".join(f"{name} {v}" for name, v in pipeline.get("versions", {}).items())
+    left_out = provenance.get("left_out", {})
+    return [
+        ("subset", f"{subset.get('name')}, {len(subset['wnids'])} classes"),
+        ("splits", ", ".join(provenance.get("splits", []))),
+        ("written by", f"imagenet-subset {provenance.get('program_version')}"),
+        ("pipeline", f"{pipeline.get('name')} on {pipeline.get('device')} ({versions})"),
+        ("pixel rule", str(provenance.get("pixel_rule"))),
+        ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
+    ]
+
+
+def channel_stats(
+    images: NDArray[np.uint8], progress: Callable[[int], object] = lambda _: None
+) -> dict[str, list[float]] | None:
+    """Mean and standard deviation of each channel over all pixels, on the scale 0 to 1.
+
+    These are the numbers for ``Normalize``. The sums are exact integers, so the result doesn't
+    depend on order or size of the blocks, each a few MB.
+
+    Parameters
+    ----------
+    images
+        ``(N, H, W, 3) uint8``.
+    progress
+        Called with the number of images just done.
+
+    Returns
+    -------
+    dict or None
+        ``mean`` and ``std`` (of the population: divided by the number of pixels), three values
+        each. None if there are no pixels.
+
+    Examples
+    --------
+    >>> channel_stats(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(3, axis=3))
+    {'mean': [0.5, 0.5, 0.5], 'std': [0.5, 0.5, 0.5]}
+    """
+    n, height, width, channels = images.shape
+    sums, squares = [0] * channels, [0] * channels
+    block = max(1, _BLOCK_NBYTES // max(1, height * width * channels))
+    for start in range(0, n, block):
+        # Adding up whole image rows first keeps NumPy's inner loop long; 255 ** 2 fits in uint16.
+        rows = np.asarray(images[start : start + block]).reshape(-1, width * channels)
+        for totals, values in ((sums, rows), (squares, np.square(rows, dtype=np.uint16))):
+            by_column = values.sum(axis=0, dtype=np.uint64).reshape(width, channels)
+            for channel, total in enumerate(by_column.sum(axis=0)):
+                totals[channel] += int(total)
+        progress(len(images[start : start + block]))
+    pixels = n * height * width
+    if not pixels:
+        return None
+    return {
+        "mean": [s / (255 * pixels) for s in sums],
+        "std": [
+            math.sqrt(q * pixels - s * s) / (255 * pixels)
+            for s, q in zip(sums, squares, strict=True)
+        ],
+    }
