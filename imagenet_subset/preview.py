@@ -67,12 +67,13 @@ def write_sheets(
         title = _drawable(f"{subset.name}, {split}{pages}")
         path = out if number == 1 else out.with_name(f"{out.stem}-{number}{out.suffix}")
         with writing(path):
-            write_atomically(path, _png(_Page(subset, split, title, about, part).draw()))
+            write_atomically(path, png(_Page(subset, split, title, about, part).draw()))
         paths.append(path)
     return paths
 
 
-def _png(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
+    """Image as the contents of a PNG file."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()

@@ -107,25 +107,25 @@ def _provenance(subset: ImagenetSubset) -> Iterator[str]:
 
 def _counts(samples: Sequence[ClassSample]) -> Iterator[str]:
     most = {split: max((s.counts[split] for s in samples), default=0) for split in SPLITS}
-    yield f"""<section aria-labelledby="counts">
-<h2 id="counts">Images per class</h2>
-<p class="note"><span class="key train"></span> train, longest bar {most["train"]:,}
-<span class="key val"></span> val, longest bar {most["val"]:,}</p>
+    keys = " ".join(
+        f'<span class="key {split}"></span> {split}, up to {most[split]:,}' for split in SPLITS
+    )
+    yield f"""<details class="counts" open>
+<summary><h2>Images per class</h2></summary>
+<p class="note">{keys}</p>
 <ul class="bars">"""
     for sample in samples:
-        label = sample.class_row.subset_label
-        bars = "".join(
-            f'<i class="{split}" style="width:{100 * sample.counts[split] / (most[split] or 1):.4g}%">'
-            "</i>"
-            for split in SPLITS
-        )
+        # Each split has its own scale: val would be invisible beside train.
+        widths = {split: 100 * sample.counts[split] / (most[split] or 1) for split in SPLITS}
+        bars = "".join(f'<i class="{s}" style="width:{w:.4g}%"></i>' for s, w in widths.items())
         yield (
-            f'<li data-find="{_searchable(sample)}"><a href="#class-{label}">{escape(sample.name)}'
-            f'</a><span class="bar" aria-hidden="true">{bars}</span>'
+            f'<li data-find="{_searchable(sample)}">'
+            f'<a href="#class-{sample.class_row.subset_label}">{escape(sample.name)}</a>'
+            f'<span class="bar" aria-hidden="true">{bars}</span>'
             f'<span class="n"><b class="sr">train </b>{sample.counts["train"]:,}'
             f'<b class="sr"> val</b><em>{sample.counts["val"]:,}</em></span></li>'
         )
-    yield "</ul>\n</section>"
+    yield "</ul>\n</details>"
 
 
 def _class_section(subset: ImagenetSubset, split: Split, sample: ClassSample) -> Iterator[str]:

@@ -31,7 +31,9 @@ a:hover { text-decoration-color: currentColor; }
 .facts div { display: flex; flex-direction: column-reverse; }
 .facts dd { font-size: 1.5rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 details { margin-top: 1rem; font-size: .875rem; }
-summary { cursor: pointer; color: var(--faint); }
+summary { cursor: pointer; color: var(--faint); width: fit-content; }
+.counts { margin-top: 2.5rem; }
+.counts h2 { display: inline; color: var(--ink); }
 details dl { display: grid; gap: .25rem; margin-top: .5rem; }
 details dl div { display: grid; grid-template-columns: 7rem 1fr; }
 details dd { overflow-wrap: anywhere; }
@@ -46,6 +48,7 @@ details dd { overflow-wrap: anywhere; }
   background: var(--card); border: 1px solid var(--rule); border-radius: .5rem;
 }
 .search output { color: var(--faint); font-size: .875rem; }
+.counts .note { margin-top: .25rem; }
 .key { display: inline-block; width: .75rem; height: .5rem; border-radius: 2px; }
 .key.val { margin-left: 1rem; }
 .train { background: var(--train); }
@@ -72,9 +75,12 @@ article {
 article:target { border-color: var(--train); }
 .thumbs {
   display: grid; gap: .5rem; margin-top: .6rem;
-  grid-template-columns: repeat(auto-fill, minmax(6.25rem, 7rem));
+  grid-template-columns: repeat(auto-fill, minmax(6.25rem, 1fr));
 }
-.thumbs img { display: block; width: 100%; height: auto; border-radius: .35rem; background: var(--rule); }
+.thumbs img {
+  display: block; width: 100%; max-width: 7rem; height: auto; border-radius: .35rem;
+  background: var(--rule);
+}
 figcaption { color: var(--faint); font-size: .75rem; font-variant-numeric: tabular-nums; }
 @media (max-width: 40rem) {
   body { padding: 1.25rem .9rem 3rem; }

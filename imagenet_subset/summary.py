@@ -131,8 +131,11 @@ def channel_stats(
     {'mean': [0.5, 0.5, 0.5], 'std': [0.5, 0.5, 0.5]}
     """
     n, height, width, channels = images.shape
+    pixels = n * height * width
+    if not pixels:
+        return None
     sums, squares = [0] * channels, [0] * channels
-    block = max(1, _BLOCK_NBYTES // max(1, height * width * channels))
+    block = max(1, _BLOCK_NBYTES // (height * width * channels))
     for start in range(0, n, block):
         # Adding up whole image rows first keeps NumPy's inner loop long; 255 ** 2 fits in uint16.
         rows = np.asarray(images[start : start + block]).reshape(-1, width * channels)
@@ -141,9 +144,6 @@ def channel_stats(
             for channel, total in enumerate(by_column.sum(axis=0)):
                 totals[channel] += int(total)
         progress(len(images[start : start + block]))
-    pixels = n * height * width
-    if not pixels:
-        return None
     return {
         "mean": [s / (255 * pixels) for s in sums],
         "std": [

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``preview``."""
     add = parser.add_argument
     add("file", metavar="FILE", help="the NPZ")
-    add("--out", metavar="PNG",
+    add("--out", type=png_path, metavar="PNG",
         help="the sheet (default: sheet.png, unless --html is given); beyond 30 classes further "
         "pages go beside it, as sheet-2.png")  # fmt: skip
     add("--html", metavar="PAGE", help="one self-contained page for a browser")
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     split = args.split or default_split(subset)
     written = []
     if args.out or not args.html:
-        out = Path(args.out or "sheet.png")
+        out = args.out or Path("sheet.png")
         written += write_sheets(subset, out, split, per_class=args.per_class, seed=args.seed)
     if args.html:
         page = Path(args.html)
@@ -46,6 +46,13 @@ def run(args: argparse.Namespace) -> int:
     for path in written:
         print(printable(path))
     return 0
+
+
+def png_path(text: str) -> Path:
+    """Argument that names a PNG file."""
+    if Path(text).suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text!r} doesn't end in .png")
+    return Path(text)
 
 
 def _positive(text: str) -> int:

@@ -1,0 +1,83 @@
+"""``imagenet-subset locate``: the way from a row back to its JPEG."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_subset.commands.preview import png_path
+from imagenet_subset.errors import printable, writing
+from imagenet_subset.records import SPLITS
+
+if TYPE_CHECKING:
+    from imagenet_subset.locate import Located
+    from imagenet_subset.reader import ImagenetSubset
+
+HELP = "tell what a row of an NPZ is: its id, class and JPEG"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``locate``."""
+    add = parser.add_argument
+    add("file", metavar="FILE", help="the NPZ")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--row", type=int, metavar="N", help="row in X_<split>, from 0")
+    which.add_argument("--id", type=int, metavar="N", help="ILSVRC number, as in <split>_id")
+    add("--split", choices=SPLITS, required=True)
+    add("--data_dir", metavar="DIR", help="where ImageNet is, to find the JPEG there")
+    add("--train_list", metavar="FILE",
+        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+    add("--save", type=png_path, metavar="PNG", help="write the row's image")
+    add("--json", action="store_true", help="print it as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the row is; exit code 0."""
+    from imagenet_subset.locate import locate, row_of_id
+    from imagenet_subset.reader import ImagenetSubset
+
+    subset = ImagenetSubset(args.file)
+    row = args.row if args.id is None else row_of_id(subset, args.split, args.id)
+    found = locate(
+        subset,
+        args.split,
+        row,
+        data_dir=Path(args.data_dir) if args.data_dir else None,
+        train_list=Path(args.train_list) if args.train_list else None,
+    )
+    if args.save:
+        _save(subset, found, args.save)
+    if args.json:
+        print(json.dumps(dataclasses.asdict(found), indent=2))
+    else:
+        print(_text(found, searched=args.data_dir is not None))
+    return 0
+
+
+def _save(subset: ImagenetSubset, found: Located, path: Path) -> None:
+    from PIL import Image
+
+    from imagenet_subset.fileio import write_atomically
+    from imagenet_subset.preview import png
+
+    with writing(path):
+        write_atomically(path, png(Image.fromarray(subset.images(found.split)[found.row])))
+
+
+def _text(found: Located, *, searched: bool) -> str:
+    photo = printable(found.photo)
+    if not searched and not photo.endswith(".JPEG"):
+        photo += " (--data_dir DIR finds the file)"
+    rows = {
+        "split": found.split,
+        "row": found.row,
+        "id": found.image_id,
+        "label": found.label,
+        "WNID": printable(found.wnid) or "unknown",
+        "name": printable(found.name) or "unknown",
+        "photo": photo,
+    }
+    return "\n".join(f"{name:5}  {value}" for name, value in rows.items())

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from imagenet_subset.errors import ReadError
+from imagenet_subset.summary import channel_stats, summarize
+
+Write = Callable[..., Path]
+Command = Callable[..., str]
+
+
+def test_the_text_tells_arrays_provenance_and_classes(
+    write_subset: Write, command: Command
+) -> None:
+    out = command("inspect", write_subset([0, 0, 1, 2], [1, 2]))
+    lines = [line.split() for line in out.splitlines()]
+    assert ["X_train", "(4,", "224,", "224,", "3)", "uint8", "602,112"] in [li[:7] for li in lines]
+    assert ["pipeline", "pillow", "on", "cpu", "(pillow", "13.0.0)"] in lines
+    assert ["left", "out", "0", "missing,", "2", "undecodable"] in lines
+    assert ["0", "n12267677", "acorn", "2", "0"] in lines
+    assert ["1", "n02690373", "airliner", "1", "1"] in lines
+    assert ["all", "4", "2"] in lines
+
+
+def test_json_holds_the_same_as_the_summary(write_subset: Write, command: Command) -> None:
+    path = write_subset([0, 0, 1], [2])
+    found = json.loads(command("inspect", path, "--json"))
+    assert found == summarize(path)
+    assert found["provenance"]["subset"]["name"] == "three"
+    assert found["classes"][2] == {
+        "subset_label": 2, "original_id": 362, "WNID": "n09472597", "human_label": "volcano",
+        "train": 0, "val": 1,
+    }  # fmt: skip
+
+
+def test_offsets_are_where_the_data_is(write_subset: Write) -> None:
+    path = write_subset([0, 1, 2], [0])
+    (labels,) = [a for a in summarize(path)["arrays"] if a["key"] == "y_train"]
+    data = path.read_bytes()[labels["offset"] : labels["offset"] + labels["nbytes"]]
+    assert np.frombuffer(data, "<i4").tolist() == [0, 1, 2]
+
+
+def test_a_foreign_file_shows_its_labels(write_subset: Write, command: Command) -> None:
+    out = command("inspect", write_subset([7, 7, 9], [7], foreign=True, csv=None))
+    assert "no provenance" in out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["7", "-", "-", "2", "1"] in lines
+    assert ["9", "-", "-", "1", "0"] in lines
+
+
+def test_a_compressed_file_is_told_as_such(write_subset: Write, command: Command) -> None:
+    path = write_subset([0, 1], [2], save=np.savez_compressed)
+    assert command("inspect", path).count("  compressed\n") == 6
+
+
+def test_an_npz_of_other_arrays_is_listed_and_said_to_be_no_subset(
+    tmp_path: Path, command: Command
+) -> None:
+    np.savez(tmp_path / "other.npz", weights=np.zeros((2, 3)))
+    out = command("inspect", tmp_path / "other.npz")
+    assert "weights  (2, 3)  float64     48" in out
+    assert "no subset: " in out
+    with pytest.raises(ReadError, match="has no X_train"):
+        command("inspect", tmp_path / "other.npz", "--stats")
+
+
+def test_stats_are_those_of_numpy(write_subset: Write, command: Command) -> None:
+    path = write_subset([0, 1, 2, 0, 1], [])
+    stats = json.loads(command("inspect", path, "--stats", "--json"))["stats"]
+    pixels = np.load(path)["X_train"].reshape(-1, 3) / 255
+    assert stats["train"]["mean"] == pytest.approx(pixels.mean(axis=0), rel=1e-12)
+    assert stats["train"]["std"] == pytest.approx(pixels.std(axis=0), rel=1e-12)
+    assert stats["val"] is None
+    text = command("inspect", path, "--stats")
+    assert "mean  [0.0078, 0.0157, 0.0235]" in text
+    assert "val: no images" in text
+
+
+@given(
+    arrays(np.uint8, st.tuples(*[st.integers(0, 5)] * 3, st.just(3))),
+    st.sampled_from(["C", "F"]),
+)
+def test_stats_are_right_for_any_shape_and_order(images: np.ndarray, order: str) -> None:
+    stats = channel_stats(np.asarray(images, order=order))  # type: ignore[call-overload]
+    if images.size == 0:
+        assert stats is None
+        return
+    assert stats is not None
+    flat = images.reshape(-1, 3).astype(np.float64) / 255
+    assert stats["mean"] == pytest.approx(flat.mean(axis=0), abs=1e-12)
+    assert stats["std"] == pytest.approx(flat.std(axis=0), abs=1e-7)
+
+
+def test_equal_pixels_have_no_deviation_at_all() -> None:
+    stats = channel_stats(np.full((40, 224, 224, 3), 201, np.uint8))
+    assert stats == {"mean": [201 / 255] * 3, "std": [0.0] * 3}
+
+
+def test_stats_take_the_same_memory_for_more_images_and_report_progress() -> None:
+    images = np.broadcast_to(np.arange(224, dtype=np.uint8)[:, None, None], (600, 224, 224, 3))
+    done: list[int] = []
+    tracemalloc.start()
+    try:
+        channel_stats(images, done.append)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(done) == 600
+    assert len(done) > 10
+    assert peak < 40e6
