@@ -1,0 +1,195 @@
+"""The 1,000 classes of ILSVRC 2012, and subset files that choose some of them."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.errors import SubsetError, printable
+
+_SHIPPED = Path(__file__).parent / "aux_files"
+AUX_FILES = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[1] / "aux_files"
+"""Beside this module in a wheel, beside the package in a clone."""
+
+_SAFE_NAME = re.compile(r"[\w][\w.+-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageClass:
+    """One of the 1,000 classes."""
+
+    wnid: str
+    """WordNet ID of the synset, ``n`` and 8 digits."""
+    clsloc_id: int
+    """ILSVRC 2015 CLS-LOC id, 1 to 1000, in the devkit's order; not torchvision's index."""
+    num_train_images: int
+    human_label: str
+    first_train_id: int
+    """ILSVRC number of its first train photo; the others follow without a gap."""
+
+
+@functools.cache
+def class_table() -> Mapping[str, ImageClass]:
+    """All classes by WNID, in ascending WNID.
+
+    Examples
+    --------
+    >>> class_table()["n12267677"].human_label, len(class_table())
+    ('acorn', 1000)
+    """
+    table: dict[str, ImageClass] = {}
+    first = 1
+    with open(AUX_FILES / "ilsvrc2012_classes.csv", encoding="ascii", newline="") as file:
+        for row in csv.DictReader(file):
+            number = int(row["num_train_images"])
+            table[row["wnid"]] = ImageClass(
+                row["wnid"], int(row["clsloc_id"]), number, row["human_label"], first
+            )
+            first += number
+    return MappingProxyType(table)
+
+
+@functools.cache
+def val_ground_truth() -> NDArray[np.int16]:
+    """CLS-LOC id of each val image: ``(50000,) int16``, read-only; image ``n`` at ``[n - 1]``."""
+    truth = np.loadtxt(AUX_FILES / "ilsvrc2012_val_clsloc_ids.txt", dtype=np.int16)
+    truth.setflags(write=False)
+    return truth
+
+
+def find_classes(pattern: str | None = None) -> list[ImageClass]:
+    """Classes whose WNID, name or CLS-LOC id matches, in ascending WNID.
+
+    Parameters
+    ----------
+    pattern
+        Part of a WNID or of a name, in any case, spaces and underscores alike; or a whole CLS-LOC
+        id. None for all classes.
+
+    Examples
+    --------
+    >>> [c.wnid for c in find_classes("Great white")]
+    ['n01484850']
+    """
+    wanted = _plain(pattern or "")
+    return [
+        c
+        for c in class_table().values()
+        if wanted in c.wnid or wanted in _plain(c.human_label) or wanted == str(c.clsloc_id)
+    ]
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower().replace(" ", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Classes in the order of a subset file; a class's place is its label."""
+
+    name: str
+    classes: tuple[ImageClass, ...]
+
+    @property
+    def wnids(self) -> tuple[str, ...]:
+        """WordNet IDs by label."""
+        return tuple(c.wnid for c in self.classes)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the WNIDs, one per line, each line ended by a newline."""
+        return hashlib.sha256("".join(f"{w}\n" for w in self.wnids).encode()).hexdigest()
+
+
+def load_subset(name_or_path: str | os.PathLike[str]) -> Subset:
+    """Read a subset file: one WNID per line; blank lines and ``#`` comments are passed over.
+
+    Parameters
+    ----------
+    name_or_path
+        A name, looked up as ``<name>.txt`` in ``./aux_files`` and then among the files shipped;
+        or the path of a ``.txt``. UTF-8 or UTF-16 with a byte order mark, any line ends.
+
+    Raises
+    ------
+    SubsetError
+        No such file, or a line of it is wrong; names ``file:line``.
+    """
+    path = _find(os.fspath(name_or_path))
+    name = path.stem
+    if not _SAFE_NAME.fullmatch(name):
+        raise SubsetError(
+            f"{printable(path)}: the file's name names the output; use letters, digits, '_', '-', "
+            "'+' and '.' only"
+        )
+    lines: dict[str, int] = {}
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        wnid = line.partition("#")[0].strip()
+        if not wnid:
+            continue
+        where = f"{printable(path)}:{number}"
+        if wnid in lines:
+            raise SubsetError(f"{where}: {wnid} stands in line {lines[wnid]} already; remove one")
+        if wnid not in class_table():
+            raise SubsetError(f"{where}: {_unknown(wnid)}")
+        lines[wnid] = number
+    if not lines:
+        raise SubsetError(f"{printable(path)}: no WNID in it; expected one per line")
+    return Subset(name, tuple(class_table()[wnid] for wnid in lines))
+
+
+def _find(name_or_path: str) -> Path:
+    if name_or_path.endswith(".txt") or os.sep in name_or_path or "/" in name_or_path:
+        return Path(name_or_path)
+    folders = (Path("aux_files"), AUX_FILES)
+    for folder in folders:
+        if (path := folder / f"{name_or_path}.txt").is_file():
+            return path
+    names = sorted({p.stem for folder in folders for p in folder.glob("imagenet*.txt")})
+    raise SubsetError(
+        f"no subset named {printable(name_or_path)!r} in ./aux_files or among those shipped "
+        f"({', '.join(names)}); give one of these, or the path of a .txt"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SubsetError(f"can't read {printable(path)}: {error.strerror or error}") from error
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SubsetError(
+            f"{printable(path)}:{line}: not a text file in UTF-8; expected one WNID per line"
+        ) from error
+
+
+def _unknown(word: str) -> str:
+    """Say what a word that is no WNID may have been meant to be."""
+    shown = printable(word[:40])
+    named = [c for c in class_table().values() if _plain(c.human_label) == _plain(word)]
+    if named:
+        wnids = " or ".join(c.wnid for c in named)  # two classes are called crane
+        return f"expected a WNID, found the name {shown!r}; write {wnids}"
+    near = difflib.get_close_matches(word, class_table(), n=3, cutoff=0.6)
+    if not near:
+        return (
+            f"expected a WNID of ILSVRC 2012 such as n12267677, found {shown!r}; "
+            "`imagenet-subset classes` lists them"
+        )
+    names = " or ".join(f"{wnid} ({class_table()[wnid].human_label})" for wnid in near)
+    return f"{shown} is no WNID of ILSVRC 2012; the nearest are {names}"

@@ -1,0 +1,66 @@
+"""Where the JPEGs are. `open_source` tells what kind of source a path is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from imagenet_subset.classes import Subset
+from imagenet_subset.records import Record, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The images of a subset that a source has."""
+
+    records: dict[Split, list[Record]]
+    """For each split asked for, in ascending image id; the row is the place in the list."""
+    missing: dict[Split, int] = field(default_factory=dict)
+    """How many images of the subset the source lacks."""
+    notes: tuple[str, ...] = ()
+    """What looked odd, a line each."""
+
+
+class Source(Protocol):
+    """Finds and reads images. Picklable: it travels to the worker processes."""
+
+    def list(self, subset: Subset, splits: Sequence[Split], *, skip_missing: bool) -> Listing:
+        """Find the subset's images, without reading any.
+
+        Raises
+        ------
+        imagenet_subset.errors.SourceError
+            Images are missing (unless ``skip_missing``), stand in a wrong class, can't be
+            numbered, or can't be listed.
+        """
+        ...
+
+    def read(self, records: Iterable[Record]) -> Iterator[tuple[Record, bytes | OSError]]:
+        """File contents of each record, in the same order; an `OSError` for one that fails."""
+        ...
+
+    def path(self, record: Record) -> str:
+        """Where the image is, for people."""
+        ...
+
+
+def open_source(data_dir: Path, train_list: Path | None = None) -> Source:
+    """Open the source at ``data_dir``.
+
+    Parameters
+    ----------
+    data_dir
+        ``Data/CLS-LOC`` of ILSVRC 2012, or a folder above it.
+    train_list
+        ``train_cls.txt``, where it isn't found by itself.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        There is no ImageNet at this path.
+    """
+    from imagenet_subset.sources.folder import open_folder
+
+    return open_folder(data_dir, train_list)

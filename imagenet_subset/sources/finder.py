@@ -1,0 +1,204 @@
+"""Finding a subset's images in a tree of folders, and telling their numbers and classes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imagenet_subset.classes import ImageClass, Subset, class_table, val_ground_truth
+from imagenet_subset.errors import SourceError, printable
+from imagenet_subset.records import Split
+from imagenet_subset.sources.ilsvrc import (
+    numbers_by_rank,
+    read_train_list,
+    val_id,
+    val_ids_of,
+    val_name,
+)
+
+_SUFFIXES = (".jpeg", ".jpg")
+_NAMED = 3
+
+Found = tuple[int, int, str]
+"""Image id, label, location."""
+
+
+class Finder:
+    """One look for a subset's images: what is there, what is missing, what is odd."""
+
+    def __init__(
+        self, root: str, train_list: Path | None, subset: Subset, skip_missing: bool
+    ) -> None:
+        self.root = root
+        self.train_list = train_list
+        self.subset = subset
+        self.skip_missing = skip_missing
+        self.missing: dict[Split, list[str]] = {"train": [], "val": []}
+        self.incomplete: list[str] = []
+        """Class folders whose photos can't be numbered, each with what it has and lacks."""
+        self.notes: list[str] = []
+
+    def train(self) -> list[Found]:
+        """Train photos, in any order."""
+        path = self.train_list
+        listed = read_train_list(path, self.subset.wnids) if path else None
+        found: list[Found] = []
+        for label, image_class in enumerate(self.subset.classes):
+            wnid = image_class.wnid
+            names = self._photos(f"train/{wnid}")
+            if listed is None:
+                numbers = self._ranked(image_class, names)
+            else:
+                numbers = listed[wnid]
+                self._compare(image_class, names, numbers)
+            found += [
+                (numbers[stem], label, f"train/{wnid}/{name}")
+                for stem, name in names.items()
+                if stem in numbers
+            ]
+        return found
+
+    def _ranked(self, image_class: ImageClass, names: dict[str, str]) -> dict[str, int]:
+        expected = image_class.num_train_images
+        folder = f"train/{image_class.wnid}"
+        if not names:
+            self.missing["train"] += [f"{folder}/ (all {expected} photos)"] * expected
+        elif len(names) != expected:
+            self.incomplete.append(f"{folder}/ with {len(names)} photos of {expected}")
+        return numbers_by_rank(image_class, names)
+
+    def _compare(
+        self, image_class: ImageClass, names: dict[str, str], numbers: dict[str, int]
+    ) -> None:
+        """Hold a class folder against the train list."""
+        wnid = image_class.wnid
+        self.missing["train"] += [f"train/{wnid}/{s}.JPEG" for s in numbers if s not in names]
+        if not numbers:
+            self.notes.append(f"{printable(str(self.train_list))} has no photo of {wnid}")
+        extra = [name for stem, name in names.items() if stem not in numbers]
+        if extra:
+            path = printable(self._path(f"train/{wnid}/{extra[0]}"))
+            if not self.skip_missing:
+                raise SourceError(
+                    f"{path} and {len(extra) - 1} more photos of {wnid} aren't in "
+                    f"{printable(str(self.train_list))}, so that they have no ILSVRC "
+                    "number; remove them, or give the list that has them"
+                )
+            self.notes.append(f"{len(extra)} photos of {wnid} aren't in the train list: left out")
+        first, last = image_class.first_train_id, image_class.num_train_images
+        last += first - 1
+        strange = [n for n in numbers.values() if not first <= n <= last]
+        if strange:
+            self.notes.append(
+                f"the train list numbers a photo of {wnid} {strange[0]}; in ILSVRC 2012 they run "
+                f"from {first} to {last}"
+            )
+
+    def val(self) -> list[Found]:
+        """Val photos, in any order."""
+        wanted = val_ids_of([c.clsloc_id for c in self.subset.classes])
+        flat, folders = self._scan_val()
+        found: list[Found] = []
+        for label, image_class in enumerate(self.subset.classes):
+            places = {**flat, **self._val_folder(image_class, folders, flat)}
+            for number in wanted[image_class.clsloc_id]:
+                if location := places.get(val_name(number)):
+                    found.append((number, label, location))
+                else:
+                    self.missing["val"].append(f"val/{val_name(number)}.JPEG")
+        return found
+
+    def _scan_val(self) -> tuple[dict[str, str], set[str]]:
+        """Photos that stand in val itself, by name without suffix; and its class folders."""
+        flat = {stem: f"val/{name}" for stem, name in self._photos("val").items()}
+        strangers = [location for stem, location in flat.items() if val_id(stem) is None]
+        if strangers:
+            self.notes.append(
+                f"{len(strangers)} photos in val aren't named ILSVRC2012_val_*.JPEG: left out, the "
+                f"first {printable(strangers[0])}"
+            )
+        wnids = set(self.subset.wnids)
+        with _listing_errors(self._path("val")), os.scandir(self._path("val")) as entries:
+            return flat, {e.name for e in entries if e.name in wnids and e.is_dir()}
+
+    def _val_folder(
+        self, image_class: ImageClass, folders: set[str], flat: dict[str, str]
+    ) -> dict[str, str]:
+        """Photos of a class folder in val; each has to be of that class."""
+        if image_class.wnid not in folders:
+            return {}
+        places: dict[str, str] = {}
+        for stem, name in self._photos(f"val/{image_class.wnid}").items():
+            location = f"val/{image_class.wnid}/{name}"
+            path = printable(self._path(location))
+            number = val_id(stem)
+            if number is None:
+                raise SourceError(f"{path} isn't named ILSVRC2012_val_*.JPEG; remove it")
+            true_id = int(val_ground_truth()[number - 1])
+            if true_id != image_class.clsloc_id:
+                (true,) = (c for c in class_table().values() if c.clsloc_id == true_id)
+                raise SourceError(
+                    f"{path} is in the wrong class folder: the ILSVRC ground truth says "
+                    f"{true.wnid} ({true.human_label}); move it there"
+                )
+            if stem in flat:
+                raise SourceError(f"{path} stands in val itself too; remove one of them")
+            places[stem] = location
+        return places
+
+    def _photos(self, folder: str) -> dict[str, str]:
+        """Photos in a folder: file name by name without suffix; none if there is no folder."""
+        names: dict[str, str] = {}
+        path = self._path(folder)
+        with _listing_errors(path):
+            if not os.path.isdir(path):
+                return names
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    stem, suffix = os.path.splitext(entry.name)
+                    # macOS puts a "._name" file beside each file on foreign disks.
+                    if suffix.lower() not in _SUFFIXES or stem.startswith("."):
+                        continue
+                    if not entry.is_file():
+                        continue
+                    if stem in names:
+                        raise SourceError(
+                            f"{printable(path)} has both {printable(names[stem])} and "
+                            f"{printable(entry.name)}; remove one"
+                        )
+                    names[stem] = entry.name
+        return names
+
+    def _path(self, location: str) -> str:
+        return os.path.join(self.root, location)
+
+    def check(self) -> None:
+        """Refuse what can't be numbered and what is missing, or note the latter."""
+        if self.incomplete:
+            raise SourceError(
+                f"{len(self.incomplete)} class folders in {printable(self.root)} don't have their "
+                f"number of photos ({_few(self.incomplete)}), so that the photos' ILSVRC numbers "
+                "can't be told; complete them, or give train_cls.txt by --train_list"
+            )
+        counts = [f"{len(names)} {split}" for split, names in self.missing.items() if names]
+        if not counts:
+            return
+        first = list(dict.fromkeys(self.missing["train"] + self.missing["val"]))
+        text = f"{' and '.join(counts)} photos are missing in {printable(self.root)}: {_few(first)}"
+        if not self.skip_missing:
+            raise SourceError(f"{text}; put them there, or build without them by --missing skip")
+        self.notes.append(f"{text}; building without them")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join([printable(name) for name in names[:_NAMED]] + ["..."] * (len(names) > _NAMED))
+
+
+@contextlib.contextmanager
+def _listing_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(f"can't list {printable(path)}: {error.strerror or error}") from error
