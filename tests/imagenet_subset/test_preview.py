@@ -14,6 +14,7 @@ from PIL import Image, ImageFont
 
 from imagenet_subset import preview
 from imagenet_subset.errors import OutputError
+from imagenet_subset.photos import photo
 from imagenet_subset.preview import write_sheets
 from imagenet_subset.preview_html import write_page
 from imagenet_subset.reader import open_subset
@@ -216,16 +217,7 @@ def test_every_class_can_be_found_by_name_wnid_and_label(
 
 
 def test_a_page_of_100_classes_weighs_a_few_megabytes(tmp_path: Path) -> None:
-    # Sums of random waves: about as hard to compress as photos are.
-    random = np.random.default_rng(0)
-    y, x = np.mgrid[:224, :224] / 224
-    images = np.zeros((100, 224, 224, 3), np.float32)
-    for image in images:
-        for frequency in range(1, 40):
-            fy, fx = random.normal(size=2) * frequency
-            wave = np.sin(2 * np.pi * (fy * y + fx * x) + random.uniform(0, 6))
-            image += wave[..., None] * random.normal(size=3) * 90 / frequency
-    pixels = np.clip(images + 128, 0, 255).astype(np.uint8)
+    pixels = np.stack([np.asarray(photo(seed, 224, 224)) for seed in range(100)])
     arrays = {"X_train": np.repeat(pixels, 8, axis=0), "X_val": pixels[:0]}
     arrays |= {"y_train": np.repeat(np.arange(100), 8), "y_val": np.zeros(0, int)}
     arrays |= {"train_id": np.arange(800), "val_id": np.zeros(0, int)}

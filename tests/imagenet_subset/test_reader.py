@@ -20,6 +20,8 @@ import pytest
 
 from imagenet_subset.errors import ReadError
 from imagenet_subset.fileio import open_for_update, pwrite_all
+from imagenet_subset.labels import ClassRow
+from imagenet_subset.metadata import COLUMNS
 from imagenet_subset.npz import IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout, finish
 from imagenet_subset.reader import ImagenetSubset, open_subset
 
@@ -133,6 +135,10 @@ def test_classes_are_the_csv_beside_the_file(three: Path) -> None:
     assert list(classes.columns) == ["subset_label", "original_id", "WNID", "human_label"]
     assert classes.iloc[0].tolist() == [0, 327, "n12267677", "N/A"]
     assert len(classes) == 3
+
+
+def test_the_rows_read_have_the_columns_that_are_written() -> None:
+    assert ClassRow._fields == COLUMNS
 
 
 def test_without_a_csv_the_classes_come_from_the_provenance(three: Path) -> None:
