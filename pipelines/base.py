@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 Key = TypeVar("Key")
 
+MAX_PIXELS = 89_478_485
+"""Photos with more pixels are refused from their header, before any memory is taken.
+
+It is where Pillow begins to warn of a decompression bomb: 256 MiB at 3 bytes a pixel."""
+
 
 class PipelineUnavailableError(RuntimeError):
     """A pipeline can't run here: a package, a driver or a GPU is missing.
 
     The text is one line and ends in what to do, as a rule the exact ``pip install`` line.
     """
+
+
+class DecodeError(Exception):
+    """One image can't be decoded; the text is the reason, in one line."""
 
 
 @dataclass(slots=True)
