@@ -1,0 +1,159 @@
+"""The reference: Pillow decodes, scales and crops, bit by bit as torchvision would with it.
+
+What is refused, and what can't be
+----------------------------------
+An image is refused, with its reason, if Pillow can't identify it, if it ends before its last row
+(``ImageFile.LOAD_TRUNCATED_IMAGES`` stays off) or if it is too large (`pipelines.base.MAX_PIXELS`).
+
+A JPEG has no checksum. If bits of its compressed data are flipped, libjpeg goes on as well as it
+can, with gray or wrong blocks from there on; it counts warnings, but Pillow hands no count on. Such
+a photo is accepted, here as in every program that reads with Pillow. PNG's checksums are checked.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError, features
+
+from pipelines.base import MAX_PIXELS, Batch, DecodeError, Key
+from pipelines.geometry import CROP
+from pipelines.resample import scale_and_crop
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+"""What a file named ``.JPEG`` may hold. No other reader of Pillow's runs on files from anywhere:
+some start programs, such as Ghostscript. Of several frames the first is taken."""
+
+BATCH_SIZE = 16
+"""Images a batch: 2.3 MiB, so that they are still in the cache when they are written."""
+
+DECODING_ERRORS = (
+    OSError,  # cut short, broken data, not identified
+    SyntaxError,  # a header or a chunk that breaks its format's rules
+    ValueError,  # a size, a mode or a text chunk out of bounds
+    EOFError,  # a frame or a chunk missing
+    IndexError,  # tables and palettes that end early
+    KeyError,  # a colour type or a compression that doesn't exist
+    TypeError,  # a field that is missing where one must be
+    OverflowError,  # a length beyond what C can count
+    struct.error,  # fields cut short
+    zlib.error,  # a PNG's compressed data
+    Image.DecompressionBombError,  # far over the pixel limit
+)
+"""What Pillow raises on a damaged file. `MemoryError` isn't among them: after the pixel limit it
+speaks of the machine, not of the file."""
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Decode, scale and crop one image.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole image file.
+
+    Returns
+    -------
+    ndarray
+        ``(224, 224, 3) uint8``, RGB; not writable.
+
+    Raises
+    ------
+    DecodeError
+        The file can't be decoded, with the reason in one line.
+    """
+    try:
+        # Workers are processes with one thread that decodes, so the filter is nobody else's.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = _open_rgb(data)
+    except UnidentifiedImageError as error:
+        raise DecodeError(f"not one of {', '.join(FORMATS)}" if data else "empty file") from error
+    except DECODING_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DecodeError(reason) from error
+    return np.asarray(scale_and_crop(image))
+
+
+def _open_rgb(data: bytes) -> Image.Image:
+    """Decode to RGB as ``Image.open(...).convert("RGB")``, refusing bombs from their header."""
+    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = image.size
+    if not width or not height:
+        raise DecodeError("no size in the header")
+    if width * height > MAX_PIXELS:
+        raise DecodeError(f"{width}x{height} is more than {MAX_PIXELS:,} pixels")
+    if image.mode != "RGB":
+        return image.convert("RGB")
+    image.load()
+    return image
+
+
+class PerImagePipeline:
+    """Base of the pipelines that decode one image after the other on one core."""
+
+    def __init__(self, batch_size: int = BATCH_SIZE) -> None:
+        self._images = np.empty((batch_size, CROP, CROP, 3), np.uint8)
+
+    def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
+        """Decode, scale and crop one image into ``out``, ``(224, 224, 3) uint8``.
+
+        Returns
+        -------
+        str or None
+            None when done; else why the image is one for Pillow, which is then called.
+
+        Raises
+        ------
+        DecodeError
+            The image can't be decoded at all.
+        """
+        raise NotImplementedError
+
+    def run(self, encoded: Iterable[tuple[Key, bytes]]) -> Iterator[Batch[Key]]:
+        """Decode ``(key, file contents)`` pairs batch by batch, in their order."""
+        pairs = iter(encoded)
+        while some := list(islice(pairs, len(self._images))):
+            yield self._decode_batch(some)
+
+    def _decode_batch(self, pairs: list[tuple[Key, bytes]]) -> Batch[Key]:
+        batch = Batch[Key]([], self._images[:0])
+        for key, data in pairs:
+            out = self._images[len(batch.keys)]
+            try:
+                reason = self.decode_into(data, out)
+                if reason is not None:
+                    batch.fallbacks.append((key, reason))
+                    out[:] = decode(data)
+            except DecodeError as error:
+                batch.failures.append((key, str(error)))
+            else:
+                batch.keys.append(key)
+        batch.images = self._images[: len(batch.keys)]
+        return batch
+
+    def close(self) -> None:
+        """Nothing is held but the batch's memory."""
+
+
+class PillowPipeline(PerImagePipeline):
+    """The reference pipeline."""
+
+    def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
+        """Decode, scale and crop one image into ``out``."""
+        out[:] = decode(data)
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide the pixels."""
+    turbo = features.version("libjpeg_turbo")
+    jpeg = {"libjpeg_turbo": turbo} if turbo else {"libjpeg": features.version("jpg") or "none"}
+    return {"pillow": features.version("pil") or "unknown", **jpeg}
