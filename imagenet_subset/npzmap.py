@@ -4,13 +4,14 @@
 is a ``.npy`` file that starts at a known offset, so that its data can be mapped like that of any
 other file; `read_archive` finds the offset and `NpzMember.array` maps it.
 
-The package ``mmnpz`` does the same in 200 lines. It isn't used because it passes compressed
-members over without a word, reads headers by private functions of NumPy, doesn't compare what a
-header says with the room the archive has for it, and gives no access to the archive's comment.
+The package ``mmnpz`` rests on the same idea. It isn't used: it leaves compressed members out
+without a word, reads headers by private functions of NumPy, and keeps the archive's comment and
+CRCs, which are needed here, to itself.
 """
 
 from __future__ import annotations
 
+import errno
 import lzma
 import os
 import struct
@@ -136,6 +137,8 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
             ]
             comment = archive.comment
     except OSError as error:
+        if error.errno == errno.EINVAL:  # a damaged directory points before the file's start
+            raise ReadError(f"{printable(where)} {_what_else(where)}") from error
         raise ReadError(f"can't read {printable(where)}: {error.strerror or error}") from error
     except _GARBLED as error:
         raise ReadError(f"{printable(where)} {_what_else(where)}") from error
