@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out_dir", default="./out_files", metavar="DIR",
         help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
     add_pipeline_arguments(parser)
-    add("--workers", type=_positive, default=available_cores(), metavar="N",
+    add("--workers", type=positive, default=available_cores(), metavar="N",
         help="CPU cores to use (default: all, here %(default)s)")  # fmt: skip
     add("--train_list", metavar="FILE",
         help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
@@ -54,7 +54,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
         help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
         "pillow)")  # fmt: skip
-    add("--batch_size", type=_positive, metavar="N", help="images per batch (default: by pipeline)")
+    add("--batch_size", type=positive, metavar="N", help="images per batch (default: by pipeline)")
     add("--gpu", type=int, default=0, metavar="ID", help="which GPU (default: %(default)s)")
 
 
@@ -169,7 +169,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} isn't a positive number")

@@ -1,0 +1,43 @@
+"""``imagenet-subset demo``: the main job on generated photos, nothing to download."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagenet_subset.errors import OutputError, printable, writing
+
+HELP = "write a small ILSVRC tree of generated photos and build a subset from it"
+_SUBSET = "demo5"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``demo``."""
+    parser.add_argument("--out_dir", default="./demo", metavar="DIR",
+        help="where everything goes (default: %(default)s)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the tree, build by the very command that is printed, and say what to try next."""
+    from imagenet_subset import cli
+    from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+
+    folder = Path(args.out_dir)
+    tree, subset = folder / "ILSVRC", folder / f"{_SUBSET}.txt"
+    if tree.exists() and not subset.exists():
+        raise OutputError(f"{printable(tree)} exists and is no demo; choose another --out_dir")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = ["# every second class of the demo's ten", *DEMO_WNIDS[::2]]
+        subset.write_text("\n".join(lines) + "\n")
+        data_dir = write_demo_tree(tree)
+    out = folder / "out_files"
+    print(f"wrote {printable(tree)}: generated photos of {len(DEMO_WNIDS)} classes, odd files too\n")
+    words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--out_dir", str(out)]
+    print("$ imagenet-subset", *words, flush=True)
+    code = cli.main([*words, "--overwrite"])
+    if not code:
+        print("\nnext: python -c \"import numpy as np; "
+              f"print(np.load('{printable(out / _SUBSET)}_cls.npz')['X_train'].shape)\"")  # fmt: skip
+        print(f"      imagenet-subset preview {printable(out / _SUBSET)}_cls.npz")
+    return code

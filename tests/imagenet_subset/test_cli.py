@@ -1,0 +1,235 @@
+"""The command line as its user meets it: flags, messages, exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagenet_subset.cli import COMMANDS, main
+from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+
+ROOT = Path(__file__).parents[2]
+CPU = ("--device", "cpu", "--pipeline", "pillow")
+
+
+def build(cli, tree, subset, *more):
+    return cli("--subset_name", subset, "--data_dir", tree, "--workers", 2, *CPU, *more)
+
+
+def one_line(done, code: int = 1) -> str:
+    """Message of a command that ended in a line, as each wrong input has to."""
+    assert done.returncode == code, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("imagenet-subset: ")
+    return lines[0]
+
+
+def test_a_build_prints_what_it_made(cli, tree, subset_file, tmp_path) -> None:
+    done = build(cli, tree, subset_file)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("out_files/five_cls.npz  ")
+    assert "images/s" in done.stdout
+    assert done.stderr.startswith("cpu (pillow): as asked")
+    assert "\r" not in done.stderr
+    with np.load(tmp_path / "out_files/five_cls.npz") as npz:
+        assert len(npz["X_train"]) == 100
+    again = build(cli, tree, subset_file)
+    assert again.returncode == 0
+    assert "already complete" in again.stdout
+
+
+def test_hyphens_do_for_underscores_in_flags(cli, tree, subset_file, tmp_path) -> None:
+    done = cli("build", f"--subset-name={subset_file}", "--data-dir", tree, *CPU,
+               "--out-dir=a-b", "--quiet", "--splits=val")  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "a-b/five_cls.npz").exists()
+
+
+def test_main_py_does_the_same_from_a_clone(tree, subset_file, tmp_path) -> None:
+    command = [sys.executable, ROOT / "main.py", "--subset_name", subset_file, "--data_dir", tree]
+    done = subprocess.run([*command, *CPU], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out_files/five_cls.npz").exists()
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, tree, subset_file, tmp_path) -> None:
+    done = build(cli, tree, subset_file, "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "n12267677  acorn" in done.stdout
+    assert "together" in done.stdout
+    assert "are free" in done.stdout
+    assert "cpu (pillow)" in done.stdout
+    assert not list(tmp_path.glob("out_files*"))
+
+
+@pytest.mark.parametrize("below", [".", "..", "../.."])
+def test_the_root_data_and_cls_loc_all_work(cli, tree, subset_file, below) -> None:
+    done = build(cli, (tree / below).resolve(), subset_file, "--dry_run")
+    assert done.returncode == 0, done.stderr
+
+
+# Wrong inputs
+
+
+@pytest.fixture
+def own_tree(tmp_path: Path) -> Path:
+    return write_demo_tree(
+        tmp_path / "ILSVRC", wnids=DEMO_WNIDS[::2], train_per_class=3, odd=False
+    )
+
+
+def test_an_unknown_wnid_names_the_line_and_the_nearest(cli, tree, tmp_path) -> None:
+    (tmp_path / "bad.txt").write_text("# nuts\nn12267677\nn12267678\n")
+    message = one_line(build(cli, tree, "bad.txt"))
+    assert "bad.txt:3: n12267678 is no WNID of ILSVRC 2012; the nearest are n12267677" in message
+
+
+def test_a_missing_class_folder_is_counted_and_named(cli, own_tree, subset_file) -> None:
+    shutil.rmtree(own_tree / "train/n12267677")
+    message = one_line(build(cli, own_tree, subset_file))
+    assert "3 train photos are missing" in message
+    assert "train/n12267677/" in message
+    assert "--missing skip" in message
+
+
+def test_missing_photos_of_both_splits_are_counted_together(cli, own_tree, subset_file) -> None:
+    next((own_tree / "train/n12267677").iterdir()).unlink()
+    shutil.rmtree(own_tree / "val")
+    (own_tree / "val").mkdir()
+    message = one_line(build(cli, own_tree, subset_file))
+    assert "1 train and 250 val photos are missing" in message
+
+
+def test_missing_photos_can_be_skipped(cli, own_tree, subset_file, tmp_path) -> None:
+    next((own_tree / "train/n12267677").iterdir()).unlink()
+    next((own_tree / "val").iterdir()).unlink()
+    done = build(cli, own_tree, subset_file, "--missing", "skip")
+    assert done.returncode == 0, done.stderr
+    assert "1 train and 1 val photos are missing" in done.stderr
+    assert "2 images are missing from the source and left out" in done.stdout
+    with np.load(tmp_path / "out_files/five_cls.npz") as npz:
+        assert len(npz["X_train"]) == 14
+        assert len(npz["X_val"]) == 249
+
+
+def test_a_data_dir_that_is_a_file_is_refused(cli, subset_file, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is a file, not a folder" in one_line(build(cli, "file", subset_file))
+
+
+def test_a_data_dir_that_is_not_there_is_refused(cli, subset_file) -> None:
+    assert "doesn't exist" in one_line(build(cli, "nowhere", subset_file))
+
+
+def test_an_out_dir_that_is_a_file_is_refused(cli, tree, subset_file, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "can't write" in one_line(build(cli, tree, subset_file, "--out_dir", "file"), 1)
+
+
+def test_windows_line_ends_and_a_byte_order_mark_just_work(cli, tree, tmp_path) -> None:
+    (tmp_path / "five.txt").write_bytes(b"\xef\xbb\xbfn12267677\r\n\r\nn02701002 # ambulance\r\n")
+    done = build(cli, tree, "./five.txt")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out_files/five_cls_metadata.csv").read_text() == (
+        "subset_label,original_id,WNID,human_label\n0,327,n12267677,acorn\n"
+        "1,265,n02701002,ambulance\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--splits", "test"], ["--workers", "0"], ["--missing", "no"], ["buidl"]]
+)
+def test_wrong_usage_exits_with_2(cli, arguments) -> None:
+    done = cli(*(["--subset_name", "imagenet30", *arguments] if arguments else []))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback(cli) -> None:
+    done = cli("--subset_name", "nothing", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+# Other manners
+
+
+def test_every_command_has_help_and_stands_in_the_readme(capsys) -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name in COMMANDS:
+        module = importlib.import_module(f"imagenet_subset.commands.{name}")
+        with pytest.raises(SystemExit) as end:
+            main([name, "--help"])
+        assert end.value.code == 0
+        assert module.HELP.split()[0] in capsys.readouterr().out
+        assert f"`{name}`" in readme or f"imagenet-subset {name}" in readme, name
+
+
+def test_help_and_import_take_no_heavy_library() -> None:
+    code = (
+        "import sys; from imagenet_subset import cli\n"
+        "try: cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pandas', 'PIL', 'numba', 'nvidia.dali', 'cupy', 'torch', 'simplejpeg'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "imagenet_subset", "classes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.read(10)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+
+
+def test_classes_finds_names_with_spaces(cli) -> None:
+    done = cli("classes", "great white")
+    assert "n01484850" in done.stdout
+    assert done.stdout.count("\n") == 2
+
+
+def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) -> None:
+    done = cli("classes", "airliner", "--wnids_only")
+    (tmp_path / "planes.txt").write_text(done.stdout)
+    assert build(cli, tree, "planes.txt", "--dry_run").returncode == 0
+
+
+def test_the_demo_runs_and_runs_again(cli, tmp_path) -> None:
+    for _ in range(2):
+        start = time.monotonic()
+        done = cli("demo")
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - start < 60
+        with np.load(tmp_path / "demo/out_files/demo5_cls.npz") as npz:
+            assert len(npz["X_train"]) == 100
+            assert len(npz["X_val"]) == 250
+
+
+def test_the_demo_leaves_a_real_tree_alone(cli, tmp_path) -> None:
+    (tmp_path / "demo/ILSVRC").mkdir(parents=True)
+    assert "is no demo" in one_line(cli("demo"))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no POSIX permissions here")
+def test_an_unreadable_class_folder_is_named(cli, own_tree, subset_file) -> None:
+    if os.getuid() == 0:
+        pytest.skip("root reads everything")
+    (own_tree / "train/n12267677").chmod(0)
+    try:
+        assert "Permission denied" in one_line(build(cli, own_tree, subset_file))
+    finally:
+        (own_tree / "train/n12267677").chmod(0o755)
