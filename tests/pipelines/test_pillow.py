@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import io
+import re
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from contract import PipelineContract
+from PIL import Image
+
+from imagenet_subset.photos import encoded, exif, jpeg, odd_images, photo
+from pipelines import pillow, resample
+from pipelines.base import MAX_PIXELS, DecodeError
+from pipelines.geometry import crop_box, resized_size
+from pipelines.pillow import PillowPipeline, decode
+
+
+class TestPillowPipeline(PipelineContract):
+    @pytest.fixture
+    def pipeline(self) -> Iterator[PillowPipeline]:
+        pipeline = PillowPipeline()
+        yield pipeline
+        pipeline.close()
+
+
+def plain(data: bytes) -> np.ndarray:
+    """The rule as a user of Pillow would write it."""
+    with Image.open(io.BytesIO(data)) as opened, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = opened.convert("RGB")
+    scaled = image.resize(resized_size(*image.size), Image.Resampling.BILINEAR)
+    return np.asarray(scaled.crop(crop_box(*image.size)))
+
+
+@pytest.mark.parametrize(
+    "odd", [odd for odd in odd_images() if odd.decodable], ids=lambda odd: odd.name
+)
+def test_an_odd_image_is_what_convert_resize_and_crop_give(odd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = plain(odd.data)
+    assert np.array_equal(decode(odd.data), expected)
+
+
+def test_the_exif_orientation_is_not_applied():
+    image = photo(1, 300, 260)
+    assert np.array_equal(decode(jpeg(image, exif_orientation=6)), decode(jpeg(image)))
+
+
+def test_a_broken_exif_block_is_no_warning_where_pillow_alone_would_give_one():
+    good = jpeg(photo(1, 300, 260))
+    block = exif(6)[:-9]
+    data = good[:2] + struct.pack(">HH", 0xFFE1, len(block) + 2) + block + good[2:]
+    with pytest.warns(UserWarning, match="Corrupt EXIF"), Image.open(io.BytesIO(data)) as image:
+        image.load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(decode(data), decode(good))
+
+
+def test_of_several_frames_the_first_is_taken():
+    first, second = photo(1, 60, 50).quantize(16), photo(2, 60, 50).quantize(16)
+    both = encoded(first, "GIF", save_all=True, append_images=[second])
+    assert np.array_equal(decode(both), decode(encoded(first, "GIF")))
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, payload: bytes) -> bytes:
+        length, crc = len(payload), zlib.crc32(kind + payload)
+        return struct.pack(">I", length) + kind + payload + struct.pack(">I", crc)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    "size", [(MAX_PIXELS + 1, 1), (1, MAX_PIXELS + 1), (9_460, 9_460), (2**31 - 1, 2**31 - 1)]
+)
+def test_a_decompression_bomb_is_refused_from_its_header(size):
+    with pytest.raises(DecodeError, match="pixels"):
+        decode(png_of_size(*size))
+
+
+def test_a_photo_without_pixels_is_refused():
+    with pytest.raises(DecodeError):
+        decode(png_of_size(0, 5))
+
+
+def test_formats_that_start_other_programs_are_not_opened():
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    with pytest.raises(DecodeError, match="not one of JPEG"):
+        decode(postscript)
+
+
+@pytest.mark.parametrize("format_", ["TIFF", "PPM", "ICO"])
+def test_other_formats_are_named_as_such(format_):
+    with pytest.raises(DecodeError, match="not one of JPEG, PNG, GIF, BMP, WEBP"):
+        decode(encoded(photo(1, 30, 20), format_))
+
+
+def test_the_reason_is_the_same_each_time():
+    reasons = set()
+    for _ in range(3):
+        with pytest.raises(DecodeError) as caught:
+            decode(b"no image at all")
+        reasons.add(str(caught.value))
+    assert len(reasons) == 1
+
+
+@pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=pytest.mark.long)])
+def test_damaged_files_of_all_kinds_decode_or_are_refused(count):
+    """Flipped bytes, cuts and doubled pieces: an image or a `DecodeError`, nothing else."""
+    rng = np.random.default_rng(11)
+    files = [odd.data for odd in odd_images() if odd.data]
+    outcomes = {"decoded": 0, "refused": 0}
+    for _ in range(count):
+        data = damaged(rng, files[rng.integers(len(files))])
+        reason = ""
+        try:
+            assert decode(data).shape == (224, 224, 3)
+            outcomes["decoded"] += 1
+        except DecodeError as error:
+            reason = str(error)
+            outcomes["refused"] += 1
+        assert reason.isprintable()
+    assert min(outcomes.values()) > 50
+
+
+def damaged(rng: np.random.Generator, data: bytes) -> bytes:
+    broken = bytearray(data)
+    reach = len(broken) if rng.random() < 0.3 else min(len(broken), 700)
+    for _ in range(rng.integers(1, 8)):
+        broken[rng.integers(reach)] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)])
+    if rng.random() < 0.2:
+        del broken[rng.integers(len(broken)) :]
+    if rng.random() < 0.1:
+        at = rng.integers(len(broken) + 1)
+        broken[at:at] = broken[at : at + 50]
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (255, 2000), (13, 4000), (4000, 13)])
+def test_a_strip_scaled_in_part_is_the_same_as_scaled_whole(size):
+    image = photo(3, *size)
+    scaled = image.resize(resized_size(*size), Image.Resampling.BILINEAR)
+    expected = np.asarray(scaled.crop(crop_box(*size)))
+    assert np.array_equal(np.asarray(resample.scale_and_crop_strip(image)), expected)
+
+
+def test_strips_of_random_sizes_scaled_in_part_are_the_same_as_scaled_whole():
+    rng = np.random.default_rng(12)
+    for _ in range(60):
+        shorter = int(rng.integers(1, 256))
+        size = (shorter, int(rng.integers(shorter, shorter * 9 + 2)))
+        size = size if rng.random() < 0.5 else size[::-1]
+        noise = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+        image = Image.fromarray(noise)
+        scaled = image.resize(resized_size(*size), Image.Resampling.BILINEAR)
+        expected = np.asarray(scaled.crop(crop_box(*size)))
+        assert np.array_equal(np.asarray(resample.scale_and_crop_strip(image)), expected), size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+@pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (60000, 200)])
+def test_a_strip_takes_little_memory(size):
+    """Scaled whole, the first two would take 5 GB."""
+    program = (
+        "from PIL import Image\n"
+        "from imagenet_subset.photos import jpeg\n"
+        "from pipelines.pillow import decode\n"
+        f"decode(jpeg(Image.new('RGB', {size}, 7)))\n"
+        "print(open('/proc/self/status').read())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    peak = re.search(r"VmHWM:\s*(\d+) kB", done.stdout)
+    assert peak, done.stdout
+    assert int(peak[1]) < 250 * 1024
+
+
+def test_the_versions_name_what_decides_the_pixels():
+    versions = pillow.versions()
+    assert versions["pillow"] == Image.__version__
+    assert versions.keys() & {"libjpeg_turbo", "libjpeg"}
