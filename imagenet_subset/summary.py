@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from imagenet_subset.errors import ReadError
 from imagenet_subset.labels import ClassRow, read_class_rows, read_provenance
 from imagenet_subset.npzmap import Archive, read_archive
-from imagenet_subset.reader import check_members
-from imagenet_subset.records import SPLITS
+from imagenet_subset.reader import ImagenetSubset, check_members
+from imagenet_subset.records import SPLITS, Split
 
-_BLOCK_NBYTES = 4 << 20
+_CHUNK = 256  # images, 39 MB
 
 
 def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -104,20 +105,43 @@ def describe_provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def channel_stats(
-    images: NDArray[np.uint8], progress: Callable[[int], object] = lambda _: None
+def split_stats(
+    subset: ImagenetSubset, split: Split, progress: Callable[[int], object] = lambda _: None
 ) -> dict[str, list[float]] | None:
-    """Mean and standard deviation of each channel over all pixels, on the scale 0 to 1.
-
-    These are the numbers for ``Normalize``. The sums are exact integers, so the result doesn't
-    depend on order or size of the blocks, each a few MB.
+    """`channel_stats` of a split, in constant memory however large it is.
 
     Parameters
     ----------
-    images
-        ``(N, H, W, 3) uint8``.
     progress
         Called with the number of images just done.
+    """
+    return channel_stats(_chunks(subset, split, progress))
+
+
+def _chunks(
+    subset: ImagenetSubset, split: Split, progress: Callable[[int], object]
+) -> Iterator[NDArray[np.uint8]]:
+    mapped = f"X_{split}" not in subset.in_memory
+    for start in range(0, len(subset.labels(split)), _CHUNK):
+        chunk = subset.images(split)[start : start + _CHUNK]
+        yield chunk
+        progress(len(chunk))
+        if mapped:
+            # The pages of a map that were touched count as memory of the process as long as the
+            # map lives, so go on with a fresh one. A copy opens the file anew.
+            subset = copy.copy(subset)
+
+
+def channel_stats(chunks: Iterable[NDArray[np.uint8]]) -> dict[str, list[float]] | None:
+    """Mean and standard deviation of each channel over all pixels, on the scale 0 to 1.
+
+    These are the numbers for ``Normalize``. The sums are exact integers, so the result doesn't
+    depend on how the images are cut into chunks.
+
+    Parameters
+    ----------
+    chunks
+        Images, each ``(n, H, W, 3) uint8``.
 
     Returns
     -------
@@ -127,27 +151,22 @@ def channel_stats(
 
     Examples
     --------
-    >>> channel_stats(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(3, axis=3))
+    >>> channel_stats([np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(3, axis=3)])
     {'mean': [0.5, 0.5, 0.5], 'std': [0.5, 0.5, 0.5]}
     """
-    n, height, width, channels = images.shape
-    pixels = n * height * width
-    if not pixels:
-        return None
-    sums, squares = [0] * channels, [0] * channels
-    block = max(1, _BLOCK_NBYTES // (height * width * channels))
-    for start in range(0, n, block):
-        # Adding up whole image rows first keeps NumPy's inner loop long; 255 ** 2 fits in uint16.
-        rows = np.asarray(images[start : start + block]).reshape(-1, width * channels)
+    n, sums, squares = 0, [0, 0, 0], [0, 0, 0]
+    for image in (image for chunk in chunks for image in chunk if image.size):
+        height, width, _ = image.shape
+        # Adding up image rows first keeps NumPy's inner loop long; 255 ** 2 fits in uint16.
+        rows = np.asarray(image).reshape(height, width * 3)
         for totals, values in ((sums, rows), (squares, np.square(rows, dtype=np.uint16))):
-            by_column = values.sum(axis=0, dtype=np.uint64).reshape(width, channels)
+            by_column = values.sum(axis=0, dtype=np.uint64).reshape(width, 3)
             for channel, total in enumerate(by_column.sum(axis=0)):
                 totals[channel] += int(total)
-        progress(len(images[start : start + block]))
+        n += height * width
+    if not n:
+        return None
     return {
-        "mean": [s / (255 * pixels) for s in sums],
-        "std": [
-            math.sqrt(q * pixels - s * s) / (255 * pixels)
-            for s, q in zip(sums, squares, strict=True)
-        ],
+        "mean": [s / (255 * n) for s in sums],
+        "std": [math.sqrt(q * n - s * s) / (255 * n) for s, q in zip(sums, squares, strict=True)],
     }

@@ -41,11 +41,11 @@ def _stats(path: str) -> dict[str, Any]:
     from tqdm import tqdm
 
     from imagenet_subset.reader import ImagenetSubset
-    from imagenet_subset.summary import channel_stats
+    from imagenet_subset.summary import split_stats
 
     subset = ImagenetSubset(path)
     with tqdm(total=len(subset), unit=" images", disable=None, leave=False) as bar:
-        return {split: channel_stats(subset.images(split), bar.update) for split in SPLITS}
+        return {split: split_stats(subset, split, bar.update) for split in SPLITS}
 
 
 def _text(summary: dict[str, Any]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from imagenet_subset.errors import ReadError
-from imagenet_subset.summary import channel_stats, summarize
+from imagenet_subset.reader import open_subset
+from imagenet_subset.records import SPLITS
+from imagenet_subset.summary import channel_stats, split_stats, summarize
 
 Write = Callable[..., Path]
 Command = Callable[..., str]
@@ -86,34 +89,65 @@ def test_stats_are_those_of_numpy(write_subset: Write, command: Command) -> None
 
 
 @given(
-    arrays(np.uint8, st.tuples(*[st.integers(0, 5)] * 3, st.just(3))),
-    st.sampled_from(["C", "F"]),
+    st.lists(arrays(np.uint8, st.tuples(*[st.integers(0, 5)] * 3, st.just(3))), max_size=3),
+    st.sampled_from("CF"),
 )
-def test_stats_are_right_for_any_shape_and_order(images: np.ndarray, order: str) -> None:
-    stats = channel_stats(np.asarray(images, order=order))  # type: ignore[call-overload]
-    if images.size == 0:
+def test_stats_are_right_for_any_shape_order_and_chunks(
+    chunks: list[np.ndarray], order: str
+) -> None:
+    stats = channel_stats(np.asarray(c, order=order) for c in chunks)  # type: ignore[call-overload]
+    flat = np.concatenate([np.zeros((0, 3)), *(c.reshape(-1, 3) / 255 for c in chunks)])
+    if not len(flat):
         assert stats is None
         return
     assert stats is not None
-    flat = images.reshape(-1, 3).astype(np.float64) / 255
     assert stats["mean"] == pytest.approx(flat.mean(axis=0), abs=1e-12)
     assert stats["std"] == pytest.approx(flat.std(axis=0), abs=1e-7)
 
 
 def test_equal_pixels_have_no_deviation_at_all() -> None:
-    stats = channel_stats(np.full((40, 224, 224, 3), 201, np.uint8))
+    stats = channel_stats([np.full((40, 224, 224, 3), 201, np.uint8)])
     assert stats == {"mean": [201 / 255] * 3, "std": [0.0] * 3}
 
 
-def test_stats_take_the_same_memory_for_more_images_and_report_progress() -> None:
-    images = np.broadcast_to(np.arange(224, dtype=np.uint8)[:, None, None], (600, 224, 224, 3))
+def test_stats_report_their_progress(write_subset: Write) -> None:
+    subset = open_subset(write_subset([0] * 5, [0] * 3))
     done: list[int] = []
-    tracemalloc.start()
-    try:
-        channel_stats(images, done.append)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert sum(done) == 600
-    assert len(done) > 10
-    assert peak < 40e6
+    for split in SPLITS:
+        split_stats(subset, split, done.append)
+    assert sum(done) == len(subset)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read memory from")
+def test_stats_take_the_same_memory_for_more_images(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from imagenet_subset.reader import open_subset
+from imagenet_subset.summary import split_stats
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+subset = open_subset(sys.argv[1])
+before = peak()
+stats = split_stats(subset, "train")
+print(peak() - before, stats["mean"][0])
+"""
+    peaks = []
+    for n in (768, 2304):
+        path = tmp_path / f"{n}.npz"
+        images = np.full((n, 224, 224, 3), 51, np.uint8)
+        columns = {key: np.zeros(n, np.int32) for key in ("y_train", "train_id")}
+        none = {"X_val": images[:0], "y_val": np.zeros(0, int), "val_id": np.zeros(0, int)}
+        np.savez(path, X_train=images, **columns, **none)
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+        path.unlink()
+        kilobytes, mean = run.stdout.split()
+        assert float(mean) == 0.2
+        peaks.append(int(kilobytes))
+    assert peaks[1] < 1.3 * peaks[0]
+    assert peaks[1] < 100_000
