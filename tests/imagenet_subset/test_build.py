@@ -41,7 +41,8 @@ def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -
             X, y, ids = npz[f"X_{split}"], npz[f"y_{split}"], npz[f"{split}_id"]
             assert len(X) == len(built.records[split]) > 0
             for record in built.records[split]:
-                image = Image.open(built.source.path(record)).convert("RGB")
+                with Image.open(built.source.path(record)) as file:
+                    image = file.convert("RGB")
                 w, h = image.size
                 size = (256, int(256 * h / w)) if w <= h else (int(256 * w / h), 256)
                 image = image.resize(size, Image.Resampling.BILINEAR)
@@ -52,9 +53,8 @@ def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -
 
 
 def test_ids_and_labels_lead_back_to_the_photos(built: BuildPlan, tree: Path) -> None:
-    listed = dict(
-        line.split() for line in (tree / "../../ImageSets/CLS-LOC/train_cls.txt").open()
-    )
+    lists = (tree / "../../ImageSets/CLS-LOC/train_cls.txt").read_text()
+    listed = dict(line.split() for line in lists.splitlines())
     names = {int(number): name for name, number in listed.items()}
     classes = built.subset.classes
     with np.load(built.output.npz) as npz:
@@ -152,6 +152,7 @@ def damaged(tmp_path: Path) -> Path:
     return write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[::2], damaged=30)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Possibly corrupt EXIF data")
 def test_all_damaged_images_are_named_in_one_run(damaged, subset_file, tmp_path) -> None:
     todo = plan(damaged, subset_file, tmp_path / "out")
     with pytest.raises(UndecodableError, match=r"images can't be decoded.*--skip_undecodable"):
@@ -170,7 +171,8 @@ def test_all_damaged_images_are_named_in_one_run(damaged, subset_file, tmp_path)
 
 def decodes(path: str) -> bool:
     try:
-        np.asarray(Image.open(path).convert("RGB"))
+        with Image.open(path) as image:
+            image.convert("RGB")
     except (OSError, SyntaxError):
         return False
     return True
