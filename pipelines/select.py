@@ -1,0 +1,249 @@
+"""Which pipeline runs here, and why.
+
+Nothing heavy is imported to decide: packages are looked for, not loaded, and the CUDA driver is
+asked through its C interface.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+from pipelines.base import Pipeline, PipelineUnavailableError
+from pipelines.cuda import Driver, dotted, find_driver
+
+Name = Literal["pillow", "turbo", "dali"]
+Device = Literal["cpu", "gpu"]
+
+PER_IMAGE_BATCH = 16
+"""Images per batch for pipelines that decode one by one: 2.4 MB of pixels."""
+PER_IMAGE_SHARD = 64
+"""Images per unit of work for them: a fraction of a second."""
+DALI_BATCH: dict[Device, int] = {"cpu": 64, "gpu": 256}
+"""CPU: enough that threads seldom wait for the last image of a batch; 10 MB of pixels. GPU: nvJPEG
+wants many images at once; 38 MB of pixels and, before scaling at ImageNet's mean size, 144 MB."""
+DALI_SHARD = 8
+"""Batches per unit of work: DALI idles while a shard's first batch is read and its last written."""
+LARGEST_BATCH = 4096
+"""Beyond, a batch is a mistake: 600 MB of pixels."""
+OLDEST_CUDA = (12, 0)
+"""What the wheels of the ``gpu`` extra are built for."""
+
+CPU_ONLY = ("pillow", "turbo")
+TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
+DALI_INSTALL = "pip install nvidia-dali-cuda120"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """A pipeline that can run here: picklable, goes to the worker processes."""
+
+    name: Name
+    device: Device
+    batch_size: int
+    """Images per batch."""
+    threads: int
+    """Threads within one pipeline."""
+    processes: int
+    """Worker processes, each with a pipeline of its own."""
+    gpu: int = 0
+    """Index of the CUDA device."""
+
+    @property
+    def shard_size(self) -> int:
+        """Images per unit of work."""
+        return DALI_SHARD * self.batch_size if self.name == "dali" else PER_IMAGE_SHARD
+
+    def open(self) -> Pipeline:
+        """Build the pipeline, in the process that will run it.
+
+        Raises
+        ------
+        PipelineUnavailableError
+            It won't start.
+        """
+        if self.name == "dali":
+            from pipelines.dali import DaliPipeline
+
+            return DaliPipeline(self.device, self.batch_size, self.threads, self.gpu)
+        if self.name == "turbo":
+            from pipelines.turbo import TurboPipeline
+
+            return TurboPipeline(self.batch_size)
+        from pipelines.pillow import PillowPipeline
+
+        return PillowPipeline(self.batch_size)
+
+    def versions(self) -> dict[str, str]:
+        """Versions of all that decides the pixels, for the provenance of a file."""
+        from pipelines import pillow
+
+        # Pillow's too, since it decodes what the others leave.
+        if self.name == "turbo":
+            from pipelines import turbo
+
+            return turbo.versions() | pillow.versions()
+        if self.name == "dali":
+            parts = ["dali", "nvimgcodec"] + ["nvjpeg"] * (self.device == "gpu")
+            return {part: nvidia_version(part) for part in parts} | pillow.versions()
+        return pillow.versions()
+
+
+def nvidia_version(part: str) -> str:
+    """Version of one of NVIDIA's wheels, whichever CUDA it is for.
+
+    Parameters
+    ----------
+    part : {"dali", "nvimgcodec", "nvjpeg"}
+
+    Examples
+    --------
+    >>> isinstance(nvidia_version("dali"), str)
+    True
+    """
+    wheels = {
+        "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
+        # From CUDA 13 on, NVIDIA's wheels of CUDA's own libraries have no suffix.
+        "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
+        "nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg"),
+    }
+    for wheel in wheels[part]:
+        try:
+            return metadata.version(wheel)
+        except metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def choose(
+    device: str = "auto",
+    pipeline: str = "auto",
+    *,
+    workers: int,
+    batch_size: int | None = None,
+    gpu: int = 0,
+) -> tuple[PipelineConfig, str]:
+    """Choose a pipeline, and say in one line which and why.
+
+    Parameters
+    ----------
+    device : {"auto", "gpu", "cpu"}
+        ``auto`` takes the GPU when DALI, CuPy and a CUDA GPU are all there.
+    pipeline : {"auto", "pillow", "turbo", "dali"}
+        On the CPU, ``auto`` takes turbo if it is installed, else Pillow.
+    workers : int
+        CPU cores to use.
+    batch_size : int, optional
+        Images per batch; by default what suits the pipeline.
+    gpu : int
+        Index of the CUDA device.
+
+    Raises
+    ------
+    PipelineUnavailableError
+        What was asked for can't run here.
+    ValueError
+        An argument makes no sense.
+    """
+    _check(device, pipeline, workers, batch_size)
+    if device == "gpu" and pipeline in CPU_ONLY:
+        raise PipelineUnavailableError(
+            f"--pipeline {pipeline} runs on the CPU only: leave out --pipeline or --device gpu"
+        )
+    why = "as asked"
+    if device != "cpu" and pipeline not in CPU_ONLY:
+        found = find_gpu(gpu)
+        if isinstance(found, Driver):
+            size = batch_size or DALI_BATCH["gpu"]
+            return PipelineConfig("dali", "gpu", size, workers, 1, gpu), (
+                f"gpu (dali): {found.gpus[gpu]}, driver for CUDA {dotted(found.cuda)}"
+            )
+        if device == "gpu":
+            raise PipelineUnavailableError(f"--device gpu: {found}")
+        why = found
+    name = _cpu_name(pipeline)
+    if pipeline == "auto" and name == "pillow":
+        why += f"; turbo, which is quicker, isn't installed: {TURBO_INSTALL}"
+    return _cpu_config(name, workers, batch_size), f"cpu ({name}): {why}"
+
+
+def _check(device: str, pipeline: str, workers: int, batch_size: int | None) -> None:
+    if device not in ("auto", "gpu", "cpu"):
+        raise ValueError(f"device is auto, gpu or cpu, not {device!r}")
+    if pipeline not in ("auto", "dali", *CPU_ONLY):
+        raise ValueError(f"pipeline is auto, pillow, turbo or dali, not {pipeline!r}")
+    if workers < 1:
+        raise ValueError(f"at least 1 worker is needed, not {workers}")
+    if batch_size is not None and not 1 <= batch_size <= LARGEST_BATCH:
+        raise ValueError(f"batch_size is 1 to {LARGEST_BATCH}, not {batch_size}")
+
+
+def _cpu_config(name: Name, workers: int, batch_size: int | None) -> PipelineConfig:
+    if name == "dali":
+        # DALI's own threads share each batch; one process is enough.
+        return PipelineConfig(name, "cpu", batch_size or DALI_BATCH["cpu"], workers, 1)
+    return PipelineConfig(name, "cpu", batch_size or PER_IMAGE_BATCH, 1, workers)
+
+
+def _cpu_name(pipeline: str) -> Name:
+    """Name of the CPU pipeline that was asked for, or of the best there is."""
+    if pipeline == "pillow":
+        return "pillow"
+    if pipeline == "dali":
+        if not sys.platform.startswith("linux"):
+            raise PipelineUnavailableError(
+                "--pipeline dali: DALI is for Linux only; leave out --pipeline"
+            )
+        if not installed("nvidia.dali"):
+            raise PipelineUnavailableError(f"--pipeline dali: DALI isn't installed: {DALI_INSTALL}")
+        return "dali"
+    from pipelines import turbo
+
+    if turbo.available():
+        return "turbo"
+    if pipeline == "turbo":
+        raise PipelineUnavailableError(f"--pipeline turbo isn't installed: {TURBO_INSTALL}")
+    return "pillow"
+
+
+def find_gpu(gpu: int) -> Driver | str:
+    """Driver of a GPU that can be used; or in one line what is missing, and what to do.
+
+    Raises
+    ------
+    PipelineUnavailableError
+        There are usable GPUs, but not this one.
+    """
+    if not sys.platform.startswith("linux"):
+        return "DALI is for Linux only; --device cpu works everywhere"
+    driver = find_driver()
+    problems, remedies = [], []
+    if isinstance(driver, str):
+        problems.append(driver)
+        remedies.append("--device cpu works without")
+    elif driver.cuda < OLDEST_CUDA:
+        problems.append(f"the driver is for CUDA {dotted(driver.cuda)}")
+        remedies.append(f"update it to one for CUDA {dotted(OLDEST_CUDA)} or later")
+    packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
+    if lacking := [name for name, module in packages.items() if not installed(module)]:
+        problems.append(f"{' and '.join(lacking)} not installed")
+        cuda13 = isinstance(driver, Driver) and driver.cuda >= (13, 0)
+        remedies.append(f'pip install "imagenet-subset[{"gpu-cuda13" if cuda13 else "gpu"}]"')
+    if problems:
+        return f"{', '.join(problems)}; {', '.join(reversed(remedies))}"
+    if isinstance(driver, Driver) and not 0 <= gpu < len(driver.gpus):
+        raise PipelineUnavailableError(
+            f"--gpu {gpu}: the GPUs here are 0 to {len(driver.gpus) - 1}"
+        )
+    return driver
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be found; it isn't imported, only its parents are."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

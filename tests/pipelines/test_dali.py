@@ -1,0 +1,142 @@
+"""DALI on its CPU backend: the contract, and what happens when DALI fails a batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
+
+from contract import PipelineContract, Result, photos, reference, run
+
+from imagenet_subset.photos import jpeg, photo
+from pipelines.dali import AHEAD, DaliPipeline
+from pipelines.jpeg import JpegHeader, route
+
+BATCH = 8
+PHOTOS = [data for data in photos(75) if isinstance(route(data), JpegHeader)]
+
+
+@pytest.fixture
+def pipeline() -> Iterator[DaliPipeline]:
+    pipeline = DaliPipeline("cpu", BATCH, threads=2)
+    yield pipeline
+    pipeline.close()
+
+
+def poison(data: bytes) -> bytes:
+    """Spoil the Huffman table: the header stays whole, and no decoder can decode it."""
+    table = data.index(b"\xff\xc4") + 5
+    return data[:table] + b"\xff" * 16 + data[table + 16 :]
+
+
+def failed_by_dali(result: Result) -> list[int]:
+    return [key for key, reason in result.fallbacks.items() if reason.startswith("DALI: ")]
+
+
+class TestContract(PipelineContract):
+    tolerance = 1
+
+    @pytest.fixture
+    def pipeline(self) -> Iterator[DaliPipeline]:
+        pipeline = DaliPipeline("cpu", BATCH, threads=2)
+        yield pipeline
+        pipeline.close()
+
+
+def test_a_poisoned_file_passes_the_header_check() -> None:
+    assert isinstance(route(poison(PHOTOS[1])), JpegHeader)
+
+
+@pytest.mark.parametrize("place", [0, 3, BATCH - 1, BATCH, 3 * BATCH + 1, 39])
+def test_a_batch_that_dali_fails_costs_only_its_culprit(pipeline: DaliPipeline, place: int) -> None:
+    fed = dict(enumerate(PHOTOS[:40]))
+    fed[place] = poison(fed[place])
+    result = run(pipeline, fed.items())
+    assert list(result.failures) == [place]
+    assert result.keys == [key for key in fed if key != place]
+    assert failed_by_dali(result) == [place]
+
+
+def test_culprits_in_neighbouring_batches_and_in_a_row_are_all_named(
+    pipeline: DaliPipeline,
+) -> None:
+    fed = dict(enumerate(PHOTOS[:45]))
+    culprits = [1, 2, 7, 8, 9, 15, 16, 24, 43, 44]
+    for place in culprits:
+        fed[place] = poison(fed[place])
+    result = run(pipeline, fed.items())
+    assert list(result.failures) == failed_by_dali(result) == culprits
+    assert result.keys == [key for key in fed if key not in culprits]
+
+
+def test_a_photos_pixels_do_not_depend_on_its_neighbours(pipeline: DaliPipeline) -> None:
+    fed = dict(enumerate(PHOTOS[:30]))
+    alone = run(pipeline, fed.items()).images
+    beside = run(pipeline, ({**fed, 5: poison(fed[5]), 29: b"no image"}).items()).images
+    assert beside.keys() == alone.keys() - {5, 29}
+    assert all((beside[key] == alone[key]).all() for key in beside)
+
+
+def test_a_file_that_only_pillow_decodes_comes_out_in_its_place(pipeline: DaliPipeline) -> None:
+    cmyk = jpeg(photo(1, 90, 60).convert("CMYK"))
+    fed = dict(enumerate([*PHOTOS[:10], cmyk, *PHOTOS[10:20]]))
+    result = run(pipeline, fed.items())
+    assert result.keys == list(fed)
+    assert result.fallbacks == {10: "CMYK"}
+    assert (result.images[10] == reference(cmyk)).all()
+
+
+def test_batches_of_nothing_but_leftovers_go_by_between_others(pipeline: DaliPipeline) -> None:
+    cmyk = jpeg(photo(1, 90, 60).convert("CMYK"))
+    fed = dict(enumerate([*PHOTOS[:BATCH], *[cmyk] * (3 * BATCH), *PHOTOS[:BATCH]]))
+    result = run(pipeline, fed.items())
+    assert result.keys == list(fed)
+    assert len(result.fallbacks) == 3 * BATCH
+
+
+def test_a_batch_without_leftovers_is_passed_on_without_a_copy(pipeline: DaliPipeline) -> None:
+    (batch,) = pipeline.run(enumerate(PHOTOS[1:3]))
+    assert not batch.images.flags.owndata
+
+
+def test_no_more_is_read_than_the_batches_under_way(pipeline: DaliPipeline) -> None:
+    reader = enumerate(PHOTOS)
+    batches = pipeline.run(reader)
+    next(batches)
+    assert next(reader)[0] == (AHEAD + 1) * BATCH
+    batches.close()
+
+
+def test_a_closed_pipeline_has_no_threads_left() -> None:
+    script = """
+        import os
+        import numpy, nvidia.dali, nvidia.dali.fn, pipelines.dali
+        from contract import photos
+        before = len(os.listdir("/proc/self/task"))
+        pipeline = pipelines.dali.DaliPipeline("cpu", 4, threads=3)
+        for batch in pipeline.run(enumerate(photos(9))):
+            pass
+        during = len(os.listdir("/proc/self/task"))
+        pipeline.close()
+        after = len(os.listdir("/proc/self/task"))
+        print(before, during, after)
+    """
+    before, during, after = map(int, _python(script).stdout.split())
+    assert during >= before + 3
+    assert after == before
+
+
+def _python(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
