@@ -35,6 +35,7 @@ OLDEST_CUDA = (12, 0)
 CPU_ONLY = ("pillow", "turbo")
 TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
 DALI_INSTALL = "pip install nvidia-dali-cuda120"
+CPU_WORKS = "--device cpu works without"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +163,11 @@ def choose(
                 f"gpu (dali): {found.gpus[gpu]}, driver for CUDA {dotted(found.cuda)}"
             )
         if device == "gpu":
-            raise PipelineUnavailableError(f"--device gpu: {found}")
-        why = found
+            raise PipelineUnavailableError(f"--device gpu: {found.everything}")
+        why = found.what
     name = _cpu_name(pipeline)
     if pipeline == "auto" and name == "pillow":
-        why += f"; turbo, which is quicker, isn't installed: {TURBO_INSTALL}"
+        why += f"; turbo is quicker: {TURBO_INSTALL}"
     return _cpu_config(name, workers, batch_size), f"cpu ({name}): {why}"
 
 
@@ -209,8 +210,18 @@ def _cpu_name(pipeline: str) -> Name:
     return "pillow"
 
 
-def find_gpu(gpu: int) -> Driver | str:
-    """Driver of a GPU that can be used; or in one line what is missing, and what to do.
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why no GPU can be used."""
+
+    what: str
+    """What is missing, foremost: a machine without a driver needs no packages."""
+    everything: str
+    """All that is missing, and what to do."""
+
+
+def find_gpu(gpu: int) -> Driver | Missing:
+    """Driver of a GPU that can be used, or what is missing.
 
     Raises
     ------
@@ -218,26 +229,26 @@ def find_gpu(gpu: int) -> Driver | str:
         There are usable GPUs, but not this one.
     """
     if not sys.platform.startswith("linux"):
-        return "DALI is for Linux only; --device cpu works everywhere"
+        return Missing("DALI is for Linux only", f"DALI is for Linux only; {CPU_WORKS}")
     driver = find_driver()
     problems, remedies = [], []
+    packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
     if isinstance(driver, str):
         problems.append(driver)
-        remedies.append("--device cpu works without")
+        remedies.append(CPU_WORKS)
     elif driver.cuda < OLDEST_CUDA:
         problems.append(f"the driver is for CUDA {dotted(driver.cuda)}")
         remedies.append(f"update it to one for CUDA {dotted(OLDEST_CUDA)} or later")
-    packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
     if lacking := [name for name, module in packages.items() if not installed(module)]:
         problems.append(f"{' and '.join(lacking)} not installed")
         cuda13 = isinstance(driver, Driver) and driver.cuda >= (13, 0)
-        remedies.append(f'pip install "imagenet-subset[{"gpu-cuda13" if cuda13 else "gpu"}]"')
-    if problems:
-        return f"{', '.join(problems)}; {', '.join(reversed(remedies))}"
-    if isinstance(driver, Driver) and not 0 <= gpu < len(driver.gpus):
-        raise PipelineUnavailableError(
-            f"--gpu {gpu}: the GPUs here are 0 to {len(driver.gpus) - 1}"
-        )
+        remedies.insert(0, f'pip install "imagenet-subset[{"gpu-cuda13" if cuda13 else "gpu"}]"')
+    if isinstance(driver, str) or problems:
+        everything = f"{', '.join(problems)}; {', '.join(remedies)}"
+        return Missing(problems[0] if isinstance(driver, str) else everything, everything)
+    if not 0 <= gpu < len(driver.gpus):
+        last = len(driver.gpus) - 1
+        raise PipelineUnavailableError(f"--gpu {gpu}: the GPUs here are 0 to {last}")
     return driver
 
 
