@@ -1,19 +1,14 @@
-"""Which pipeline runs here, and why.
-
-Nothing heavy is imported to decide: packages are looked for, not loaded, and the CUDA driver is
-asked through its C interface.
-"""
+"""Which pipeline runs here, and why."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
 from pipelines.base import Pipeline, PipelineUnavailableError
-from pipelines.cuda import Driver, dotted, find_driver
+from pipelines.cuda import Driver, dotted, find_gpu, installed
 
 Name = Literal["pillow", "turbo", "dali"]
 Device = Literal["cpu", "gpu"]
@@ -29,13 +24,9 @@ DALI_SHARD = 8
 """Batches per unit of work: DALI idles while a shard's first batch is read and its last written."""
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""
-OLDEST_CUDA = (12, 0)
-"""What the wheels of the ``gpu`` extra are built for."""
-
 CPU_ONLY = ("pillow", "turbo")
 TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
 DALI_INSTALL = "pip install nvidia-dali-cuda120"
-CPU_WORKS = "--device cpu works without"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,53 +199,3 @@ def _cpu_name(pipeline: str) -> Name:
     if pipeline == "turbo":
         raise PipelineUnavailableError(f"--pipeline turbo isn't installed: {TURBO_INSTALL}")
     return "pillow"
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Why no GPU can be used."""
-
-    what: str
-    """What is missing, foremost: a machine without a driver needs no packages."""
-    everything: str
-    """All that is missing, and what to do."""
-
-
-def find_gpu(gpu: int) -> Driver | Missing:
-    """Driver of a GPU that can be used, or what is missing.
-
-    Raises
-    ------
-    PipelineUnavailableError
-        There are usable GPUs, but not this one.
-    """
-    if not sys.platform.startswith("linux"):
-        return Missing("DALI is for Linux only", f"DALI is for Linux only; {CPU_WORKS}")
-    driver = find_driver()
-    problems, remedies = [], []
-    packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
-    if isinstance(driver, str):
-        problems.append(driver)
-        remedies.append(CPU_WORKS)
-    elif driver.cuda < OLDEST_CUDA:
-        problems.append(f"the driver is for CUDA {dotted(driver.cuda)}")
-        remedies.append(f"update it to one for CUDA {dotted(OLDEST_CUDA)} or later")
-    if lacking := [name for name, module in packages.items() if not installed(module)]:
-        problems.append(f"{' and '.join(lacking)} not installed")
-        cuda13 = isinstance(driver, Driver) and driver.cuda >= (13, 0)
-        remedies.insert(0, f'pip install "imagenet-subset[{"gpu-cuda13" if cuda13 else "gpu"}]"')
-    if isinstance(driver, str) or problems:
-        everything = f"{', '.join(problems)}; {', '.join(remedies)}"
-        return Missing(problems[0] if isinstance(driver, str) else everything, everything)
-    if not 0 <= gpu < len(driver.gpus):
-        last = len(driver.gpus) - 1
-        raise PipelineUnavailableError(f"--gpu {gpu}: the GPUs here are 0 to {last}")
-    return driver
-
-
-def installed(module: str) -> bool:
-    """Whether a module can be found; it isn't imported, only its parents are."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

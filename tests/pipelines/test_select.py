@@ -11,8 +11,8 @@ import pytest
 
 from pipelines import turbo
 from pipelines.base import PipelineUnavailableError
-from pipelines.cuda import Driver, find_driver
-from pipelines.select import Missing, choose, find_gpu, installed, nvidia_version
+from pipelines.cuda import Driver, Missing, find_driver, find_gpu, installed
+from pipelines.select import choose, nvidia_version
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="DALI is for Linux only")
 no_gpu = pytest.mark.skipif(isinstance(find_gpu(0), Driver), reason="there is a usable GPU here")
