@@ -11,6 +11,7 @@ from imagenet_subset.classes import ImageClass, Subset, class_table, val_ground_
 from imagenet_subset.errors import SourceError, printable
 from imagenet_subset.records import Split
 from imagenet_subset.sources.ilsvrc import (
+    is_train_name,
     numbers_by_rank,
     read_train_list,
     val_id,
@@ -61,40 +62,36 @@ class Finder:
         return found
 
     def _ranked(self, image_class: ImageClass, names: dict[str, str]) -> dict[str, int]:
+        """Number the photos of a class folder without the train list, if it is complete."""
         expected = image_class.num_train_images
-        folder = f"train/{image_class.wnid}"
+        folder = f"train/{image_class.wnid}/"
+        strangers = [name for stem, name in names.items() if not is_train_name(image_class, stem)]
         if not names:
-            self.missing["train"] += [f"{folder}/ (all {expected} photos)"] * expected
+            self.missing["train"] += [f"{folder} (all {expected} photos)"] * expected
+        elif strangers:
+            self.incomplete.append(f"{folder} with {strangers[0]}, which isn't named as its photos")
         elif len(names) != expected:
-            self.incomplete.append(f"{folder}/ with {len(names)} photos of {expected}")
+            self.incomplete.append(f"{folder} with {len(names)} photos of {expected}")
         return numbers_by_rank(image_class, names)
 
     def _compare(
         self, image_class: ImageClass, names: dict[str, str], numbers: dict[str, int]
     ) -> None:
         """Hold a class folder against the train list."""
-        wnid = image_class.wnid
+        wnid, train_list = image_class.wnid, printable(str(self.train_list))
         self.missing["train"] += [f"train/{wnid}/{s}.JPEG" for s in numbers if s not in names]
         if not numbers:
-            self.notes.append(f"{printable(str(self.train_list))} has no photo of {wnid}")
+            self.notes.append(f"{train_list} has no photo of {wnid}")
         extra = [name for stem, name in names.items() if stem not in numbers]
-        if extra:
-            path = printable(self._path(f"train/{wnid}/{extra[0]}"))
-            if not self.skip_missing:
-                raise SourceError(
-                    f"{path} and {len(extra) - 1} more photos of {wnid} aren't in "
-                    f"{printable(str(self.train_list))}, so that they have no ILSVRC "
-                    "number; remove them, or give the list that has them"
-                )
-            self.notes.append(f"{len(extra)} photos of {wnid} aren't in the train list: left out")
-        first, last = image_class.first_train_id, image_class.num_train_images
-        last += first - 1
-        strange = [n for n in numbers.values() if not first <= n <= last]
-        if strange:
-            self.notes.append(
-                f"the train list numbers a photo of {wnid} {strange[0]}; in ILSVRC 2012 they run "
-                f"from {first} to {last}"
+        if not extra:
+            return
+        text = f"{len(extra)} files of train/{wnid}/ aren't in {train_list} ({_few(extra)})"
+        if not self.skip_missing:
+            raise SourceError(
+                f"{text}, so that they have no ILSVRC number; remove them, give the list that has "
+                "them, or build without them by --missing skip"
             )
+        self.notes.append(f"{text}; building without them")
 
     def val(self) -> list[Found]:
         """Val photos, in any order."""
@@ -120,7 +117,7 @@ class Finder:
                 f"first {printable(strangers[0])}"
             )
         wnids = set(self.subset.wnids)
-        with _listing_errors(self._path("val")), os.scandir(self._path("val")) as entries:
+        with listing_errors(self._path("val")), os.scandir(self._path("val")) as entries:
             return flat, {e.name for e in entries if e.name in wnids and e.is_dir()}
 
     def _val_folder(
@@ -152,23 +149,18 @@ class Finder:
         """Photos in a folder: file name by name without suffix; none if there is no folder."""
         names: dict[str, str] = {}
         path = self._path(folder)
-        with _listing_errors(path):
-            if not os.path.isdir(path):
-                return names
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    stem, suffix = os.path.splitext(entry.name)
-                    # macOS puts a "._name" file beside each file on foreign disks.
-                    if suffix.lower() not in _SUFFIXES or stem.startswith("."):
-                        continue
-                    if not entry.is_file():
-                        continue
-                    if stem in names:
-                        raise SourceError(
-                            f"{printable(path)} has both {printable(names[stem])} and "
-                            f"{printable(entry.name)}; remove one"
-                        )
-                    names[stem] = entry.name
+        with listing_errors(path), contextlib.suppress(FileNotFoundError), os.scandir(path) as all_:
+            for entry in all_:
+                stem, suffix = os.path.splitext(entry.name)
+                # macOS puts a "._name" file beside each file on foreign disks.
+                if suffix.lower() not in _SUFFIXES or stem.startswith(".") or not entry.is_file():
+                    continue
+                if stem in names:
+                    raise SourceError(
+                        f"{printable(path)} has both {printable(names[stem])} and "
+                        f"{printable(entry.name)}; remove one"
+                    )
+                names[stem] = entry.name
         return names
 
     def _path(self, location: str) -> str:
@@ -197,8 +189,10 @@ def _few(names: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def _listing_errors(path: str) -> Iterator[None]:
+def listing_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an operating system's failure to look into ``path`` into a `SourceError`."""
     try:
         yield
     except OSError as error:
-        raise SourceError(f"can't list {printable(path)}: {error.strerror or error}") from error
+        at = error.filename or path
+        raise SourceError(f"can't list {printable(at)}: {error.strerror or error}") from error

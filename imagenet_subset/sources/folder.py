@@ -11,7 +11,7 @@ from imagenet_subset.classes import Subset
 from imagenet_subset.errors import SourceError, printable
 from imagenet_subset.records import Record, Split
 from imagenet_subset.sources import Listing
-from imagenet_subset.sources.finder import Finder
+from imagenet_subset.sources.finder import Finder, listing_errors
 
 _BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
@@ -19,6 +19,13 @@ _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 
 def open_folder(data_dir: Path, train_list: Path | None = None) -> FolderSource:
     """Find the root of the tree, and the train list; see `imagenet_subset.sources.open_source`."""
+    with listing_errors(data_dir):
+        root = _find_root(data_dir)
+        return FolderSource(os.path.abspath(root), train_list or _find_train_list(root))
+
+
+def _find_root(data_dir: Path) -> Path:
+    """Folder that holds ``train`` or ``val``: this one, or one of those below it."""
     if not data_dir.is_dir():
         what = "is a file, not a folder" if data_dir.exists() else "doesn't exist"
         raise SourceError(
@@ -28,13 +35,11 @@ def open_folder(data_dir: Path, train_list: Path | None = None) -> FolderSource:
     for below in _BELOW:
         root = data_dir / below
         if (root / "train").is_dir() or (root / "val").is_dir():
-            break
-    else:
-        raise SourceError(
-            f"{printable(data_dir)} has neither train/ nor val/ in it, nor Data/CLS-LOC/train; "
-            "--data_dir is ILSVRC's Data/CLS-LOC"
-        )
-    return FolderSource(os.path.abspath(root), train_list or _find_train_list(root))
+            return root
+    raise SourceError(
+        f"{printable(data_dir)} has neither train/ nor val/ in it, nor Data/CLS-LOC/train; "
+        "--data_dir is ILSVRC's Data/CLS-LOC"
+    )
 
 
 def _find_train_list(root: Path) -> Path | None:

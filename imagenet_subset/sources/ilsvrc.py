@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from imagenet_subset.classes import ImageClass, val_ground_truth
+from imagenet_subset.classes import ImageClass, class_table, val_ground_truth
 from imagenet_subset.errors import SourceError, printable
 
 _VAL_NAME = re.compile(r"ILSVRC2012_val_([0-9]{8})")
-_TRAIN_LINE = re.compile(rb"(n[0-9]{8})/(\S+) ([0-9]{1,7})\r?\n?")
+_TRAIN_LINE = re.compile(rb"(n[0-9]{8})/(.+) ([0-9]{1,7})\s*")
 
 
 def val_name(image_id: int) -> str:
@@ -60,34 +61,61 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
         The file can't be read, or a line of it is wrong; names ``file:line``.
     """
     numbers: dict[str, dict[str, int]] = {wnid: {} for wnid in wnids}
-    wanted = {wnid.encode(): numbers[wnid] for wnid in wnids}
+    wanted = {wnid.encode() for wnid in wnids}
     seen: dict[int, int] = {}
+    line_number = 0
     try:
         with open(path, "rb") as file:
             for line_number, line in enumerate(file, 1):
-                of_class = wanted.get(line[:9])
-                if of_class is None and (line[9:10] == b"/" or not line.strip()):
-                    continue  # another class: 1.28 million lines, so looked at no further
-                match = _TRAIN_LINE.fullmatch(line)
-                where = f"{printable(path)}:{line_number}"
-                if of_class is None or match is None:
-                    raise SourceError(
-                        f"{where}: expected a line like 'n01440764/n01440764_10026 1', found "
-                        f"{line[:60].decode(errors='backslashreplace').strip()!r}; is this "
-                        "train_cls.txt?"
-                    )
-                name, number = match[2].decode("utf-8", "surrogateescape"), int(match[3])
-                if name in of_class or number in seen:
-                    what = f"{printable(name)}" if name in of_class else f"number {number}"
-                    raise SourceError(f"{where}: {what} stands twice in the list")
-                of_class[name] = number
-                seen[number] = line_number
+                # Other classes' lines, of 1.28 million in all, are looked at no further.
+                if line[:9] in wanted or (line[9:10] != b"/" and line.strip()):
+                    _take_line(line, line_number, numbers, seen)
+    except ValueError as error:
+        raise SourceError(
+            f"{printable(path)}:{line_number}: {error}; is this train_cls.txt of ILSVRC 2012?"
+        ) from error
     except OSError as error:
         raise SourceError(f"can't read {printable(path)}: {error.strerror or error}") from error
     return numbers
 
 
+def _take_line(
+    line: bytes, line_number: int, numbers: dict[str, dict[str, int]], seen: dict[int, int]
+) -> None:
+    """Note a photo's number, and the line of each number; `ValueError` says what is wrong."""
+    match = _TRAIN_LINE.fullmatch(line)
+    wnid = match[1].decode() if match else ""
+    if match is None or wnid not in numbers:
+        found = line[:60].decode(errors="backslashreplace").strip()
+        raise ValueError(f"expected a line like 'n01440764/n01440764_10026 1', found {found!r}")
+    name, number = os.fsdecode(match[2]), int(match[3])
+    first = class_table()[wnid].first_train_id
+    last = first + class_table()[wnid].num_train_images - 1
+    if not first <= number <= last:
+        raise ValueError(f"number {number}, but the photos of {wnid} are numbers {first} to {last}")
+    of_class = numbers[wnid]
+    if name in of_class:
+        raise ValueError(f"{printable(name)} stands in line {seen[of_class[name]]} already")
+    if number in seen:
+        raise ValueError(f"number {number} stands in line {seen[number]} already")
+    of_class[name] = number
+    seen[number] = line_number
+
+
+def is_train_name(image_class: ImageClass, stem: str) -> bool:
+    """Whether a train photo of the class may be named so.
+
+    Examples
+    --------
+    >>> acorn = class_table()["n12267677"]
+    >>> is_train_name(acorn, "n12267677_1008"), is_train_name(acorn, "n12267677_1008 copy")
+    (True, False)
+    """
+    wnid, _, number = stem.partition("_")
+    return wnid == image_class.wnid and number.isascii() and number.isdecimal()
+
+
 def numbers_by_rank(image_class: ImageClass, stems: Iterable[str]) -> dict[str, int]:
     """Numbers of a complete class's photos, by their rank in plain lexicographic order."""
-    ranked = sorted(stems, key=lambda stem: stem.encode("utf-8", "surrogateescape"))
+    ranked = sorted(stems, key=os.fsencode)
     return {stem: image_class.first_train_id + rank for rank, stem in enumerate(ranked)}
