@@ -6,6 +6,7 @@ import csv
 import difflib
 import functools
 import hashlib
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -134,7 +135,7 @@ def load_subset(name_or_path: str | os.PathLike[str]) -> Subset:
             "'+' and '.' only"
         )
     lines: dict[str, int] = {}
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in enumerate(_read(path), 1):
         wnid = line.partition("#")[0].strip()
         if not wnid:
             continue
@@ -154,28 +155,32 @@ def _find(name_or_path: str) -> Path:
         return Path(name_or_path)
     folders = (Path("aux_files"), AUX_FILES)
     for folder in folders:
-        if (path := folder / f"{name_or_path}.txt").is_file():
+        path = folder / f"{name_or_path}.txt"
+        if os.path.isfile(path):
             return path
-    names = sorted({p.stem for folder in folders for p in folder.glob("imagenet*.txt")})
+    stems = {printable(p.stem) for folder in folders for p in folder.glob("*.txt")}
+    names = sorted(stem for stem in stems if not stem.startswith("ilsvrc2012"))  # no subsets, these
     raise SubsetError(
         f"no subset named {printable(name_or_path)!r} in ./aux_files or among those shipped "
         f"({', '.join(names)}); give one of these, or the path of a .txt"
     )
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> list[str]:
+    """Lines of a subset file, as an editor would number them."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SubsetError(f"can't read {printable(path)}: {error.strerror or error}") from error
     utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        return data.decode("utf-16" if utf16 else "utf-8-sig")
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SubsetError(
             f"{printable(path)}:{line}: not a text file in UTF-8; expected one WNID per line"
         ) from error
+    return list(io.StringIO(text, newline=None))
 
 
 def _unknown(word: str) -> str:
