@@ -72,7 +72,10 @@ def write_demo_tree(
     bad = [image.data for image in odd_images() if not image.decodable] if damaged else []
     for k, place in enumerate(rng.permutation(len(train))[:damaged].tolist()):
         (data / files[place]).write_bytes(bad[k % len(bad)])
-    (lists / "train_cls.txt").write_text("".join(f"{name} {number}\n" for name, number in train))
+    numbered_val = sorted((name.rpartition("/")[2], int(name[-8:])) for name in val)
+    for list_name, entries in (("train_cls", train), ("val", numbered_val)):
+        text = "".join(f"{name} {number}\n" for name, number in entries)
+        (lists / f"{list_name}.txt").write_text(text, newline="\n")
     return data
 
 
@@ -80,7 +83,9 @@ def _train_names(c: ImageClass, n: int, rng: np.random.Generator) -> list[tuple[
     """``wnid/wnid_k`` and ILSVRC number of ``n`` photos, in the order of the train list."""
     names = sorted(f"{c.wnid}/{c.wnid}_{k}" for k in rng.choice(30_000, n, replace=False))
     ranks = np.sort(rng.choice(c.num_train_images, n, replace=False))
-    return [(name, c.first_train_id + rank) for name, rank in zip(names, ranks.tolist())]
+    return [
+        (name, c.first_train_id + rank) for name, rank in zip(names, ranks.tolist(), strict=True)
+    ]
 
 
 def _val_names(classes: list[ImageClass], *, folders: bool) -> list[str]:
