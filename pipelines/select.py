@@ -24,6 +24,13 @@ DALI_SHARD = 8
 """Batches per unit of work: DALI idles while a shard's first batch is read and its last written."""
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""
+DALI_WHEELS = {
+    "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
+    "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
+}
+GPU_WHEELS = {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")}
+"""What decides DALI's pixels, and its wheel for each CUDA."""
+
 CPU_ONLY = ("pillow", "turbo")
 TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
 DALI_INSTALL = "pip install nvidia-dali-cuda120"
@@ -79,32 +86,23 @@ class PipelineConfig:
 
             return turbo.versions() | pillow.versions()
         if self.name == "dali":
-            parts = ["dali", "nvimgcodec"] + ["nvjpeg"] * (self.device == "gpu")
-            return {part: nvidia_version(part) for part in parts} | pillow.versions()
+            wheels = DALI_WHEELS | (GPU_WHEELS if self.device == "gpu" else {})
+            versions = {part: wheel_version(*names) for part, names in wheels.items()}
+            return versions | pillow.versions()
         return pillow.versions()
 
 
-def nvidia_version(part: str) -> str:
-    """Version of one of NVIDIA's wheels, whichever CUDA it is for.
-
-    Parameters
-    ----------
-    part : {"dali", "nvimgcodec", "nvjpeg"}
+def wheel_version(*names: str) -> str:
+    """Version of the first of these distributions that is installed, without importing it.
 
     Examples
     --------
-    >>> isinstance(nvidia_version("dali"), str)
-    True
+    >>> wheel_version("no-such-wheel")
+    'unknown'
     """
-    wheels = {
-        "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
-        # From CUDA 13 on, NVIDIA's wheels of CUDA's own libraries have no suffix.
-        "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
-        "nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg"),
-    }
-    for wheel in wheels[part]:
+    for name in names:
         try:
-            return metadata.version(wheel)
+            return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return "unknown"

@@ -1,0 +1,95 @@
+"""DALI against Pillow, sample by sample: photos of all samplings, sizes and qualities."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
+
+from contract import reference, run
+
+from imagenet_subset.photos import Subsampling, jpeg, odd_images, photo
+from imagenet_subset.selftest import CPU_BOUNDS, GPU_BOUNDS, Bounds
+from pipelines.cuda import Missing, find_gpu
+from pipelines.dali import DaliPipeline
+
+SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
+SIZES = [
+    (500, 375), (375, 500), (333, 500), (501, 377), (224, 224), (256, 256), (255, 257), (97, 101),
+    (1200, 900), (64, 1500), (1500, 64), (17, 9), (2, 2), (1, 1),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[tuple[DaliPipeline, Bounds]]:
+    if request.param == "gpu" and isinstance(missing := find_gpu(0), Missing):
+        pytest.skip(missing.everything)
+    pipeline = DaliPipeline(request.param, 32, threads=2)
+    yield pipeline, GPU_BOUNDS if request.param == "gpu" else CPU_BOUNDS
+    pipeline.close()
+
+
+def assert_near(
+    device: tuple[DaliPipeline, Bounds], fed: dict[str, bytes], *, by_pillow: bool = False
+) -> None:
+    pipeline, bounds = device
+    result = run(pipeline, fed.items())
+    assert result.images.keys() == fed.keys()
+    assert by_pillow or not result.fallbacks
+    for key, data in fed.items():
+        difference = np.abs(result.images[key].astype(int) - reference(data))
+        assert difference.max() <= bounds.largest, key
+        assert difference.mean() <= bounds.mean, key
+
+
+@pytest.mark.parametrize("quality", [10, 50, 75, 90, 100])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_every_sampling_size_and_quality(
+    device: tuple[DaliPipeline, Bounds], quality: int, progressive: bool
+) -> None:
+    fed = {
+        f"{sampling} {width}x{height}": jpeg(
+            photo(7 * width + height, width, height),
+            quality=quality,
+            subsampling=sampling,
+            progressive=progressive,
+        )
+        for sampling, (width, height) in itertools.product(SAMPLINGS, SIZES)
+    }
+    assert_near(device, fed)
+
+
+def test_gray_photos(device: tuple[DaliPipeline, Bounds]) -> None:
+    fed = {f"{w}x{h}": jpeg(photo(w, w, h).convert("L")) for w, h in SIZES}
+    assert_near(device, fed)
+
+
+def test_photos_of_random_sizes(device: tuple[DaliPipeline, Bounds]) -> None:
+    sizes = np.random.default_rng(3).integers(60, 700, (120, 2)).tolist()
+    fed = {
+        f"{k}: {w}x{h}": jpeg(photo(k, w, h), subsampling=SAMPLINGS[k % 3])
+        for k, (w, h) in enumerate(sizes)
+    }
+    assert_near(device, fed)
+
+
+def test_odd_images(device: tuple[DaliPipeline, Bounds]) -> None:
+    fed = {odd.name: odd.data for odd in odd_images() if odd.decodable}
+    assert_near(device, fed, by_pillow=True)
+
+
+@pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (6000, 4000)])
+def test_extreme_sizes(device: tuple[DaliPipeline, Bounds], size: tuple[int, int]) -> None:
+    assert_near(device, {s: jpeg(photo(1, *size), subsampling=s) for s in SAMPLINGS[::2]})
+
+
+def test_the_bounds_tell_another_pixel_rule_apart() -> None:
+    """One pixel to the side, or the other chroma interpolation, is far outside of them."""
+    picture = reference(jpeg(photo(3, 500, 375), subsampling="4:2:0")).astype(int)
+    beside = np.abs(picture[:, 1:] - picture[:, :-1])
+    assert beside.max() > 10 * GPU_BOUNDS.largest
+    assert beside.mean() > GPU_BOUNDS.mean
