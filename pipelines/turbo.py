@@ -1,0 +1,131 @@
+"""The quick pipeline for CPUs: the pixels of Pillow's, in about half the time.
+
+libjpeg-turbo, with which Pillow decodes too, is called through simplejpeg. Then Pillow's two-pass
+resample is done for the 224x224 window alone, by two functions that numba compiles
+(`pipelines.kernel`). Both steps give the very bytes that Pillow gives; what isn't certain to is
+left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which libjpeg-turbo warns,
+and tall photos, whose passes Pillow does in another order from version 13 on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+from importlib import metadata
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.base import PipelineUnavailableError
+from pipelines.geometry import CROP, crop_box, resized_size
+from pipelines.jpeg import route
+from pipelines.pillow import BATCH_SIZE, PerImagePipeline, decode
+from pipelines.taps import bilinear_taps
+
+PACKAGES = ("simplejpeg", "numba")
+INSTALL = 'pip install "imagenet-subset[turbo]"'
+
+_KEPT_BYTES = 16 << 20
+"""Memory for decoded photos that is used again and again; larger photos get their own."""
+_SLACK_BYTES = 64
+"""Behind the last pixel, for `pipelines.kernel` to read."""
+
+
+def available() -> bool:
+    """Whether the packages are installed; nothing is imported to tell."""
+    return all(importlib.util.find_spec(name) for name in PACKAGES)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide the pixels, beside Pillow's."""
+    return {"simplejpeg": metadata.version("simplejpeg")}
+
+
+class TurboPipeline(PerImagePipeline):
+    """Decodes with libjpeg-turbo, resamples the window only; bit-identical to Pillow.
+
+    Raises
+    ------
+    PipelineUnavailableError
+        A package is missing, or decodes otherwise than Pillow.
+    """
+
+    def __init__(self, batch_size: int = BATCH_SIZE) -> None:
+        super().__init__(batch_size)
+        try:
+            import simplejpeg
+
+            from pipelines import kernel
+        except ImportError as error:
+            raise PipelineUnavailableError(f"the turbo pipeline: {error}; {INSTALL}") from error
+        if kernel.compiled_seconds:
+            logging.getLogger(__name__).warning(
+                "compiled the turbo pipeline in %.1f s; later runs find it in numba's cache",
+                kernel.compiled_seconds,
+            )
+        self._decode_jpeg = simplejpeg.decode_jpeg
+        self._kernel = kernel
+        self._photo = np.empty(1 << 20, np.uint8)
+        self._rows = np.empty(1 << 18, np.uint8)
+        self._sums = np.empty(CROP * 3, np.int32)
+        self._check()
+
+    def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
+        """Decode, scale and crop one image into ``out``; see `PerImagePipeline.decode_into`."""
+        header = route(data)
+        if isinstance(header, str):
+            return header
+        width, height = header.width, header.height
+        if height > 2 * width:
+            return "a tall photo"
+        photo = self._memory(width * height * 4 + _SLACK_BYTES)
+        try:
+            self._decode_jpeg(data, "RGBX", buffer=photo)
+        except ValueError as error:
+            return f"libjpeg-turbo warns: {error}"
+        self._resample(photo, width, height, out)
+        return None
+
+    def _memory(self, nbytes: int) -> NDArray[np.uint8]:
+        if nbytes > _KEPT_BYTES:
+            return np.empty(nbytes, np.uint8)
+        if nbytes > len(self._photo):
+            self._photo = np.empty(nbytes, np.uint8)
+        return self._photo
+
+    def _resample(
+        self, photo: NDArray[np.uint8], width: int, height: int, out: NDArray[np.uint8]
+    ) -> None:
+        scaled_width, scaled_height = resized_size(width, height)
+        left, top, _, _ = crop_box(width, height)
+        columns = bilinear_taps(width, scaled_width, left, CROP, self._kernel.TAPS)
+        rows = bilinear_taps(height, scaled_height, top, CROP)
+        needed = (rows.end - rows.begin) * CROP * 3 + 1
+        if needed > len(self._rows):
+            self._rows = np.empty(needed, np.uint8)
+        self._kernel.shrink_rows(
+            photo, width, rows.begin, rows.end, columns.starts, columns.weights, self._rows
+        )
+        self._kernel.shrink_columns(
+            self._rows, rows.begin, rows.starts, rows.weights, self._sums, out.reshape(-1)
+        )
+
+    def _check(self) -> None:
+        """Compare with Pillow on a small photo of each sampling.
+
+        simplejpeg and Pillow each bring a libjpeg-turbo of their own, and versions may differ.
+        """
+        from PIL import Image
+
+        noise = np.random.default_rng(0).integers(0, 256, (19, 27, 3), np.uint8)
+        image = Image.fromarray(noise).resize((90, 70), Image.Resampling.BICUBIC)
+        out = np.empty((CROP, CROP, 3), np.uint8)
+        for sampling in ("4:4:4", "4:2:2", "4:2:0"):
+            sink = io.BytesIO()
+            image.save(sink, "JPEG", quality=80, subsampling=sampling)
+            if self.decode_into(sink.getvalue(), out) or (out != decode(sink.getvalue())).any():
+                raise PipelineUnavailableError(
+                    f"the turbo pipeline: simplejpeg {metadata.version('simplejpeg')} decodes "
+                    f"{sampling} otherwise than Pillow here; use --pipeline pillow"
+                )
