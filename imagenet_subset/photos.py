@@ -135,16 +135,23 @@ class OddImage:
     """Whether Pillow decodes it; if not, it must end as a named failure."""
 
 
-def odd_images() -> list[OddImage]:
-    """Every odd kind of file, each small; whatever they hold, they are named ``.JPEG``."""
-    good = _odd_jpegs() | _unlike_jpegs() | _odd_sizes()
+def odd_images(width: int = 320, height: int = 240) -> list[OddImage]:
+    """Every odd kind of file, each small; whatever they hold, they are named ``.JPEG``.
+
+    Parameters
+    ----------
+    width, height : int
+        Of those that aren't there for their size; multiples of 32 and of 16.
+    """
+    size = (width, height)
+    good = _odd_jpegs(*size) | _unlike_jpegs(*size) | _odd_sizes()
     return [OddImage(name, data, True) for name, data in good.items()] + [
-        OddImage(name, data, False) for name, data in _undecodable().items()
+        OddImage(name, data, False) for name, data in _undecodable(*size).items()
     ]
 
 
-def _odd_jpegs() -> dict[str, bytes]:
-    picture = photo(100, 320, 240)
+def _odd_jpegs(width: int, height: int) -> dict[str, bytes]:
+    picture = photo(100, width, height)
     plain = jpeg(picture)
     half = jpeg(picture, subsampling="4:2:2")
     quarter = jpeg(picture, subsampling="4:2:0")
@@ -181,10 +188,10 @@ def _odd_jpegs() -> dict[str, bytes]:
     }
 
 
-def _unlike_jpegs() -> dict[str, bytes]:
+def _unlike_jpegs(width: int, height: int) -> dict[str, bytes]:
     from PIL import features
 
-    picture = photo(103, 300, 280)
+    picture = photo(103, width, height)
     gray = picture.convert("L")
     colours = picture.quantize(64)
     veil = picture.convert("RGBA")
@@ -219,8 +226,8 @@ def _odd_sizes() -> dict[str, bytes]:
     }
 
 
-def _undecodable() -> dict[str, bytes]:
-    picture = photo(104, 320, 240)
+def _undecodable(width: int, height: int) -> dict[str, bytes]:
+    picture = photo(104, width, height)
     plain = jpeg(picture, subsampling="4:2:0")
     progressive = jpeg(picture, progressive=True)
     png = encoded(picture, "PNG")

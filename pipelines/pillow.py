@@ -42,6 +42,7 @@ DECODING_ERRORS = (
     IndexError,  # tables and palettes that end early
     KeyError,  # a colour type or a compression that doesn't exist
     TypeError,  # a field that is missing where one must be
+    AssertionError,  # a palette or a transparency that contradicts its mode
     OverflowError,  # a length beyond what C can count
     struct.error,  # fields cut short
     zlib.error,  # a PNG's compressed data
@@ -120,10 +121,15 @@ class PerImagePipeline:
     def run(self, encoded: Iterable[tuple[Key, bytes]]) -> Iterator[Batch[Key]]:
         """Decode ``(key, file contents)`` pairs batch by batch, in their order."""
         pairs = iter(encoded)
-        while some := list(islice(pairs, len(self._images))):
-            yield self._decode_batch(some)
+        while True:
+            # Each is decoded before the next is asked for: then it is known which one kills a
+            # worker, and a stop waits for one photo and not for a batch of them.
+            batch = self._decode_batch(islice(pairs, len(self._images)))
+            if not batch.keys and not batch.failures:
+                return
+            yield batch
 
-    def _decode_batch(self, pairs: list[tuple[Key, bytes]]) -> Batch[Key]:
+    def _decode_batch(self, pairs: Iterable[tuple[Key, bytes]]) -> Batch[Key]:
         batch = Batch[Key]([], self._images[:0])
         for key, data in pairs:
             out = self._images[len(batch.keys)]
