@@ -22,32 +22,11 @@ import numpy as np
 from imagenet_subset.errors import SourceError, printable
 from imagenet_subset.photos import jpeg, odd_images, photo
 from pipelines.base import DecodeError, Pipeline
+from pipelines.bounds import Bounds, bounds_of
 from pipelines.cuda import Driver, dotted, find_driver
 from pipelines.jpeg import route
 from pipelines.pillow import decode
 from pipelines.select import PipelineConfig, wheel_version
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How far an image may lie from Pillow's, in steps of 255."""
-
-    largest: int
-    """Any sample of any image."""
-    mean: float
-    """Mean over all samples of an image."""
-
-
-PILLOW_BOUNDS = Bounds(0, 0.0)
-CPU_BOUNDS = Bounds(1, 0.5)
-"""Both decode with libjpeg-turbo and scale in fixed point or float32: only the last rounding of
-a sample may differ, and it does for fewer than half of them."""
-GPU_BOUNDS = Bounds(6, 1.5)
-"""Reasoned, not measured. nvJPEG's inverse transform may round Y, Cb and Cr by 1 otherwise than
-libjpeg-turbo's, and its interpolation of chroma by 1 more. Blue is Y + 1.772 Cb, the colour that
-amplifies most: 1 + 2 * 1.772, and half a step for its own rounding, is 5. Scaling takes weighted
-means, which amplify nothing, and rounds once more: 6. Errors that large need all roundings to
-fall together; on average one step is already much."""
 
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
@@ -114,7 +93,7 @@ def selftest(
     imagenet_subset.errors.SourceError
         A file of the sample can't be read.
     """
-    report = SelftestReport(config, machine_versions(config), bounds_of(config))
+    report = SelftestReport(config, machine_versions(config), bounds_of(config.name, config.device))
     pipeline = config.open()
     try:
         odd = ((image.name, image.data) for image in odd_images())
@@ -125,13 +104,6 @@ def selftest(
     finally:
         pipeline.close()
     return report
-
-
-def bounds_of(config: PipelineConfig) -> Bounds:
-    """Bounds that a pipeline promises."""
-    if config.name == "pillow":
-        return PILLOW_BOUNDS
-    return GPU_BOUNDS if config.device == "gpu" else CPU_BOUNDS
 
 
 def machine_versions(config: PipelineConfig) -> dict[str, str]:

@@ -9,13 +9,13 @@ import pytest
 
 from imagenet_subset.photos import encoded, jpeg, photo
 from imagenet_subset.selftest import (
-    CPU_BOUNDS,
     SelftestReport,
     compare,
     sample_files,
     selftest,
 )
 from pipelines.base import PipelineUnavailableError
+from pipelines.bounds import DALI_CPU
 from pipelines.pillow import PillowPipeline
 from pipelines.select import choose
 
@@ -60,7 +60,7 @@ class Brighter(PillowPipeline):
 
 
 def test_pixels_out_of_bounds_and_a_decoded_ruin_are_problems() -> None:
-    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, CPU_BOUNDS)
+    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
     images = [("fine", jpeg(photo(1, 60, 50))), ("empty", b"")]
     compare(Brighter(), images, report)
     assert not report.ok
@@ -77,7 +77,7 @@ class Forgetful(PillowPipeline):
 
 
 def test_a_lost_image_is_a_problem() -> None:
-    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, CPU_BOUNDS)
+    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
     compare(Forgetful(), [("one", b""), ("two", b"")], report)
     assert report.problems == ["one: an image was lost"]
 

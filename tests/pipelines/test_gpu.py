@@ -11,8 +11,9 @@ from contract import PipelineContract, photos, run
 from PIL import Image
 
 from imagenet_subset.photos import jpeg, photo
-from imagenet_subset.selftest import GPU_BOUNDS, selftest
+from imagenet_subset.selftest import selftest
 from pipelines.base import Pipeline
+from pipelines.bounds import DALI_GPU
 from pipelines.cuda import Missing, find_gpu
 from pipelines.select import choose
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.gpu
 
 
 class TestContract(PipelineContract):
-    tolerance = GPU_BOUNDS.largest
+    tolerance = DALI_GPU.largest
 
     @pytest.fixture
     def pipeline(self) -> Iterator[Pipeline]:
@@ -48,7 +49,7 @@ def test_the_ring_of_pinned_buffers_mixes_no_batches() -> None:
     images = run(pipeline, enumerate(fed)).images
     pipeline.close()
     for k, colour in enumerate(colours):
-        assert np.abs(images[k].astype(int) - colour).max() <= GPU_BOUNDS.largest
+        assert np.abs(images[k].astype(int) - colour).max() <= DALI_GPU.largest
 
 
 def test_a_batch_too_large_for_the_gpu_is_halved(caplog: pytest.LogCaptureFixture) -> None:

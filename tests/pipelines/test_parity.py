@@ -13,7 +13,7 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 from contract import reference, run
 
 from imagenet_subset.photos import Subsampling, jpeg, odd_images, photo
-from imagenet_subset.selftest import CPU_BOUNDS, GPU_BOUNDS, Bounds
+from pipelines.bounds import DALI_CPU, DALI_GPU, Bounds
 from pipelines.cuda import Missing, find_gpu
 from pipelines.dali import DaliPipeline
 
@@ -29,7 +29,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[tuple[DaliPipeline, Bound
     if request.param == "gpu" and isinstance(missing := find_gpu(0), Missing):
         pytest.skip(missing.everything)
     pipeline = DaliPipeline(request.param, 32, threads=2)
-    yield pipeline, GPU_BOUNDS if request.param == "gpu" else CPU_BOUNDS
+    yield pipeline, DALI_GPU if request.param == "gpu" else DALI_CPU
     pipeline.close()
 
 
@@ -91,5 +91,5 @@ def test_the_bounds_tell_another_pixel_rule_apart() -> None:
     """One pixel to the side, or the other chroma interpolation, is far outside of them."""
     picture = reference(jpeg(photo(3, 500, 375), subsampling="4:2:0")).astype(int)
     beside = np.abs(picture[:, 1:] - picture[:, :-1])
-    assert beside.max() > 10 * GPU_BOUNDS.largest
-    assert beside.mean() > GPU_BOUNDS.mean
+    assert beside.max() > 10 * DALI_GPU.largest
+    assert beside.mean() > DALI_GPU.mean
