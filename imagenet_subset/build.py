@@ -11,6 +11,7 @@ there. Only a file with every row done gets its final name.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -18,13 +19,18 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from imagenet_subset import output
 from imagenet_subset.errors import UndecodableError, WorkerDiedError, printable
 from imagenet_subset.journal import Journal
 from imagenet_subset.plan import BuildPlan
-from imagenet_subset.pool import LocalPool, interrupts_held
+from imagenet_subset.pool import LocalPool, signals_blocked, signals_held
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.worker import Job, Shard, ShardResult, run_shard
+
+POLL_SECONDS = 0.1
+"""How long Ctrl-C may wait to be noticed."""
 
 Progress = Callable[[ShardResult], None]
 Take = Callable[[int, ShardResult], None]
@@ -82,9 +88,13 @@ def run_build(
     start = time.perf_counter()
     result = BuildResult(plan)
     if not overwrite and output.is_complete(plan, skip_undecodable=skip_undecodable):
+        output.tidy(plan)
         result.already_complete = True
         return result
-    with output.unfinished(plan, overwrite=overwrite) as (fd, journal):
+    with (
+        output.unfinished(plan, overwrite=overwrite) as (fd, journal),
+        _saying_how_to_go_on(journal),
+    ):
 
         def take(first: int, shard: ShardResult) -> None:
             journal.record(first, shard.crcs)
@@ -108,6 +118,18 @@ def run_build(
         output.seal(fd, result.plan, crcs)
     result.seconds = time.perf_counter() - start
     return result
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(journal: Journal) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(
+            f"{np.count_nonzero(journal.done)} of {len(journal.done)} images are done and kept: "
+            "run the same command again to go on"
+        )
+        raise
 
 
 def _row_order(entry: tuple[Record, str]) -> tuple[int, int]:
@@ -134,16 +156,12 @@ def _shards(plan: BuildPlan, journal: Journal) -> Iterator[Shard]:
         for start in range(0, len(records), size):
             first = base + start
             part = records[start : start + size]
-            known = [
-                int(crcs[i]) if done[i] else None for i in range(first, first + len(part))
-            ]
+            known = [int(crcs[i]) if done[i] else None for i in range(first, first + len(part))]
             yield Shard(first, part, known)
         base += len(records)
 
 
-def _run_shards(
-    plan: BuildPlan, journal: Journal, executor: Executor | None, take: Take
-) -> None:
+def _run_shards(plan: BuildPlan, journal: Journal, executor: Executor | None, take: Take) -> None:
     """Run all shards on the executor given, or on processes of our own."""
     job, shards = _job(plan), _shards(plan, journal)
     if executor is not None:
@@ -154,8 +172,7 @@ def _run_shards(
     try:
         _on_executor(pool.executor, job, shards, take, ahead=ahead, stop=pool.stop)
     except BrokenProcessPool as error:
-        time.sleep(0.2)  # a signal sent to all of us may reach the workers before it reaches us
-        raise _worker_died(plan, pool.in_hand()) from error
+        raise _worker_died(plan, pool.in_hand) from error
 
 
 def _on_executor(
@@ -172,27 +189,24 @@ def _on_executor(
     Whatever ends this, ``stop`` is called, and what was done by then is taken.
     """
     running: dict[Future[ShardResult], int] = {}
-
-    def submit() -> None:
-        for shard in itertools.islice(shards, ahead - len(running)):
-            running[executor.submit(run_shard, job, shard)] = shard.first
-
-    try:
-        with interrupts_held():
-            submit()
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                take(running[future], future.result())
-                del running[future]
-            submit()
-    finally:
-        for future in running:
-            future.cancel()
-        stop()
-        for future, first in running.items():
-            if future.done() and not future.cancelled() and not future.exception():
-                take(first, future.result())
+    with signals_held() as let_signals_through:
+        try:
+            while True:
+                with signals_blocked():
+                    for shard in itertools.islice(shards, ahead - len(running)):
+                        running[executor.submit(run_shard, job, shard)] = shard.first
+                if not running:
+                    break
+                done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    take(running.pop(future), future.result())
+                let_signals_through()
+        finally:
+            left = {future: first for future, first in running.items() if not future.cancel()}
+            stop()
+            for future in wait(left).done:
+                if not future.exception():
+                    take(left[future], future.result())
 
 
 def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> UndecodableError:

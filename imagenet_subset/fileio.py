@@ -183,12 +183,35 @@ def publish(fd: int, partial: Path, final: Path) -> None:
 
     ``fd`` is the open and locked ``partial``. After an error, or a power cut at any moment,
     ``final`` is what it was before or the complete new file.
+
+    Raises
+    ------
+    OutputError
+        ``partial`` is no longer the name of the open file.
+    OSError
+        Anything else.
     """
-    os.fsync(fd)
+    _sync(fd)
+    if not _is_same_file(fd, partial):
+        raise OutputError(
+            f"{printable(partial)} was removed or replaced while it was written; run the same "
+            "command again"
+        )
     if sys.platform == "win32":
         os.close(fd)  # an open file can't be renamed there
     os.replace(partial, final)
     sync_folder(final.parent)
+
+
+def _sync(fd: int) -> None:
+    try:
+        os.fsync(fd)
+    except OSError:
+        # Linux calls pages clean that it failed to write. A rerun has to read what is on the disk,
+        # and not them, to know which rows are lost.
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

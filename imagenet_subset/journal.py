@@ -1,8 +1,8 @@
-"""Which rows of an unfinished NPZ are done: the file beside it that makes a rerun a resume.
+r"""Which rows of an unfinished NPZ are done: the file beside it that makes a rerun a resume.
 
 The file is::
 
-    magic               b"imagenet-subset journal 1\\n"
+    magic               b"imagenet-subset journal 1\n"
     header length       uint32, little-endian
     header CRC-32       uint32, little-endian
     header              JSON: the fingerprint, everything that decides the NPZ's bytes
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.errors import ResumeMismatchError, printable
+from imagenet_subset.errors import ResumeMismatchError, printable, writing
 from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all, write_atomically
 
 MAGIC = b"imagenet-subset journal 1\n"
@@ -45,7 +45,10 @@ class Journal:
         ``(N_train + N_val,)``, as in the file.
     """
 
-    def __init__(self, fd: int, start: int, fingerprint: dict[str, Any], rows: int) -> None:
+    def __init__(
+        self, path: Path, fd: int, start: int, fingerprint: dict[str, Any], rows: int
+    ) -> None:
+        self._path = path
         self._fd = fd
         self._start = start
         self.fingerprint = fingerprint
@@ -64,10 +67,17 @@ class Journal:
         return (self.entries & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 
     def record(self, first: int, crcs: list[int | None]) -> None:
-        """Note what became of a run of rows: a CRC-32 each, or None for pending."""
+        """Note what became of a run of rows: a CRC-32 each, or None for pending.
+
+        Raises
+        ------
+        OutputError
+            The file can't be written.
+        """
         entries = np.array([0 if crc is None else (1 << 32) | crc for crc in crcs], np.uint64)
         self.entries[first : first + len(crcs)] = entries
-        pwrite_all(self._fd, entries.astype("<u8").tobytes(), self._start + 8 * first)
+        with writing(self._path):
+            pwrite_all(self._fd, entries.astype("<u8").tobytes(), self._start + 8 * first)
 
 
 def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
@@ -91,7 +101,7 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
     fd = open_for_update(path)
     try:
         fingerprint, start = _read_header(fd, path)
-        yield Journal(fd, start, fingerprint, rows)
+        yield Journal(path, fd, start, fingerprint, rows)
     finally:
         os.close(fd)
 
@@ -116,8 +126,8 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str 
 
     Examples
     --------
-    >>> differences({"pipeline": {"name": "dali"}, "a": 1}, {"pipeline": {"name": "pillow"}, "a": 1})
-    ['pipeline.name: dali there, pillow here']
+    >>> differences({"pipe": {"name": "dali"}, "a": 1}, {"pipe": {"name": "pillow"}, "a": 1})
+    ['pipe.name: dali there, pillow here']
     """
     found: list[str] = []
     for key in sorted(theirs.keys() | ours.keys()):

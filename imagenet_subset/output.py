@@ -90,6 +90,17 @@ def _exists(plan: BuildPlan, why: str) -> OutputExistsError:
     )
 
 
+def tidy(plan: BuildPlan) -> None:
+    """Do what a build that was killed right after it published its file left undone."""
+    paths = plan.output
+    if paths.journal.exists() and not paths.partial.exists():
+        with writing(paths.journal):
+            paths.journal.unlink()
+    if not paths.csv.exists():
+        with writing(paths.csv):
+            write_metadata(paths.csv, plan.subset)
+
+
 @contextlib.contextmanager
 def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journal]]:
     """Begin the unfinished file and its journal, or take them up again.
@@ -114,7 +125,8 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
         with writing(paths.partial):
             paths.folder.mkdir(parents=True, exist_ok=True)
             fd = stack.enter_context(locked(paths.partial))
-            if overwrite or not paths.journal.exists():
+            # An empty file is one that we have just created: any journal is that of another.
+            if overwrite or not os.fstat(fd).st_size or not paths.journal.exists():
                 _begin(fd, plan, rows)
             journal = stack.enter_context(journals.opened(paths.journal, rows))
             _check_fingerprint(plan, journal)
@@ -129,6 +141,7 @@ def _begin(fd: int, plan: BuildPlan, rows: int) -> None:
         reserve(fd, plan.layout.size, paths.folder)
         journals.create(paths.journal, plan.fingerprint, rows)
     except BaseException:
+        paths.journal.unlink(missing_ok=True)
         paths.partial.unlink()
         raise
 

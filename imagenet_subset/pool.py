@@ -2,6 +2,10 @@
 
 Processes are spawned, not forked: a fork would copy the threads' locks of tqdm and DALI, and
 macOS and Windows spawn anyway.
+
+Ctrl-C reaches the whole process group, and so does the SIGTERM of a batch system. The workers
+ignore both; it is the parent that stops them, and it does so at a place of its own choosing
+(`signals_held`), so that no row that is done goes unnoted.
 """
 
 from __future__ import annotations
@@ -11,15 +15,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from multiprocessing.connection import wait
 from multiprocessing.synchronize import Event
+from types import FrameType
 from typing import Any
 
 from imagenet_subset import worker
 
 STOP_SECONDS = 1.0
 """How long workers have to end on their own once they are told to stop."""
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class LocalPool:
@@ -28,25 +35,35 @@ class LocalPool:
     Attributes
     ----------
     executor : concurrent.futures.Executor
+    in_hand : list of int
+        After `stop`, journal indexes of the images that workers which had died before were busy
+        with.
     """
 
     def __init__(self, processes: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._stop = context.Event()
+        self._pids = context.RawArray("q", processes)
         self._places = context.RawArray("q", [-1] * processes)
+        self.in_hand: list[int] = []
         slots = context.SimpleQueue()
         for slot in range(processes):
             slots.put(slot)
         self.executor: Executor = ProcessPoolExecutor(
-            processes, context, _start_worker, (self._stop, slots, self._places)
+            processes, context, _start_worker, (self._stop, slots, self._pids, self._places)
         )
-
-    def in_hand(self) -> list[int]:
-        """Journal indexes of the images that workers are, or were last, busy with."""
-        return [place for place in self._places if place >= 0]
 
     def stop(self) -> None:
         """End all workers: those that don't within `STOP_SECONDS` are killed."""
+        # The sentinel of a process tells its end a moment before the system hands out its status.
+        children = multiprocessing.active_children()
+        ended = wait([child.sentinel for child in children], timeout=0)
+        alive = {child.pid for child in children if child.sentinel not in ended}
+        self.in_hand = [
+            place
+            for pid, place in zip(self._pids, self._places, strict=True)
+            if place >= 0 and pid not in alive
+        ]
         self._stop.set()
         killer = threading.Timer(STOP_SECONDS, _kill_children)
         killer.start()
@@ -62,27 +79,57 @@ def _kill_children() -> None:
 
 
 @contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Put off Ctrl-C for a moment.
+def signals_held() -> Iterator[Callable[[], None]]:
+    """Put off Ctrl-C and SIGTERM, as far as they have a handler, within a block.
 
-    Processes that start meanwhile never see it: a terminal sends it to the whole process group,
-    and it is the parent that stops them.
+    Yields
+    ------
+    Callable[[], None]
+        Runs the handler of the first signal that came meanwhile, which as a rule raises
+        `KeyboardInterrupt`. Signals that come after that are dropped.
     """
-    if not hasattr(signal, "pthread_sigmask") or (
-        threading.current_thread() is not threading.main_thread()
-    ):
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # signals interrupt the main thread only
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    handlers = {n: h for n in _STOPPING if callable(h := signal.getsignal(n))}
+
+    def let_through() -> None:
+        if caught:
+            number, frame = caught[0]
+            handlers[signal.Signals(number)](number, frame)
+
+    for number in handlers:
+        signal.signal(number, lambda *signalled: caught.append(signalled))
+    try:
+        yield let_through
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    let_through()
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Have processes that start within the block never see Ctrl-C and SIGTERM.
+
+    They would before `_start_worker` runs in them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(stop: Event, slots: Any, places: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start_worker(stop: Event, slots: Any, pids: Any, places: Any) -> None:
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
     slot = slots.get()
+    pids[slot] = os.getpid()
 
     def now_at(index: int) -> None:
         places[slot] = index

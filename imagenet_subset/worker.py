@@ -63,15 +63,12 @@ class ShardResult:
     fallbacks: list[tuple[Record, str]] = field(default_factory=list)
 
 
-class Stopped(Exception):  # noqa: N818 - a request that was followed, not an error
-    """The build was told to stop in the middle of this shard."""
-
-
 @dataclass(slots=True)
 class Hooks:
     """What a local pool gives its workers; elsewhere the defaults do nothing."""
 
     should_stop: Callable[[], bool] = lambda: False
+    """Whether the build was told to stop; then the result is what is done by now."""
     now_at: Callable[[int], None] = lambda _index: None
     """Told the journal index of the image that is about to be read, -1 for none."""
 
@@ -81,14 +78,12 @@ _local = threading.local()
 
 
 def run_shard(job: Job, shard: Shard) -> ShardResult:
-    """Bring every row of the shard into the file.
+    """Bring every row of the shard into the file; fewer when the build is told to stop.
 
     Raises
     ------
     OutputError
         The NPZ can't be written.
-    Stopped
-        The build was told to stop.
     pipelines.base.PipelineUnavailableError
         The pipeline can't be opened here.
     """
@@ -100,7 +95,7 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
 
 
 def _worker(job: Job) -> Worker:
-    """This thread's worker for the job, kept so that its pipeline is built once."""
+    """The thread's worker for the job, kept so that its pipeline is built once."""
     worker: Worker | None = getattr(_local, "worker", None)
     if worker is None or worker.job != job:
         if worker is not None:
@@ -129,7 +124,7 @@ class Worker:
         result = self._check(shard)
         # Places in the shard are the pipeline's keys.
         pending = [i for i, crc in enumerate(result.crcs) if crc is None]
-        if pending:
+        if pending and not hooks.should_stop():
             self._decode(shard, pending, result)
         return result
 
@@ -140,13 +135,18 @@ class Worker:
         for i, (record, crc) in enumerate(zip(shard.records, shard.crcs, strict=True)):
             if crc is None:
                 continue
-            self._pause_point(-1)
-            with writing(self.job.partial):
-                n = pread_into(self._fd, buffer, self.job.row_offset(record.split, record.row))
-            if n == ROW_NBYTES and zlib.crc32(buffer) == crc:
+            if hooks.should_stop() or self._holds(record, crc, buffer):
                 result.crcs[i] = crc
                 result.kept += 1
         return result
+
+    def _holds(self, record: Record, crc: int, buffer: memoryview) -> bool:
+        """Whether the record's row in the file has this CRC-32."""
+        try:
+            n = pread_into(self._fd, buffer, self.job.row_offset(record.split, record.row))
+        except OSError:  # a bad block, which is replaced when it is written to
+            return False
+        return n == ROW_NBYTES and zlib.crc32(buffer) == crc
 
     def _decode(self, shard: Shard, pending: list[int], result: ShardResult) -> None:
         if self._pipeline is None:
@@ -164,8 +164,10 @@ class Worker:
         records = [shard.records[i] for i in pending]
         places = {record.row: i for i, record in zip(pending, records, strict=True)}
         for record, data in self.job.source.read(records):
+            if hooks.should_stop():
+                return
             i = places[record.row]
-            self._pause_point(shard.first + i)
+            hooks.now_at(shard.first + i)
             if isinstance(data, OSError):
                 result.failures.append((record, f"can't be read: {data.strerror or data}"))
             else:
@@ -176,8 +178,3 @@ class Worker:
         with writing(self.job.partial):
             pwrite_all(self._fd, row, self.job.row_offset(record.split, record.row))
         return zlib.crc32(row)
-
-    def _pause_point(self, index: int) -> None:
-        if hooks.should_stop():
-            raise Stopped
-        hooks.now_at(index)

@@ -95,27 +95,19 @@ def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
 
     from imagenet_subset.build import run_build
 
-    total, done = sum(plan.rows.values()), 0
+    total = sum(plan.rows.values())
     off = args.quiet or not sys.stderr.isatty()
     with tqdm(total=total, unit=" images", disable=off, smoothing=0.05) as bar:
 
         def progress(shard: ShardResult) -> None:
-            nonlocal done
-            done += sum(crc is not None for crc in shard.crcs)
             bar.update(len(shard.crcs))
 
-        try:
-            return run_build(
-                plan,
-                overwrite=args.overwrite,
-                skip_undecodable=args.skip_undecodable,
-                progress=progress,
-            )
-        except KeyboardInterrupt as stop:
-            stop.add_note(
-                f"{done} of {total} images are done and kept: run the same command again to go on"
-            )
-            raise
+        return run_build(
+            plan,
+            overwrite=args.overwrite,
+            skip_undecodable=args.skip_undecodable,
+            progress=progress,
+        )
 
 
 def _print_plan(plan: BuildPlan) -> None:
