@@ -32,10 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success; 1 a wrong input or a failure, told in one line on stderr; 2 wrong usage; 130 and
     143 a build stopped by Ctrl-C and by SIGTERM.
     """
-    arguments = _normalize(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
-    args = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    try:
+        arguments = _normalize(sys.argv[1:] if argv is None else argv)
+        return _run(_parser().parse_args(arguments))
+    except Terminated as stop:
+        return _stopped("stopped by SIGTERM", stop, TERMINATED)
+    except KeyboardInterrupt as stop:
+        return _stopped("stopped", stop, INTERRUPTED)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -43,10 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         return _fail(str(error), 1)
-    except Terminated as stop:
-        return _fail("; ".join(["stopped by SIGTERM", *_notes(stop)]), TERMINATED)
-    except KeyboardInterrupt as stop:
-        return _fail("; ".join(["stopped", *_notes(stop)]), INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone, as in `imagenet-subset classes | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,14 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _stopped(message: str, stop: KeyboardInterrupt, code: int) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):  # the impatient press Ctrl-C twice
+        signal.signal(number, signal.SIG_IGN)
+    return _fail("; ".join([message, *getattr(stop, "__notes__", [])]), code)
+
+
 def _fail(message: str, code: int) -> int:
     print(f"imagenet-subset: {message}", file=sys.stderr)
     return code
-
-
-def _notes(error: BaseException) -> list[str]:
-    """What a command added to say how to go on."""
-    return getattr(error, "__notes__", [])
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
