@@ -1,0 +1,342 @@
+"""Builds that are killed and stopped at any moment: nothing is lost, nobody is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="looks for processes and signals in /proc"
+)
+
+HOW_TO_GO_ON = r"(\d+) of (\d+) images are done and kept: run the same command again to go on"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes that take two workers about a second; not to be written to."""
+    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
+    return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=150)
+
+
+@pytest.fixture(scope="module")
+def large_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of 6000x4000, of which a core decodes a few a second."""
+    data = write_demo_tree(
+        tmp_path_factory.mktemp("large") / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=100
+    )
+    stripes = np.arange(6000, dtype=np.uint8)[None, :, None] + np.zeros((4000, 1, 3), np.uint8)
+    Image.fromarray(stripes).save(first := data / "large.JPEG", quality=90)
+    for path in (data / "train").glob("*/*.JPEG"):
+        path.unlink()
+        path.hardlink_to(first)
+    return data
+
+
+class Build:
+    """A build as its user starts it, at the head of a process group of its own."""
+
+    def __init__(self, data: Path, out: Path, *more: str, splits: str = "train,val") -> None:
+        self.data, self.out = data, out
+        subset = data / "two.txt"
+        if not subset.exists():
+            subset.write_text("\n".join(DEMO_WNIDS[:2]))
+        self.command = [
+            sys.executable, "-m", "imagenet_subset", "--subset_name", str(subset),
+            "--data_dir", str(data), "--out_dir", str(out), "--device", "cpu",
+            "--pipeline", "pillow", "--workers", "2", "--quiet", "--splits", splits, *more,
+        ]  # fmt: skip
+
+    @property
+    def npz(self) -> Path:
+        return self.out / "two_cls.npz"
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command, capture_output=True, text=True, timeout=120)
+
+    def sha256(self) -> str:
+        """Finish the build; SHA-256 of what it made."""
+        done = self.run()
+        assert (done.returncode, done.stderr) == (0, "")
+        assert sorted(path.name for path in self.out.iterdir()) == [
+            "two_cls.npz",
+            "two_cls_metadata.csv",
+        ]
+        return hashlib.sha256(self.npz.read_bytes()).hexdigest()
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[subprocess.Popen[str]]:
+        """The build, running; whatever is left of it in the end is killed."""
+        with subprocess.Popen(
+            self.command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def rows_done(self) -> int:
+        """Rows that the journal calls done."""
+        with contextlib.suppress(FileNotFoundError):
+            data = (self.out / "two_cls.npz.journal").read_bytes()
+            start = data.index(b"}}}") + 3 if b"}}}" in data else 0
+            entries = data[start + (len(data) - start) % 8 :]
+            return int((np.frombuffer(entries, "<u8") >> np.uint64(32) == 1).sum())
+        return 0
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it didn't come true"
+        time.sleep(0.005)
+
+
+def members(group: int) -> dict[int, str]:
+    """Command line by process id of the living members of a process group."""
+    found: dict[int, str] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[2]) == group and fields[0] not in "ZX":
+                    command = (folder / "cmdline").read_bytes()
+                    found[int(folder.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
+def workers(group: int) -> list[int]:
+    return [pid for pid, command in members(group).items() if "spawn_main" in command]
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        mask = int(re.findall(r"SigCgt:\s*([0-9a-f]+)", status)[0], 16)
+        return bool(mask >> (number - 1) & 1)
+    return False
+
+
+def end_of(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, str]:
+    """Exit code and stderr, once nobody of its process group is left."""
+    _, stderr = process.communicate(timeout=seconds)
+    wait_for(lambda: not members(process.pid), 3)
+    return process.returncode, stderr
+
+
+@pytest.fixture(scope="module")
+def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return Build(photos, tmp_path_factory.mktemp("whole") / "out").sha256()
+
+
+def killed_and_resumed(photos: Path, out: Path, expected: str, seed: int) -> None:
+    """Kill a build, and its resumes, up to three times, then let it end."""
+    chance = random.Random(seed)
+    build = Build(photos, out)
+    for _ in range(chance.randint(1, 3)):
+        with build.begun() as process, contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(chance.uniform(0.3, 2.2))
+            break
+        assert not build.npz.exists() or build.sha256() == expected
+    assert build.sha256() == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(
+    photos, expected, tmp_path, seed
+) -> None:
+    killed_and_resumed(photos, tmp_path / "out", expected, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 150))
+def test_killed_at_50_moments_and_resumed_gives_the_same_bytes(
+    photos, expected, tmp_path, seed
+) -> None:
+    killed_and_resumed(photos, tmp_path / "out", expected, seed)
+
+
+def to_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    os.killpg(process.pid, number)
+
+
+def to_parent(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    os.kill(process.pid, number)
+
+
+def to_group_three_times(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    for _ in range(3):
+        os.killpg(process.pid, number)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("send", "number", "code"),
+    [
+        (to_group, signal.SIGINT, 130),  # a terminal's Ctrl-C
+        (to_group_three_times, signal.SIGINT, 130),
+        (to_parent, signal.SIGTERM, 143),
+        (to_group, signal.SIGTERM, 143),  # Slurm, before the time limit
+    ],
+)
+def test_a_build_that_is_stopped_keeps_its_rows_and_says_how_to_go_on(
+    photos, expected, tmp_path, send, number, code
+) -> None:
+    build = Build(photos, tmp_path / "out")
+    with build.begun() as process:
+        wait_for(build.rows_done)
+        start = time.monotonic()
+        send(process, number)
+        found, stderr = end_of(process)
+        assert time.monotonic() - start < 2
+    assert found == code
+    stopped = "stopped by SIGTERM" if number == signal.SIGTERM else "stopped"
+    match = re.fullmatch(f"imagenet-subset: {stopped}; {HOW_TO_GO_ON}\n", stderr)
+    assert match, stderr
+    assert 0 < int(match[1]) == build.rows_done() < int(match[2]) == 400
+    assert build.sha256() == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_large_photos_are_no_reason_to_stop_late(large_photos, tmp_path, number) -> None:
+    build = Build(large_photos, tmp_path / "out", splits="train")
+    with build.begun() as process:
+        wait_for(lambda: len(workers(process.pid)) == 2)
+        time.sleep(3)
+        start = time.monotonic()
+        to_group(process, number)
+        code, stderr = end_of(process)
+        assert time.monotonic() - start < 2
+    assert code == 128 + number
+    match = re.search(HOW_TO_GO_ON, stderr)
+    assert match
+    assert int(match[1]) > 0, "a shard takes longer, but its rows count one by one"
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3])
+def test_a_build_that_is_stopped_as_it_starts_prints_one_line(
+    photos, tmp_path, number, delay
+) -> None:
+    stopped_after(photos, tmp_path, number, delay)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", np.arange(0, 1.5, 0.02))
+def test_a_build_that_is_stopped_in_any_moment_of_its_start_prints_one_line(
+    photos, tmp_path, number, delay
+) -> None:
+    stopped_after(photos, tmp_path, number, delay)
+
+
+def stopped_after(photos: Path, tmp_path: Path, number: signal.Signals, delay: float) -> None:
+    build = Build(photos, tmp_path / "out")
+    with build.begun() as process:
+        wait_for(lambda: catches(process.pid, signal.SIGTERM))
+        time.sleep(delay)
+        to_group(process, number)
+        code, stderr = end_of(process, 2)
+    if code == 0:
+        assert stderr == ""
+        return
+    assert code == 128 + number, stderr
+    assert re.fullmatch(r"imagenet-subset: stopped.*\n", stderr), stderr
+
+
+def test_workers_whose_parent_is_killed_end_by_themselves(photos, tmp_path) -> None:
+    build = Build(photos, tmp_path / "out")
+    with build.begun() as process:
+        wait_for(build.rows_done)
+        assert len(workers(process.pid)) == 2
+        process.kill()
+        process.wait()
+        wait_for(lambda: not members(process.pid), 2)
+
+
+DYING = """
+import os, sys
+if "--multiprocessing-fork" in sys.orig_argv and not os.path.exists(os.environ["DIED"]):
+    from PIL import Image
+    true_open = Image.open
+
+    def open_or_die(file, *args, **kwargs):
+        if b"deadly" in file.getvalue():
+            with open(os.environ["DIED"], "w"):
+                os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+        return true_open(file, *args, **kwargs)
+
+    Image.open = open_or_die
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_worker_that_dies_is_told_with_the_photo_it_had_in_hand(
+    tmp_path, monkeypatch, number
+) -> None:
+    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=80)
+    deadly = sorted(data.glob("train/*/*.JPEG"))[-1]
+    with open(deadly, "ab") as file:
+        file.write(b"deadly")
+    expected = Build(data, tmp_path / "whole").sha256()
+    (tmp_path / "sitecustomize.py").write_text(DYING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("DIED", str(tmp_path / "died"))
+    monkeypatch.setenv("SIGNAL", str(int(number)))
+    build = Build(data, tmp_path / "out")
+    with build.begun() as process:
+        code, stderr = end_of(process)
+    assert code == 1
+    assert re.fullmatch(
+        f"imagenet-subset: a worker process was killed or crashed while it had {deadly} in hand; "
+        ".*run the same command again to go on\n",
+        stderr,
+    ), stderr
+    assert build.rows_done() > 0
+    assert build.sha256() == expected
+
+
+def test_a_worker_that_dies_as_it_starts_is_no_hang(photos, tmp_path) -> None:
+    build = Build(photos, tmp_path / "out")
+    with build.begun() as process:
+        wait_for(lambda: workers(process.pid))
+        os.kill(workers(process.pid)[0], signal.SIGKILL)
+        code, stderr = end_of(process)
+    assert code == 1
+    assert re.fullmatch("imagenet-subset: a worker process was killed or crashed;.*\n", stderr)
+
+
+def test_a_second_build_of_the_same_output_is_refused_and_the_first_unharmed(
+    photos, expected, tmp_path
+) -> None:
+    build = Build(photos, tmp_path / "out")
+    with build.begun() as first:
+        wait_for(lambda: workers(first.pid))
+        for more in ([], ["--overwrite"]):
+            second = Build(photos, tmp_path / "out", *more).run()
+            assert second.returncode == 1
+            assert re.fullmatch("imagenet-subset: another build is writing .*\n", second.stderr)
+        assert end_of(first) == (0, "")
+    assert build.sha256() == expected
