@@ -170,7 +170,8 @@ def _odd_jpegs(width: int, height: int) -> dict[str, bytes]:
         "grayscale progressive": jpeg(picture.convert("L"), progressive=True),
         "CMYK": cmyk,
         "YCCK": _adobe_transform(cmyk, 2),
-        "RGB": jpeg(picture, keep_rgb=True),
+        # Without JFIF's marker it is Adobe's that names the colour space.
+        "RGB": _with_segment(plain[:2] + plain[20:], 0xEE, b"Adobe\0\x64\0\0\0\0\0"),
         **{f"EXIF orientation {k}": jpeg(picture, exif_orientation=k) for k in (2, 3, 6, 8)},
         "broken EXIF": _with_segment(
             plain, 0xE1, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12" * 9

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.geometry import CROP, RESIZE, crop_box, resized_size
+from pipelines.taps import FRACTION_BITS, Taps, bilinear_taps
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -16,9 +17,6 @@ WHOLE_LIMIT = 16_000_000
 """Scaled images with more pixels are never made as a whole: Pillow takes 4 bytes for each.
 
 Only a strip 250 times as long as wide gets there; a 1x20000 one would take 5 GB."""
-
-_FIXED_POINT = 22
-"""Fraction bits of the weights with which Pillow scales 8-bit samples."""
 
 
 def scale_and_crop(image: Image.Image) -> Image.Image:
@@ -45,48 +43,20 @@ def scale_and_crop_strip(image: Image.Image) -> Image.Image:
     left, top, right, bottom = crop_box(*image.size)
     width, height = resized_size(*image.size)
     if width > height:
-        taps = _taps(image.width, width, left)
-        begin, end = _span(taps)
-        columns = np.asarray(image.crop((begin, 0, end, image.height))).swapaxes(0, 1)
+        taps = bilinear_taps(image.width, width, left, CROP)
+        columns = np.asarray(image.crop((taps.begin, 0, taps.end, image.height))).swapaxes(0, 1)
         strip = Image.fromarray(_blend(columns, taps).swapaxes(0, 1).copy())
         return strip.resize((CROP, height), bilinear).crop((0, top, CROP, bottom))
-    taps = _taps(image.height, height, top)
-    begin, end = _span(taps)
-    strip = image.crop((0, begin, image.width, end)).resize((width, end - begin), bilinear)
-    return Image.fromarray(_blend(np.asarray(strip), taps)).crop((left, 0, right, CROP))
-
-
-Taps = list[tuple[int, NDArray[np.int64]]]
-"""For each row of the crop: the first row of the photo that it takes from, and the weights."""
-
-
-def _taps(rows: int, scaled_rows: int, first: int) -> Taps:
-    """Weights of Pillow's bilinear filter where an image grows, for 224 rows from ``first`` on.
-
-    Sample centers lie at half-integers; the filter is a triangle two rows wide.
-    """
-    scale = rows / scaled_rows
-    taps = []
-    for k in range(first, first + CROP):
-        center = (k + 0.5) * scale
-        low, high = max(0, int(center - 0.5)), min(rows, int(center + 1.5))
-        weights = np.array([max(0.0, 1 - abs(row + 0.5 - center)) for row in range(low, high)])
-        fixed = weights / weights.sum() * (1 << _FIXED_POINT) + 0.5
-        taps.append((low, fixed.astype(np.int64)))
-    return taps
-
-
-def _span(taps: Taps) -> tuple[int, int]:
-    """First row that is used, and the one behind the last."""
-    return taps[0][0], max(low + len(weights) for low, weights in taps)
+    taps = bilinear_taps(image.height, height, top, CROP)
+    part = image.crop((0, taps.begin, image.width, taps.end))
+    rows = np.asarray(part.resize((width, part.height), bilinear))
+    return Image.fromarray(_blend(rows, taps)).crop((left, 0, right, CROP))
 
 
 def _blend(rows: NDArray[np.uint8], taps: Taps) -> NDArray[np.uint8]:
-    """Weighted sums of ``(n, ...) uint8`` rows, of which row 0 is the first that is used."""
-    begin = taps[0][0]
-    made = np.empty((CROP, *rows.shape[1:]), np.uint8)
-    for row, (low, weights) in zip(made, taps, strict=True):
-        used = rows[low - begin : low - begin + len(weights)]
-        total = np.tensordot(weights, used.astype(np.int64), axes=1)
-        row[...] = (total + (1 << (_FIXED_POINT - 1))) >> _FIXED_POINT
-    return made
+    """Weighted means of ``(n, ...) uint8`` rows, of which row 0 is the first that any uses."""
+    total = np.full((len(taps.starts), *rows.shape[1:]), 1 << (FRACTION_BITS - 1), np.int32)
+    for k, weights in enumerate(taps.weights.T):
+        used = np.minimum(taps.starts + k, taps.end - 1) - taps.begin
+        total += rows[used] * weights[:, None, None]
+    return (total >> FRACTION_BITS).astype(np.uint8)
