@@ -16,6 +16,10 @@ Device = Literal["cpu", "gpu"]
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
 
+OLDEST_DALI = (2, 2)
+"""The first whose ``decoders.image`` is nvImageCodec's; before, it was another decoder with other
+arguments."""
+
 HW_DECODER_LOAD = 0.65
 """Share of a batch for the hardware JPEG engine of those GPUs that have one. DALI's default; named
 because the graph's first batch fixes how the work is divided."""
@@ -81,12 +85,18 @@ def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Grap
     Raises
     ------
     PipelineUnavailableError
-        DALI won't start on this device.
+        DALI is too old, or won't start on this device.
     """
     # Errors only: nvImageCodec prints to stderr. Documented among DALI's environment variables.
     os.environ.setdefault("DALI_NVIMGCODEC_LOG_LEVEL", "1")
-    from nvidia.dali import pipeline_def
+    from nvidia.dali import __cuda_version__, __version__, pipeline_def
 
+    if tuple(map(int, __version__.split(".")[:2])) < OLDEST_DALI:
+        oldest = ".".join(map(str, OLDEST_DALI))
+        wheel = f"nvidia-dali-cuda{__cuda_version__ // 1000}0>={oldest}"
+        raise PipelineUnavailableError(
+            f'DALI {__version__} is installed, {oldest} is needed: pip install "{wheel}"'
+        )
     graph = pipeline_def(define_graph)(
         device,
         batch_size=batch_size,

@@ -33,7 +33,7 @@ GPU_WHEELS = {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")}
 
 CPU_ONLY = ("pillow", "turbo")
 TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
-DALI_INSTALL = "pip install nvidia-dali-cuda120"
+DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 
 
 @dataclass(frozen=True, slots=True)
