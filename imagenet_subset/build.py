@@ -23,6 +23,7 @@ import numpy as np
 
 from imagenet_subset import output
 from imagenet_subset.errors import UndecodableError, WorkerDiedError, printable
+from imagenet_subset.fileio import check_in_place
 from imagenet_subset.journal import Journal
 from imagenet_subset.plan import BuildPlan
 from imagenet_subset.pool import LocalPool, signals_blocked, signals_held
@@ -106,6 +107,7 @@ def run_build(
                 progress(shard)
 
         _run_shards(plan, journal, executor, take)
+        check_in_place(fd, plan.output.partial)
         result.failures.sort(key=_row_order)
         result.fallbacks.sort(key=_row_order)
         crcs = journal.crcs

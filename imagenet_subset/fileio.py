@@ -187,20 +187,31 @@ def publish(fd: int, partial: Path, final: Path) -> None:
     Raises
     ------
     OutputError
-        ``partial`` is no longer the name of the open file.
+        See `check_in_place`.
     OSError
         Anything else.
     """
     _sync(fd)
-    if not _is_same_file(fd, partial):
-        raise OutputError(
-            f"{printable(partial)} was removed or replaced while it was written; run the same "
-            "command again"
-        )
+    check_in_place(fd, partial)
     if sys.platform == "win32":
         os.close(fd)  # an open file can't be renamed there
     os.replace(partial, final)
     sync_folder(final.parent)
+
+
+def check_in_place(fd: int, path: Path) -> None:
+    """Refuse to go on when ``path`` is no longer the name of the open file.
+
+    Raises
+    ------
+    OutputError
+        Somebody removed or replaced the file, or its disk was unmounted.
+    """
+    if not _is_same_file(fd, path):
+        raise OutputError(
+            f"{printable(path)} was removed or replaced while it was written, or its disk has "
+            "gone; run the same command again"
+        )
 
 
 def _sync(fd: int) -> None:

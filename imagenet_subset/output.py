@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,8 +123,8 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
     """
     paths, rows = plan.output, sum(plan.rows.values())
     with contextlib.ExitStack() as stack:
+        _make_folder(paths.folder)
         with writing(paths.partial):
-            paths.folder.mkdir(parents=True, exist_ok=True)
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.
             if overwrite or not os.fstat(fd).st_size or not paths.journal.exists():
@@ -132,6 +133,16 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
             _check_fingerprint(plan, journal)
             reserve(fd, plan.layout.size, paths.folder)
         yield fd, journal
+
+
+def _make_folder(folder: Path) -> None:
+    with writing(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise OutputError(
+                f"{printable(folder)} is a file, not a folder; choose another --out_dir"
+            ) from error
 
 
 def _begin(fd: int, plan: BuildPlan, rows: int) -> None:
@@ -213,7 +224,9 @@ def seal(fd: int, plan: BuildPlan, crcs: NDArray[np.uint32]) -> None:
     with writing(paths.partial):
         npz.finish(fd, layout, {"train": crcs[:n_train], "val": crcs[n_train:]}, plan.columns)
         os.ftruncate(fd, layout.size)
+    with writing(paths.csv):
         write_metadata(paths.csv, plan.subset)
+    with writing(paths.npz):
         publish(fd, paths.partial, paths.npz)
         paths.journal.unlink()
         if not plan.undecodable:
