@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import random
 import re
@@ -11,12 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from running import Build, catches, end_of, members, wait_for, workers
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 
@@ -46,103 +45,6 @@ def large_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.unlink()
         path.hardlink_to(first)
     return data
-
-
-class Build:
-    """A build as its user starts it, at the head of a process group of its own."""
-
-    def __init__(self, data: Path, out: Path, *more: str, splits: str = "train,val") -> None:
-        self.data, self.out = data, out
-        subset = data / "two.txt"
-        if not subset.exists():
-            subset.write_text("\n".join(DEMO_WNIDS[:2]))
-        self.command = [
-            sys.executable, "-m", "imagenet_subset", "--subset_name", str(subset),
-            "--data_dir", str(data), "--out_dir", str(out), "--device", "cpu",
-            "--pipeline", "pillow", "--workers", "2", "--quiet", "--splits", splits, *more,
-        ]  # fmt: skip
-
-    @property
-    def npz(self) -> Path:
-        return self.out / "two_cls.npz"
-
-    def run(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command, capture_output=True, text=True, timeout=120)
-
-    def sha256(self) -> str:
-        """Finish the build; SHA-256 of what it made."""
-        done = self.run()
-        assert (done.returncode, done.stderr) == (0, "")
-        assert sorted(path.name for path in self.out.iterdir()) == [
-            "two_cls.npz",
-            "two_cls_metadata.csv",
-        ]
-        return hashlib.sha256(self.npz.read_bytes()).hexdigest()
-
-    @contextlib.contextmanager
-    def begun(self) -> Iterator[subprocess.Popen[str]]:
-        """The build, running; whatever is left of it in the end is killed."""
-        with subprocess.Popen(
-            self.command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            try:
-                yield process
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-
-    def rows_done(self) -> int:
-        """Rows that the journal calls done."""
-        with contextlib.suppress(FileNotFoundError):
-            data = (self.out / "two_cls.npz.journal").read_bytes()
-            start = data.index(b"}}}") + 3 if b"}}}" in data else 0
-            entries = data[start + (len(data) - start) % 8 :]
-            return int((np.frombuffer(entries, "<u8") >> np.uint64(32) == 1).sum())
-        return 0
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it didn't come true"
-        time.sleep(0.005)
-
-
-def members(group: int) -> dict[int, str]:
-    """Command line by process id of the living members of a process group."""
-    found: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with contextlib.suppress(OSError):
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[2]) == group and fields[0] not in "ZX":
-                    command = (folder / "cmdline").read_bytes()
-                    found[int(folder.name)] = command.replace(b"\0", b" ").decode()
-    return found
-
-
-def workers(group: int) -> list[int]:
-    return [pid for pid, command in members(group).items() if "spawn_main" in command]
-
-
-def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal."""
-    with contextlib.suppress(OSError):
-        status = Path(f"/proc/{pid}/status").read_text()
-        mask = int(re.findall(r"SigCgt:\s*([0-9a-f]+)", status)[0], 16)
-        return bool(mask >> (number - 1) & 1)
-    return False
-
-
-def end_of(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, str]:
-    """Exit code and stderr, once nobody of its process group is left."""
-    _, stderr = process.communicate(timeout=seconds)
-    wait_for(lambda: not members(process.pid), 3)
-    return process.returncode, stderr
 
 
 @pytest.fixture(scope="module")
