@@ -35,7 +35,7 @@ from pipelines.dali_graph import (
     last_line,
 )
 from pipelines.geometry import CROP, crop_roi
-from pipelines.jpeg import route
+from pipelines.jpeg import has_stray_marker, route
 from pipelines.pillow import decode
 
 AHEAD = 2
@@ -242,6 +242,8 @@ def _routed(key: Key, data: bytes) -> _Image[Key]:
     header = route(data)
     if isinstance(header, str):
         return _Image(key, data, None, header)
+    if has_stray_marker(data):
+        return _Image(key, data, None, "a marker amid the compressed data")
     return _Image(key, data, crop_roi(header.width, header.height), "")
 
 

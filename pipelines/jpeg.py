@@ -35,6 +35,9 @@ COMMON_SAMPLING = (
 YCBCR_IDS = (b"\x01\x02\x03", b"\x00\x01\x02")
 """Component ids of which no decoder thinks that they mean RGB."""
 
+BETWEEN_SCANS = frozenset({0xC4, SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE})
+"""Tables, the next scan, the number of lines, application data and comments."""
+
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
@@ -148,3 +151,22 @@ def _ends(data: bytes, scan: int) -> bool:
         at = found.start()
         if data[at + 1] == EOI:
             return True
+
+
+def has_stray_marker(data: bytes) -> bool:
+    """Whether the compressed data of a file that `route` let through is broken by a marker.
+
+    There libjpeg gives up and Pillow refuses the file, while DALI passes on what it has. The whole
+    file is read for it, so this isn't part of `route`: turbo hears of it from libjpeg.
+    """
+    at, in_scan = 2, False
+    while found := _AFTER_SCAN.search(data, at):
+        at = found.start()
+        marker = data[at + 1]
+        if marker == EOI:
+            return False
+        if in_scan and marker not in BETWEEN_SCANS:
+            return True
+        in_scan = in_scan or marker == SOS
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return True

@@ -14,6 +14,7 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 from contract import PipelineContract, Result, photos, reference, run
 
 from imagenet_subset.photos import jpeg, photo
+from pipelines.base import DecodeError
 from pipelines.dali import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
 
@@ -72,6 +73,20 @@ def test_culprits_in_neighbouring_batches_and_in_a_row_are_all_named(
     result = run(pipeline, fed.items())
     assert list(result.failures) == failed_by_dali(result) == culprits
     assert result.keys == [key for key in fed if key not in culprits]
+
+
+@pytest.mark.parametrize("marker", [0x08, 0xC0, 0xD8, 0xF0])
+def test_a_marker_amid_the_compressed_data_is_refused_as_by_pillow(
+    pipeline: DaliPipeline, marker: int
+) -> None:
+    whole = jpeg(photo(1, 160, 120))
+    middle = (whole.index(b"\xff\xda") + len(whole)) // 2
+    broken = whole[:middle] + bytes([0xFF, marker]) + whole[middle:]
+    with pytest.raises(DecodeError):
+        reference(broken)
+    result = run(pipeline, {0: whole, 1: broken, 2: whole}.items())
+    assert result.keys == [0, 2]
+    assert result.failures.keys() == {1}
 
 
 def test_a_photos_pixels_do_not_depend_on_its_neighbours(pipeline: DaliPipeline) -> None:
