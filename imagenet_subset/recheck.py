@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from imagenet_subset.classes import Subset, class_table
-from imagenet_subset.errors import ReadError, printable
-from imagenet_subset.pool import LocalPool
-from imagenet_subset.reader import ImagenetSubset, open_subset
+from imagenet_subset.errors import ReadError, WorkerDiedError, printable
+from imagenet_subset.npz import IMAGE_SHAPE
+from imagenet_subset.pool import LocalPool, signals_blocked
+from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.sources import Source, open_source
 from imagenet_subset.verify import VerifyReport
+from pipelines.bounds import EXACT, Bounds, bounds_of
 
 _CHUNK = 16
-Progress = Callable[[int], None]
+_NAMED = 20
+"""Rows that are named of those that differ; the others are counted."""
+
+Progress = Callable[[int], object]
+Outcome = tuple[int, float] | str
+"""Largest and mean difference of an image, of 255; or why its photo can't be decoded."""
 
 
 def compare_with_photos(
@@ -29,7 +37,7 @@ def compare_with_photos(
     sample: int | None = 200,
     seed: int = 0,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
 ) -> None:
     """Decode photos again with Pillow, compare, and add what differs to the report.
 
@@ -39,7 +47,7 @@ def compare_with_photos(
     Parameters
     ----------
     report
-        Of `imagenet_subset.verify.verify` on the same file.
+        Of `imagenet_subset.verify.verify` on the same file, which must be readable.
     data_dir, train_list
         See `imagenet_subset.plan.plan_build`.
     sample
@@ -52,58 +60,75 @@ def compare_with_photos(
     Raises
     ------
     imagenet_subset.errors.ReadError
-        Nothing says which classes the labels stand for.
+        Nothing says which classes the labels stand for, or the images have another size.
     imagenet_subset.errors.SourceError
         The photos can't be found.
+    imagenet_subset.errors.WorkerDiedError
+        A worker process ended without a word.
     """
-    subset = open_subset(report.path)
+    subset = ImagenetSubset(report.path)
+    bounds = _bounds(subset)
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     records = _sample(_records(subset, source, report), sample, seed)
-    most = bound(subset)
-    pool = LocalPool(workers)
-    try:
-        chunks = [records[i : i + _CHUNK] for i in range(0, len(records), _CHUNK)]
-        compare = functools.partial(_compare, report.path, source)
-        for chunk, outcomes in zip(chunks, pool.executor.map(compare, chunks), strict=True):
-            for record, outcome in zip(chunk, outcomes, strict=True):
-                where = f"row {record.row} of {record.split} ({printable(source.path(record))})"
-                if isinstance(outcome, str):
-                    report.problems.append(f"{where}: {outcome}")
-                    continue
-                report.compared += 1
-                report.max_difference = max(report.max_difference, outcome)
-                if outcome > most:
-                    report.problems.append(
-                        f"{where}: differs from the photo by up to {outcome} of 255, "
-                        f"{most} allowed"
-                    )
-            if progress:
-                progress(len(chunk))
-    finally:
-        pool.stop()
+    wrong: list[str] = []
+    for record, outcome in _outcomes(report.path, source, records, workers):
+        progress(1)
+        what = _judge(outcome, bounds)
+        if not isinstance(outcome, str):
+            report.compared += 1
+            report.max_difference = max(report.max_difference, outcome[0])
+        if what:
+            path = printable(source.path(record))
+            wrong.append(f"row {record.row} of {record.split} ({path}): {what}")
+    report.problems += wrong[:_NAMED]
+    if len(wrong) > _NAMED:
+        report.problems.append(f"{len(wrong) - _NAMED} more rows differ from their photos")
     report.checked.append(
         f"{report.compared} photos decoded again by Pillow: largest difference "
-        f"{report.max_difference} of 255, {most} allowed"
+        f"{report.max_difference} of 255, {bounds.largest} allowed{_other_pillow(subset)}"
     )
 
 
-def bound(subset: ImagenetSubset) -> int:
-    """Largest difference from Pillow that the pipeline of this file may have, of 255."""
+def _bounds(subset: ImagenetSubset) -> Bounds:
+    """How far the images of this file may lie from Pillow's."""
     if subset.provenance is None:
-        return 0
+        return EXACT
     pipeline = subset.provenance["pipeline"]
-    if pipeline["name"] != "dali":
-        return 0
-    return CPU_MAX_DIFFERENCE if pipeline["device"] == "cpu" else GPU_MAX_DIFFERENCE
+    return bounds_of(pipeline["name"], pipeline["device"])
 
 
-def _records(
-    subset: ImagenetSubset, source: Source, report: VerifyReport
-) -> list[Record]:
+def _other_pillow(subset: ImagenetSubset) -> str:
+    """A word on Pillow's version, if the file was made with another one."""
+    from pipelines.pillow import versions
+
+    here = versions()["pillow"]
+    pipeline = (subset.provenance or {}).get("pipeline", {})
+    there = pipeline.get("versions", {}).get("pillow", here)
+    return "" if there == here else f" (Pillow {here} here, {there} when the file was made)"
+
+
+def _judge(outcome: Outcome, bounds: Bounds) -> str:
+    """What is wrong with an image; empty if nothing is."""
+    if isinstance(outcome, str):
+        return outcome
+    largest, mean = outcome
+    if largest > bounds.largest:
+        return f"differs from the photo by up to {largest} of 255, {bounds.largest} allowed"
+    if mean > bounds.mean:
+        return f"differs from the photo by {mean:.2f} of 255 on average, {bounds.mean} allowed"
+    return ""
+
+
+def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> list[Record]:
     """A record for each row, in the file's order, with the place of its photo."""
-    classes = tuple(class_table()[row.WNID] for row in subset.class_rows)
+    path = printable(report.path)
+    if subset.X_train.shape[1:] != IMAGE_SHAPE or subset.X_val.shape[1:] != IMAGE_SHAPE:
+        raise ReadError(f"{path}: its images aren't 224x224, so they can't be held against photos")
+    classes = tuple(
+        class_table()[row.WNID] for row in subset.class_rows if row.WNID in class_table()
+    )
     if not classes:
-        raise ReadError(f"{printable(report.path)}: nothing says which classes its labels stand for")
+        raise ReadError(f"{path}: nothing says which classes its labels stand for")
     splits = [split for split in SPLITS if len(subset.ids(split))]
     listing = source.list(Subset(subset.name, classes), splits, skip_missing=True)
     found: list[Record] = []
@@ -126,13 +151,32 @@ def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record
     return [records[i] for i in np.sort(chosen)]
 
 
-def _compare(path: Path, source: Source, records: list[Record]) -> list[str | int]:
-    """For each record the largest difference of 255, or why its photo can't be decoded."""
+def _outcomes(
+    path: Path, source: Source, records: list[Record], workers: int
+) -> Iterator[tuple[Record, Outcome]]:
+    """Compare all records on worker processes."""
+    chunks = [records[i : i + _CHUNK] for i in range(0, len(records), _CHUNK)]
+    pool = LocalPool(workers)
+    try:
+        with signals_blocked():
+            results = pool.executor.map(functools.partial(_compare, path, source), chunks)
+        for chunk, outcomes in zip(chunks, results, strict=True):
+            yield from zip(chunk, outcomes, strict=True)
+    except BrokenProcessPool as error:
+        raise WorkerDiedError(
+            "a worker process was killed or crashed; out of memory is the usual cause: try fewer "
+            "--workers"
+        ) from error
+    finally:
+        pool.stop()
+
+
+def _compare(path: Path, source: Source, records: list[Record]) -> list[Outcome]:
     from pipelines.base import DecodeError
     from pipelines.pillow import decode
 
-    subset = open_subset(path)
-    outcomes: list[str | int] = []
+    subset = _opened(path)
+    outcomes: list[Outcome] = []
     for record, data in source.read(records):
         if isinstance(data, OSError):
             outcomes.append(f"can't be read: {data.strerror or data}")
@@ -142,5 +186,12 @@ def _compare(path: Path, source: Source, records: list[Record]) -> list[str | in
         except DecodeError as error:
             outcomes.append(f"can't be decoded: {error}")
             continue
-        outcomes.append(int(np.abs(subset.images(record.split)[record.row] - expected).max()))
+        difference = np.abs(subset.images(record.split)[record.row] - expected)
+        outcomes.append((int(difference.max()), float(difference.mean())))
     return outcomes
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(path: Path) -> ImagenetSubset:
+    """The file, opened once in each process: compressed arrays are read whole."""
+    return ImagenetSubset(path)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagenet_subset.commands.build import available_cores, positive
-from imagenet_subset.errors import printable
+from imagenet_subset.errors import SourceError, printable
+
+if TYPE_CHECKING:
+    from imagenet_subset.verify import VerifyReport
 
 HELP = "prove that a finished NPZ is right, by itself and against its photos"
+_SAMPLE = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train_list", metavar="FILE",
         help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--sample", type=positive, default=200, metavar="N",
-        help="with --data_dir: how many photos, drawn at random (default: %(default)s)")  # fmt: skip
+    some.add_argument("--sample", type=positive, metavar="N",
+        help=f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})")  # fmt: skip
     some.add_argument("--all", action="store_true", help="with --data_dir: all photos")
     add("--workers", type=positive, default=available_cores(), metavar="N",
         help="CPU cores to use (default: all, here %(default)s)")  # fmt: skip
@@ -30,35 +36,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify, with a progress bar, and print the report."""
-    from pathlib import Path
+    from imagenet_subset.sources import open_source
 
+    if args.data_dir:
+        # A wrong folder is told at once, not after a long read.
+        open_source(Path(args.data_dir), Path(args.train_list) if args.train_list else None)
+    elif args.all or args.sample:
+        raise SourceError(
+            "--all and --sample compare with photos; say by --data_dir where they are"
+        )
+    report = _verify(args)
+    if args.data_dir and report.readable:
+        _compare(report, args)
+    if args.json:
+        print(report.to_json())
+    else:
+        _print(report)
+    return 0 if report.ok else 1
+
+
+def _verify(args: argparse.Namespace) -> VerifyReport:
     from tqdm import tqdm
 
     from imagenet_subset.verify import verify
 
-    off = not sys.stderr.isatty()
-    size = Path(args.file).stat().st_size if Path(args.file).is_file() else 0
-    with tqdm(total=size, unit="B", unit_scale=True, desc="checksums", disable=off) as bar:
-        report = verify(args.file, progress=bar.update)
+    path = Path(args.file)
+    size = path.stat().st_size if path.is_file() else 0
+    with tqdm(
+        total=size, unit="B", unit_scale=True, desc="checksums", disable=not sys.stderr.isatty()
+    ) as bar:
+        report = verify(path, workers=args.workers, progress=bar.update)
         bar.update(size - bar.n)
-    if args.data_dir and report.readable:
-        from imagenet_subset.recheck import compare_with_photos
+    return report
 
-        with tqdm(unit=" photos", desc="pixels", disable=off) as bar:
-            compare_with_photos(
-                report,
-                args.data_dir,
-                train_list=args.train_list,
-                sample=None if args.all else args.sample,
-                workers=args.workers,
-                progress=bar.update,
-            )
-    if args.json:
-        print(report.to_json())
-        return 0 if report.ok else 1
+
+def _compare(report: VerifyReport, args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from imagenet_subset.recheck import compare_with_photos
+
+    with tqdm(unit=" photos", desc="pixels", disable=not sys.stderr.isatty()) as bar:
+        compare_with_photos(
+            report,
+            args.data_dir,
+            train_list=args.train_list,
+            sample=None if args.all else args.sample or _SAMPLE,
+            workers=args.workers,
+            progress=bar.update,
+        )
+
+
+def _print(report: VerifyReport) -> None:
+    path = printable(report.path)
     for line in report.checked:
         print(f"checked  {line}")
     for line in report.problems:
         print(f"PROBLEM  {line}")
-    print(f"{printable(args.file)} is {'sound' if report.ok else 'NOT sound'}")
-    return 0 if report.ok else 1
+    if report.ok:
+        print(f"{path} is sound")
+    else:
+        print(f"{path} is NOT sound; copy it again from where it was sound, or build it again")
