@@ -1,0 +1,77 @@
+"""The package as it is installed: conda environment, wheel, public names."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import imagenet_subset
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def requirement(line: str) -> tuple[str, str]:
+    """Name and bounds of a requirement, the name as PyPI and conda both write it."""
+    match = re.match(r"\s*-?\s*([A-Za-z0-9_.-]+)\s*([<>=!~][^;]*)?", line)
+    assert match is not None, line
+    return match[1].lower(), (match[2] or "").strip()
+
+
+def test_the_conda_environment_installs_what_pyproject_asks_for() -> None:
+    text = (ROOT / "environment.yml").read_text().partition("dependencies:\n")[2]
+    lines = [line.strip().removeprefix("- ") for line in text.splitlines()]
+    assert "-e ." in lines
+    conda = {requirement(line) for line in lines if not line.startswith(("-e", "pip"))}
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    expected = {requirement(line) for line in project["dependencies"]}
+    expected |= {requirement(line) for name in ("gpu", "turbo") for line in extras[name]}
+    expected.add(("python", project["requires-python"]))
+    assert conda == expected
+
+
+def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-w", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
+        "import imagenet_subset; print(imagenet_subset.__file__)\n"
+        "from imagenet_subset.cli import main; main(['classes', 'acorn'])\n"
+        "from imagenet_subset.classes import load_subset, val_ground_truth\n"
+        "print(len(load_subset('imagenet100').classes), len(val_ground_truth()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(str(tmp_path))
+    assert "n12267677" in done.stdout
+    assert lines[-1] == "100 50000"
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert imagenet_subset.__version__ == PYPROJECT["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {imagenet_subset.__version__}" in changelog
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(imagenet_subset.__all__) == {
+        "BuildResult", "ImagenetSubset", "ImagenetSubsetError", "VerifyReport", "build",
+        "open_subset", "verify", "__version__",
+    }  # fmt: skip
+    for name in imagenet_subset.__all__:
+        assert getattr(imagenet_subset, name) is not None
+    with pytest.raises(AttributeError):
+        imagenet_subset.nothing  # noqa: B018
+    assert set(imagenet_subset.__all__) <= set(dir(imagenet_subset))
