@@ -147,8 +147,10 @@ def _crc(member: NpzMember, workers: int, progress: Progress) -> int:
             progress(nbytes)
     finally:
         pool.shutdown(cancel_futures=True)
-    whole = combine_rows(np.array(crcs[:-1], np.uint32), _BLOCK)
-    return combine(whole, crcs[-1], sizes[-1])
+    *full, last = crcs
+    if not full:
+        return last
+    return combine(combine_rows(np.array(full, np.uint32), _BLOCK), last, sizes[-1])
 
 
 def _block_crc(member: NpzMember, start: int, nbytes: int) -> int:
