@@ -146,6 +146,34 @@ def test_a_closed_pipeline_has_no_threads_left() -> None:
     assert after == before
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own address space")
+def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
+    """64 images of 14 MB decoded, and 600 MB to be had."""
+    script = """
+        import resource
+        from PIL import Image
+        from contract import photos
+        from imagenet_subset.photos import jpeg
+        from pipelines.dali import DaliPipeline
+        large = jpeg(Image.new("RGB", (2400, 2000), (9, 99, 199)), subsampling="4:2:0")
+        pipeline = DaliPipeline("cpu", 64, threads=2)
+        for batch in pipeline.run([("warm", photos(2)[1])]):
+            pass
+        pages = int(open("/proc/self/statm").read().split()[0])
+        limit = pages * resource.getpagesize() + 600 * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        keys = []
+        for batch in pipeline.run((k, large) for k in range(140)):
+            assert not batch.failures and not batch.fallbacks
+            assert abs(batch.images.astype(int) - (9, 99, 199)).max() <= 2
+            keys += batch.keys
+        print(keys == list(range(140)), pipeline.batch_size)
+    """
+    done = _python(script)
+    assert done.stdout.split() == ["True", "32"]
+    assert done.stderr == "out of memory: the batch goes from 64 to 32 images\n"
+
+
 def _python(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
