@@ -11,17 +11,17 @@ CRCs, which are needed here, to itself.
 
 from __future__ import annotations
 
+import ast
 import errno
 import lzma
 import os
 import struct
-import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -32,12 +32,14 @@ from imagenet_subset.fileio import gigabytes
 
 _LOCAL_HEADER = struct.Struct("<4s22x2H")
 _ENCRYPTED = 0x1
+_HEADER_LENGTH = {(1, 0): "<H", (2, 0): "<I"}
+_MAX_HEADER = 1 << 16
 # What a ZIP directory, a compressed stream or a .npy header of random bytes makes the standard
-# library and NumPy raise. The last line is for the header, which NumPy parses as Python.
+# library and NumPy raise. The last line is for the header, which is parsed as Python.
 _GARBLED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, NotImplementedError,
     ValueError, OverflowError,
-    TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError,
+    TypeError, SyntaxError, RecursionError, MemoryError,
 )  # fmt: skip
 
 
@@ -187,13 +189,28 @@ def _member(
     return member
 
 
-def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and dtype, by the format that `numpy.lib.format` describes.
+
+    NumPy's own functions would give a header that Python can't parse a second chance as one of
+    Python 2, which takes seconds where a header is padded.
+    """
     version = npy.read_magic(file)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy.read_array_header_2_0(file)
-    raise ValueError(f"version {version[0]}.{version[1]} of the .npy format")
+    if version not in _HEADER_LENGTH:
+        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format")
+    length = struct.Struct(_HEADER_LENGTH[version])
+    (nbytes,) = length.unpack(file.read(length.size))
+    if nbytes > _MAX_HEADER:
+        raise ValueError(f"a header of {nbytes} bytes")
+    header = ast.literal_eval(file.read(nbytes).decode("latin1"))
+    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("not descr, fortran_order and shape")
+    shape, order = header["shape"], header["fortran_order"]
+    if not isinstance(order, bool) or not isinstance(shape, tuple):
+        raise ValueError(f"fortran_order {order!r}, shape {shape!r}")
+    if not all(type(n) is int for n in shape):
+        raise ValueError(f"shape {shape!r}")
+    return shape, order, npy.descr_to_dtype(header["descr"])
 
 
 def _start(info: zipfile.ZipInfo, mapped: NDArray[np.uint8]) -> int:
