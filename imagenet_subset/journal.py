@@ -112,7 +112,8 @@ def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:
     length, crc = _HEAD.unpack_from(head, len(MAGIC))
     header = bytearray(min(length, os.fstat(fd).st_size))
     pread_into(fd, memoryview(header), len(head))
-    if not head.startswith(MAGIC) or zlib.crc32(header) != crc:
+    # A power cut may leave zeros, and the CRC-32 of nothing is 0.
+    if not head.startswith(MAGIC) or not header or zlib.crc32(header) != crc:
         raise ResumeMismatchError(
             f"{printable(path)} is damaged, so what is done can't be told; "
             "pass --overwrite to begin again"
