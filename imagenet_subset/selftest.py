@@ -24,6 +24,7 @@ from imagenet_subset.photos import jpeg, odd_images, photo
 from pipelines.base import DecodeError, Pipeline
 from pipelines.bounds import Bounds, bounds_of
 from pipelines.cuda import Driver, dotted, find_driver
+from pipelines.dali_graph import FAILED
 from pipelines.jpeg import route
 from pipelines.pillow import decode
 from pipelines.select import PipelineConfig, wheel_version
@@ -160,6 +161,8 @@ def compare(
             kind = kinds.setdefault(name, Kind(name))
             kind.images += 1
             kind.by_pillow += number in left
+            if left.get(number, "").startswith(FAILED) and not isinstance(pixels, str):
+                report.problems.append(f"{name}: decoded by Pillow alone: {left[number]}")
             _judge(kind, pixels, data, report)
     report.problems += [f"{name}: an image was lost" for name, _ in waiting.values()]
     report.kinds += kinds.values()

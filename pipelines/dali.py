@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pipelines.base import Batch, DecodeError, Key
 from pipelines.dali_graph import (
     ENCODED,
+    FAILED,
     ROI_END,
     ROI_START,
     Device,
@@ -146,12 +147,18 @@ class DaliPipeline:
     def run(self, encoded: Iterable[tuple[Key, bytes]]) -> Iterator[Batch[Key]]:
         """See `pipelines.base.Pipeline.run`."""
         staged: deque[tuple[_Flight[Key], Staged | None]] = deque()
-        for item in self._taken(encoded):
-            staged.append(item)
-            if len(staged) > self._stage.depth:
+        try:
+            for item in self._taken(encoded):
+                staged.append(item)
+                if len(staged) > self._stage.depth:
+                    yield _deliver(*staged.popleft())
+            while staged:
                 yield _deliver(*staged.popleft())
-        while staged:
-            yield _deliver(*staged.popleft())
+        finally:
+            # Given up midway: the GPU must not go on writing to memory that is about to be freed.
+            for _, pixels in staged:
+                if pixels is not None:
+                    pixels.wait()
 
     def _taken(
         self, encoded: Iterable[tuple[Key, bytes]]
@@ -215,7 +222,7 @@ class DaliPipeline:
         flights.clear()
         for_dali = [image for image in failed if image.roi is not None]
         if len(for_dali) == 1:
-            for_dali[0].roi, for_dali[0].reason = None, f"DALI: {last_line(error)}"
+            for_dali[0].roi, for_dali[0].reason = None, f"{FAILED}{last_line(error)}"
             return [failed, *others]
         if is_out_of_memory(error):
             half = -(-len(failed) // 2)

@@ -34,6 +34,9 @@ OUT_OF_MEMORY = (
 )
 """What DALI's messages say when memory is short."""
 
+FAILED = "DALI: "
+"""Begins the reason when Pillow was called since DALI failed, rather than by the file's header."""
+
 ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
 
 

@@ -16,6 +16,7 @@ from imagenet_subset.selftest import (
 )
 from pipelines.base import PipelineUnavailableError
 from pipelines.bounds import DALI_CPU
+from pipelines.dali_graph import FAILED
 from pipelines.pillow import PillowPipeline
 from pipelines.select import choose
 
@@ -80,6 +81,19 @@ def test_a_lost_image_is_a_problem() -> None:
     report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
     compare(Forgetful(), [("one", b""), ("two", b"")], report)
     assert report.problems == ["one: an image was lost"]
+
+
+class Excused(PillowPipeline):
+    """Has Pillow do the work, since DALI fails."""
+
+    def decode_into(self, data: bytes, out: np.ndarray) -> str | None:
+        return f"{FAILED}no such decoder"
+
+
+def test_a_photo_that_dali_should_have_decoded_is_a_problem() -> None:
+    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    compare(Excused(), [("fine", jpeg(photo(1, 60, 50))), ("empty", b"")], report)
+    assert report.problems == ["fine: decoded by Pillow alone: DALI: no such decoder"]
 
 
 def test_a_sample_comes_from_many_folders(tmp_path: Path) -> None:
