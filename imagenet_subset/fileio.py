@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from imagenet_subset.errors import LockedError, OutputError, printable
+from imagenet_subset.errors import LockedError, OutputError, printable, writing
 
 if sys.platform == "win32":
     import msvcrt
@@ -19,6 +19,7 @@ else:
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the latter on Windows
 
 
 def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> int:
@@ -46,7 +47,9 @@ def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
 
 
 if hasattr(os, "pwrite"):
-    _pwrite = os.pwrite
+
+    def _pwrite(fd: int, data: memoryview, offset: int) -> int:
+        return os.pwrite(fd, data, offset)
 else:
 
     def _pwrite(fd: int, data: memoryview, offset: int) -> int:
@@ -173,6 +176,8 @@ def _lock(fd: int, path: Path) -> None:
     except OSError as error:
         if error.errno in (errno.ENOLCK, *_NOT_SUPPORTED):
             return  # a file system without locks, as NFS without its lock daemon
+        if error.errno not in _HELD:
+            raise
         raise LockedError(
             f"another build is writing {printable(path)}; wait for it, or choose another --out_dir"
         ) from error
@@ -207,7 +212,9 @@ def check_in_place(fd: int, path: Path) -> None:
     OutputError
         Somebody removed or replaced the file, or its disk was unmounted.
     """
-    if not _is_same_file(fd, path):
+    with writing(path):
+        in_place = _is_same_file(fd, path)
+    if not in_place:
         raise OutputError(
             f"{printable(path)} was removed or replaced while it was written, or its disk has "
             "gone; run the same command again"

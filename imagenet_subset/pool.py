@@ -1,7 +1,8 @@
 """Worker processes on this machine: a process pool that stops promptly and leaves nobody behind.
 
-Processes are spawned, not forked: a fork would copy the threads' locks of tqdm and DALI, and
-macOS and Windows spawn anyway.
+Processes aren't forked from this one: a fork would copy the threads' locks of tqdm and DALI. They
+come from a fork server, which imports what all of them need once, while the build is still being
+planned (`warm_up`); on Windows, which has none, they are spawned.
 
 Ctrl-C reaches the whole process group, and so does the SIGTERM of a batch system. The workers
 ignore both; it is the parent that stops them, and it does so at a place of its own choosing
@@ -15,7 +16,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from multiprocessing.connection import wait
 from multiprocessing.synchronize import Event
@@ -27,6 +28,19 @@ from imagenet_subset import worker
 STOP_SECONDS = 1.0
 """How long workers have to end on their own once they are told to stop."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def warm_up(modules: Sequence[str]) -> None:
+    """Start importing what worker processes will need, in the background, where that can be."""
+    if _METHOD == "forkserver":
+        from multiprocessing import forkserver
+
+        multiprocessing.set_forkserver_preload(["imagenet_subset.worker", *modules])
+        with signals_blocked():
+            forkserver.ensure_running()
 
 
 class LocalPool:
@@ -41,7 +55,7 @@ class LocalPool:
     """
 
     def __init__(self, processes: int) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(_METHOD)
         self._stop = context.Event()
         self._pids = context.RawArray("q", processes)
         self._places = context.RawArray("q", [-1] * processes)
