@@ -42,7 +42,13 @@ def main() -> None:
         for _ in range(args.rounds):
             for size, (data, subset) in trees.items():
                 for workers in (1, 2):
-                    command = [sys.executable, "-m", "imagenet_subset", "--subset_name", str(subset)]
+                    command = [
+                        sys.executable,
+                        "-m",
+                        "imagenet_subset",
+                        "--subset_name",
+                        str(subset),
+                    ]
                     command += ["--data_dir", str(data), "--out_dir", str(scratch / "out")]
                     command += ["--device", "cpu", "--pipeline", args.pipeline, "--splits", "train"]
                     command += ["--workers", str(workers), "--overwrite", "--quiet"]

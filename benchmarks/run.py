@@ -123,7 +123,9 @@ def main() -> None:
         for round_ in range(args.rounds):
             for contender in field_:
                 contender.runs.append(measure(contender.command))
-                print(f"round {round_ + 1}  {contender.name:24} {contender.runs[-1].seconds:6.2f} s")
+                print(
+                    f"round {round_ + 1}  {contender.name:24} {contender.runs[-1].seconds:6.2f} s"
+                )
                 if round_ == 0 and contender.load:
                     differences[contender.name] = _difference(contender, reference)
                 if contender is not reference and contender.output.is_file():

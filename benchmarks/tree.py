@@ -27,7 +27,7 @@ def make_tree(folder: Path, photos: int, classes: int = 30) -> tuple[Path, Path]
     tuple[Path, Path]
         ``Data/CLS-LOC`` and the subset file.
     """
-    chosen = list(class_table().values())[::1000 // classes][:classes]
+    chosen = list(class_table().values())[:: 1000 // classes][:classes]
     data, lists = folder / "Data/CLS-LOC", folder / "ImageSets/CLS-LOC"
     lists.mkdir(parents=True)
     names, lines = [], []

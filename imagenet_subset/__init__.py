@@ -1,5 +1,50 @@
-"""A slice of ImageNet (ILSVRC 2012) as one NPZ."""
+"""A slice of ImageNet (ILSVRC 2012) as one NPZ.
+
+`build` makes it, `verify` proves it, `open_subset` opens it memory-mapped. What can go wrong is an
+`ImagenetSubsetError`; the tree is drawn in `imagenet_subset.errors`. Nothing heavy is imported
+until a name is used.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imagenet_subset.api import build, verify
+    from imagenet_subset.builder import BuildResult
+    from imagenet_subset.errors import ImagenetSubsetError
+    from imagenet_subset.reader import ImagenetSubset, open_subset
+    from imagenet_subset.verifier import VerifyReport
+
 __version__ = "0.1.0"
+__all__ = [
+    "BuildResult",
+    "ImagenetSubset",
+    "ImagenetSubsetError",
+    "VerifyReport",
+    "__version__",
+    "build",
+    "open_subset",
+    "verify",
+]
+
+_MODULES = {
+    "BuildResult": "builder",
+    "ImagenetSubset": "reader",
+    "ImagenetSubsetError": "errors",
+    "VerifyReport": "verifier",
+    "build": "api",
+    "open_subset": "reader",
+    "verify": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])

@@ -76,8 +76,9 @@ def printable(path: str | os.PathLike[str]) -> str:
     'val/a b\\n.JPEG'
     """
     text = os.fspath(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
-                   for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
 
 
 @contextlib.contextmanager

@@ -177,7 +177,7 @@ class Layout:
     @property
     def size(self) -> int:
         """Size of the whole file."""
-        return self.members[-1].end + len(self.directory({key: 0 for key in KEYS}))
+        return self.members[-1].end + len(self.directory(dict.fromkeys(KEYS, 0)))
 
     def directory(self, crcs: Mapping[str, int]) -> bytes:
         """Everything behind the last member: directory, its end records, the comment."""
@@ -187,7 +187,8 @@ class Layout:
         end = start + len(entries)
         return b"".join([
             entries,
-            _END64.pack(b"PK\6\6", _END64.size - 12, _ZIP64, _ZIP64, 0, 0, n, n, len(entries), start),
+            _END64.pack(b"PK\6\6", _END64.size - 12, _ZIP64, _ZIP64, 0, 0, n, n,
+                        len(entries), start),
             _LOCATOR.pack(b"PK\6\7", 0, end, 1),
             _END.pack(b"PK\5\6", 0, 0, n, n, _IN_EXTRA, _IN_EXTRA, len(self.comment)),
             self.comment,

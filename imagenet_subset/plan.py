@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.classes import Subset, load_subset
 from imagenet_subset.npz import FORMAT_VERSION, Layout
+from imagenet_subset.pool import warm_up
 from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.sources import Source, open_source
 from pipelines.geometry import PIXEL_RULE
@@ -185,6 +186,7 @@ def plan_build(
         The device or pipeline can't be had here.
     """
     config, why = choose(device, pipeline, workers=workers, batch_size=batch_size, gpu=gpu)
+    warm_up(config.modules)
     subset = load_subset(subset_name)
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     ordered = tuple(split for split in SPLITS if split in splits)

@@ -17,7 +17,7 @@ from imagenet_subset.pool import LocalPool, signals_blocked
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.sources import Source, open_source
-from imagenet_subset.verify import VerifyReport
+from imagenet_subset.verifier import VerifyReport
 from pipelines.bounds import EXACT, Bounds, bounds_of
 
 _CHUNK = 16
@@ -47,7 +47,7 @@ def compare_with_photos(
     Parameters
     ----------
     report
-        Of `imagenet_subset.verify.verify` on the same file, which must be readable.
+        Of `imagenet_subset.verifier.verify` on the same file, which must be readable.
     data_dir, train_list
         See `imagenet_subset.plan.plan_build`.
     sample

@@ -56,6 +56,13 @@ class PipelineConfig:
         """Images per unit of work."""
         return DALI_SHARD * self.batch_size if self.name == "dali" else PER_IMAGE_SHARD
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What a process will import to run it, and may import before it is forked."""
+        if self.name == "turbo":
+            return ("simplejpeg", "pipelines.turbo", "pipelines.kernel")
+        return (f"pipelines.{self.name}",)
+
     def open(self) -> Pipeline:
         """Build the pipeline, in the process that will run it.
 

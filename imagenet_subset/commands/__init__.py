@@ -1,1 +1,1 @@
-"""The commands, one module each: ``HELP``, ``add_arguments(parser)``, ``run(args) -> exit code``."""
+"""The commands, one module each: ``HELP``, ``add_arguments(parser)``, ``run(args)``."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from imagenet_subset.cores import available_cores
 from imagenet_subset.errors import printable
 from imagenet_subset.records import SPLITS, Split
 
 if TYPE_CHECKING:
-    from imagenet_subset.build import BuildResult
+    from imagenet_subset.builder import BuildResult
     from imagenet_subset.plan import BuildPlan
     from imagenet_subset.worker import ShardResult
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "
         "one WordNet ID per line")  # fmt: skip
     add("--data_dir", default="./Data/CLS-LOC", metavar="DIR",
-        help="Data/CLS-LOC of ILSVRC 2012, or a folder above it (default: %(default)s)")  # fmt: skip
+        help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)")  # fmt: skip
     add("--out_dir", default="./out_files", metavar="DIR",
         help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
     add_pipeline_arguments(parser)
@@ -50,7 +50,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that choose a pipeline."""
     add = parser.add_argument
     add("--device", choices=("auto", "gpu", "cpu"), default="auto",
-        help="where images are decoded (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
+        help="where to decode (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
     add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
         help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
         "pillow)")  # fmt: skip
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
     from tqdm import tqdm
 
-    from imagenet_subset.build import run_build
+    from imagenet_subset.builder import run_build
 
     total = sum(plan.rows.values())
     off = args.quiet or not sys.stderr.isatty()
@@ -154,14 +154,8 @@ def _print_summary(result: BuildResult) -> None:
               f"{printable(paths.failures)}")  # fmt: skip
 
 
-def available_cores() -> int:
-    """CPU cores that this process may use; a batch system may allow it fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def positive(text: str) -> int:
+    """Whole number above 0, for argparse."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} isn't a positive number")

@@ -32,12 +32,14 @@ def run(args: argparse.Namespace) -> int:
         subset.write_text("\n".join(lines) + "\n")
         data_dir = write_demo_tree(tree)
     out = folder / "out_files"
-    print(f"wrote {printable(tree)}: generated photos of {len(DEMO_WNIDS)} classes, odd files too\n")
+    print(
+        f"wrote {printable(tree)}: generated photos of {len(DEMO_WNIDS)} classes, odd files too\n"
+    )
     words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--out_dir", str(out)]
     print("$ imagenet-subset", *words, flush=True)
     code = cli.main([*words, "--overwrite"])
     if not code:
-        print("\nnext: python -c \"import numpy as np; "
-              f"print(np.load('{printable(out / _SUBSET)}_cls.npz')['X_train'].shape)\"")  # fmt: skip
-        print(f"      imagenet-subset preview {printable(out / _SUBSET)}_cls.npz")
+        npz = f"{printable(out / _SUBSET)}_cls.npz"
+        print(f"\nnext: python -c \"import numpy as np; print(np.load('{npz}')['X_train'].shape)\"")
+        print(f"      imagenet-subset preview {npz}")
     return code

@@ -6,7 +6,8 @@ import argparse
 import textwrap
 from typing import TYPE_CHECKING
 
-from imagenet_subset.commands.build import add_pipeline_arguments, available_cores
+from imagenet_subset.commands.build import add_pipeline_arguments
+from imagenet_subset.cores import available_cores
 
 if TYPE_CHECKING:
     from imagenet_subset.selftest import Kind, SelftestReport

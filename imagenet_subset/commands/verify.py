@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_subset.commands.build import available_cores, positive
+from imagenet_subset.commands.build import positive
+from imagenet_subset.cores import available_cores
 from imagenet_subset.errors import SourceError, printable
 
 if TYPE_CHECKING:
-    from imagenet_subset.verify import VerifyReport
+    from imagenet_subset.verifier import VerifyReport
 
 HELP = "prove that a finished NPZ is right, by itself and against its photos"
 _SAMPLE = 200
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> VerifyReport:
     from tqdm import tqdm
 
-    from imagenet_subset.verify import verify
+    from imagenet_subset.verifier import verify
 
     path = Path(args.file)
     size = path.stat().st_size if path.is_file() else 0

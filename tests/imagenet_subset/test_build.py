@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagenet_subset.build import run_build
+from imagenet_subset.builder import run_build
 from imagenet_subset.classes import class_table, load_subset, val_ground_truth
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputExistsError, ResumeMismatchError, UndecodableError

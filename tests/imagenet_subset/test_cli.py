@@ -82,9 +82,7 @@ def test_the_root_data_and_cls_loc_all_work(cli, tree, subset_file, below) -> No
 
 @pytest.fixture
 def own_tree(tmp_path: Path) -> Path:
-    return write_demo_tree(
-        tmp_path / "ILSVRC", wnids=DEMO_WNIDS[::2], train_per_class=3, odd=False
-    )
+    return write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[::2], train_per_class=3, odd=False)
 
 
 def test_an_unknown_wnid_names_the_line_and_the_nearest(cli, tree, tmp_path) -> None:

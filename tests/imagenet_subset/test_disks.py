@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from running import Build, disturbed
 
-from imagenet_subset.build import run_build
+from imagenet_subset.builder import run_build
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputError
 from imagenet_subset.plan import BuildPlan, plan_build

@@ -13,7 +13,7 @@ import pytest
 import sabotage
 from running import Build
 
-from imagenet_subset.build import run_build
+from imagenet_subset.builder import run_build
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
 from imagenet_subset.plan import BuildPlan, plan_build

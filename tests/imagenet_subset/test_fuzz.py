@@ -35,7 +35,7 @@ from imagenet_subset.npz import Layout, finish
 from imagenet_subset.photos import encoded, jpeg, odd_images, photo
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.sources.ilsvrc import read_train_list
-from imagenet_subset.verify import verify
+from imagenet_subset.verifier import verify
 from pipelines.base import DecodeError
 from pipelines.jpeg import JpegHeader, route
 

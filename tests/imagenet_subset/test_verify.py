@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_subset.build import run_build
+from imagenet_subset.builder import run_build
 from imagenet_subset.classes import class_table, val_ground_truth
 from imagenet_subset.cli import main
 from imagenet_subset.demo import write_demo_tree
@@ -29,7 +29,7 @@ from imagenet_subset.plan import plan_build
 from imagenet_subset.reader import open_subset
 from imagenet_subset.recheck import compare_with_photos
 from imagenet_subset.records import SPLITS
-from imagenet_subset.verify import VerifyReport, verify
+from imagenet_subset.verifier import VerifyReport, verify
 
 WNIDS = ("n12267677", "n02690373")  # acorn, airliner
 PROVENANCE: dict[str, Any] = {
@@ -150,7 +150,7 @@ def test_progress_adds_up_to_the_arrays(two: Path) -> None:
 
 
 def test_many_blocks_and_workers_give_the_same_crc(two: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("imagenet_subset.verify._BLOCK", 1000)
+    monkeypatch.setattr("imagenet_subset.verifier._BLOCK", 1000)
     assert verify(two, workers=3).ok
 
 
@@ -274,7 +274,7 @@ def test_an_array_on_a_failing_disk_is_named(two: Path, monkeypatch: Any) -> Non
     real = open
     # Reading it at an address where nothing is gives EIO, as a bad sector does.
     monkeypatch.setattr(
-        "imagenet_subset.verify.open", lambda _p, *a, **k: real("/proc/self/mem", *a, **k),
+        "imagenet_subset.verifier.open", lambda _p, *a, **k: real("/proc/self/mem", *a, **k),
         raising=False,
     )  # fmt: skip
     assert "X_train can't be read: Input/output error" in verify(two).problems

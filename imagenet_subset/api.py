@@ -1,0 +1,142 @@
+"""The two jobs in one call each: `build` and `verify`. Their skin is the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Literal
+
+from imagenet_subset.builder import BuildResult, Progress, run_build
+from imagenet_subset.cores import available_cores
+from imagenet_subset.plan import plan_build
+from imagenet_subset.recheck import compare_with_photos
+from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.verifier import VerifyReport
+from imagenet_subset.verifier import verify as verify_alone
+
+
+def build(
+    subset_name: str | Path,
+    data_dir: str | Path = "./Data/CLS-LOC",
+    out_dir: str | Path = "./out_files",
+    *,
+    splits: Sequence[Split] = SPLITS,
+    train_list: str | Path | None = None,
+    missing: Literal["error", "skip"] = "error",
+    skip_undecodable: bool = False,
+    overwrite: bool = False,
+    device: Literal["auto", "gpu", "cpu"] = "auto",
+    pipeline: Literal["auto", "pillow", "turbo", "dali"] = "auto",
+    batch_size: int | None = None,
+    gpu: int = 0,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Build the NPZ and the CSV of a subset, or go on with a build that was interrupted.
+
+    Parameters
+    ----------
+    subset_name
+        ``"imagenet30"``, another file of ``./aux_files`` or of those shipped, or the path of a
+        ``.txt`` with one WNID per line.
+    data_dir
+        ``Data/CLS-LOC`` of ILSVRC 2012, or a folder above it.
+    out_dir
+        Gets ``<subset>_cls.npz``, with ``X_* (N, 224, 224, 3) uint8`` and ``y_*``, ``*_id``
+        ``(N,) int32``, and ``<subset>_cls_metadata.csv``.
+    splits
+        Splits to build; one that is left out becomes arrays of length 0.
+    train_list
+        ``train_cls.txt``, where it isn't in ``ImageSets/CLS-LOC`` beside ``Data``.
+    missing
+        What to do about images that aren't there: refuse, or build without them.
+    skip_undecodable
+        Finish without the images that can't be decoded.
+    overwrite
+        Replace a finished file with other contents; discard an unfinished one.
+    device, pipeline, batch_size, gpu
+        See `pipelines.select.choose`.
+    workers
+        CPU cores to use; all by default.
+    executor
+        Runs the work in place of processes on this machine; all its workers must see the files.
+    progress
+        Called with the `imagenet_subset.worker.ShardResult` of each piece of work.
+
+    Raises
+    ------
+    imagenet_subset.errors.ImagenetSubsetError
+        Its subclasses say what is wrong and what to do, in one line.
+    pipelines.base.PipelineUnavailableError
+        The device or the pipeline can't be had here.
+
+    Notes
+    -----
+    A script that calls this needs ``if __name__ == "__main__":`` around the call, as for all of
+    Python's process pools.
+    """
+    plan = plan_build(
+        subset_name,
+        data_dir,
+        out_dir,
+        splits=splits,
+        train_list=train_list,
+        skip_missing=missing == "skip",
+        device=device,
+        pipeline=pipeline,
+        workers=workers or available_cores(),
+        batch_size=batch_size,
+        gpu=gpu,
+    )
+    return run_build(
+        plan,
+        overwrite=overwrite,
+        skip_undecodable=skip_undecodable,
+        executor=executor,
+        progress=progress,
+    )
+
+
+def verify(
+    path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    train_list: str | Path | None = None,
+    sample: int | None = 200,
+    workers: int | None = None,
+    progress: Callable[[int], object] = lambda _: None,
+) -> VerifyReport:
+    """Check a finished NPZ: structure, checksums, labels, ids; with ``data_dir`` its pixels too.
+
+    Parameters
+    ----------
+    path
+        The ``.npz``.
+    data_dir, train_list
+        Where the photos are, as for `build`.
+    sample
+        How many photos are decoded again and compared; None for all.
+    workers
+        CPU cores to use; all by default.
+    progress
+        Called with numbers of bytes as they are read.
+
+    Returns
+    -------
+    VerifyReport
+        ``ok``, and ``problems`` with a line each; damage is no exception.
+
+    Raises
+    ------
+    imagenet_subset.errors.ReadError
+        There is no such file.
+    imagenet_subset.errors.SourceError
+        The photos can't be found.
+    """
+    cores = workers or available_cores()
+    report = verify_alone(path, workers=cores, progress=progress)
+    if data_dir is not None and report.readable:
+        compare_with_photos(report, data_dir, train_list=train_list, sample=sample, workers=cores)
+    return report
