@@ -59,7 +59,8 @@ class Journal:
     @property
     def done(self) -> NDArray[np.bool_]:
         """``(N,) bool``: the rows that have a CRC."""
-        return (self.entries >> np.uint64(32)) == 1
+        done: NDArray[np.bool_] = (self.entries >> np.uint64(32)) == 1
+        return done
 
     @property
     def crcs(self) -> NDArray[np.uint32]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imagenet_subset.errors import writing
 from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all
@@ -173,8 +174,8 @@ class Worker:
             else:
                 yield i, data
 
-    def _write(self, record: Record, image: np.ndarray) -> int:
-        row = memoryview(image).cast("B")
+    def _write(self, record: Record, image: NDArray[np.uint8]) -> int:
+        row = memoryview(image.data).cast("B")
         with writing(self.job.partial):
             pwrite_all(self._fd, row, self.job.row_offset(record.split, record.row))
         return zlib.crc32(row)
