@@ -2,7 +2,7 @@
 
 import sys
 
-from imagenet_subset.cli import main
+from imagenet_subset.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

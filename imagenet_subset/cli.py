@@ -42,6 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _stopped("stopped", stop, INTERRUPTED)
 
 
+def program() -> int:
+    """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
+    code = main()
+    _ignore_signals()
+    return code
+
+
 def _run(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
@@ -58,9 +65,13 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _stopped(message: str, stop: KeyboardInterrupt, code: int) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):  # the impatient press Ctrl-C twice
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_signals()  # the impatient press Ctrl-C twice
     return _fail("; ".join([message, *getattr(stop, "__notes__", [])]), code)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _fail(message: str, code: int) -> int:

@@ -9,7 +9,6 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,7 +123,8 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
     """
     paths, rows = plan.output, sum(plan.rows.values())
     with contextlib.ExitStack() as stack:
-        _make_folder(paths.folder)
+        with writing(paths.folder):
+            paths.folder.mkdir(parents=True, exist_ok=True)
         with writing(paths.partial):
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.
@@ -134,16 +134,6 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
             _check_fingerprint(plan, journal)
             reserve(fd, plan.layout.size, paths.folder)
         yield fd, journal
-
-
-def _make_folder(folder: Path) -> None:
-    with writing(folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise OutputError(
-                f"{printable(folder)} is a file, not a folder; choose another --out_dir"
-            ) from error
 
 
 def _begin(fd: int, plan: BuildPlan, rows: int) -> None:

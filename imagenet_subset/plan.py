@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.classes import Subset, load_subset
+from imagenet_subset.errors import OutputError, printable
 from imagenet_subset.npz import FORMAT_VERSION, Layout
 from imagenet_subset.pool import warm_up
 from imagenet_subset.records import SPLITS, Record, Split
@@ -180,14 +181,21 @@ def plan_build(
     ------
     imagenet_subset.errors.SubsetError
         The subset file is wrong.
+    imagenet_subset.errors.OutputError
+        ``out_dir`` is a file.
     imagenet_subset.errors.SourceError
         Images are missing, misplaced or can't be numbered.
     pipelines.base.PipelineUnavailableError
         The device or pipeline can't be had here.
     """
+    subset = load_subset(subset_name)
+    output = OutputPaths(Path(out_dir), f"{subset.name}_cls")
+    if output.folder.exists() and not output.folder.is_dir():
+        raise OutputError(
+            f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
+        )
     config, why = choose(device, pipeline, workers=workers, batch_size=batch_size, gpu=gpu)
     warm_up(config.modules)
-    subset = load_subset(subset_name)
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     ordered = tuple(split for split in SPLITS if split in splits)
     listing = source.list(subset, ordered, skip_missing=skip_missing)
@@ -197,7 +205,7 @@ def plan_build(
         records={split: listing.records.get(split, []) for split in SPLITS},
         splits=ordered,
         config=config,
-        output=OutputPaths(Path(out_dir), f"{subset.name}_cls"),
+        output=output,
         missing=sum(listing.missing.values()),
         notes=(why, *listing.notes),
     )

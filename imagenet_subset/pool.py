@@ -36,8 +36,9 @@ _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods(
 def warm_up(modules: Sequence[str]) -> None:
     """Start importing what worker processes will need, in the background, where that can be."""
     if _METHOD == "forkserver":
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
+        resource_tracker.ensure_running()  # unblocks the signals if the fork server starts it
         multiprocessing.set_forkserver_preload(["imagenet_subset.worker", *modules])
         with signals_blocked():
             forkserver.ensure_running()

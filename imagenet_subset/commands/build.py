@@ -54,7 +54,8 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
         help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
         "pillow)")  # fmt: skip
-    add("--batch_size", type=positive, metavar="N", help="images per batch (default: by pipeline)")
+    add("--batch_size", type=_batch_size, metavar="N",
+        help="images per batch (default: by pipeline)")  # fmt: skip
     add("--gpu", type=int, default=0, metavar="ID", help="which GPU (default: %(default)s)")
 
 
@@ -159,6 +160,15 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} isn't a positive number")
+    return number
+
+
+def _batch_size(text: str) -> int:
+    from pipelines.select import LARGEST_BATCH
+
+    number = positive(text)
+    if number > LARGEST_BATCH:
+        raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST_BATCH}")
     return number
 
 

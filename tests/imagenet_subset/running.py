@@ -96,7 +96,15 @@ def members(group: int) -> dict[int, str]:
 
 
 def workers(group: int) -> list[int]:
-    return [pid for pid, command in members(group).items() if "spawn_main" in command]
+    """Process ids of the fork server's children."""
+    servers = {pid for pid, command in members(group).items() if "forkserver" in command}
+    return [pid for pid in servers if parent(pid) in servers]
+
+
+def parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def catches(pid: int, number: signal.Signals) -> bool:

@@ -130,7 +130,8 @@ def test_a_data_dir_that_is_not_there_is_refused(cli, subset_file) -> None:
 
 def test_an_out_dir_that_is_a_file_is_refused(cli, tree, subset_file, tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    assert "can't write" in one_line(build(cli, tree, subset_file, "--out_dir", "file"), 1)
+    message = one_line(build(cli, tree, subset_file, "--out_dir", "file"))
+    assert "file is a file, not a folder; choose another --out_dir" in message
 
 
 def test_windows_line_ends_and_a_byte_order_mark_just_work(cli, tree, tmp_path) -> None:

@@ -154,7 +154,7 @@ def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_a
 
 SITECUSTOMIZE = """
 import sys
-if {worker} == ("--multiprocessing-fork" in sys.orig_argv):
+if {worker} == ("multiprocessing.forkserver" in " ".join(sys.orig_argv)):
     import sabotage
     sabotage.install_from_environment()
 """

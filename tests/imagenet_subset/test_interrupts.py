@@ -180,7 +180,8 @@ def test_workers_whose_parent_is_killed_end_by_themselves(photos, tmp_path) -> N
 
 DYING = """
 import os, sys
-if "--multiprocessing-fork" in sys.orig_argv and not os.path.exists(os.environ["DIED"]):
+is_worker = "multiprocessing.forkserver" in " ".join(sys.orig_argv)
+if is_worker and not os.path.exists(os.environ["DIED"]):
     from PIL import Image
     true_open = Image.open
 
