@@ -23,8 +23,9 @@ import numpy as np
 
 from imagenet_subset import output
 from imagenet_subset.errors import UndecodableError, WorkerDiedError, printable
-from imagenet_subset.fileio import check_in_place
+from imagenet_subset.fileio import check_in_place, start_writeback
 from imagenet_subset.journal import Journal
+from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.plan import BuildPlan
 from imagenet_subset.pool import LocalPool, signals_blocked, signals_held
 from imagenet_subset.records import SPLITS, Record
@@ -99,6 +100,7 @@ def run_build(
 
         def take(first: int, shard: ShardResult) -> None:
             journal.record(first, shard.crcs)
+            start_writeback(fd, plan.offset_of(first), len(shard.crcs) * ROW_NBYTES)
             result.kept += shard.kept
             result.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
             result.failures += shard.failures

@@ -129,6 +129,13 @@ class BuildPlan:
             columns[f"{split}_id"] = np.array([r.image_id for r in records], np.int32)
         return columns
 
+    def offset_of(self, index: int) -> int:
+        """Where in the file the row with this index in the journal starts, in bytes."""
+        n_train = self.rows["train"]
+        if index < n_train:
+            return self.layout.row_offset("train", index)
+        return self.layout.row_offset("val", index - n_train)
+
     def without(self, undecodable: Sequence[Record]) -> BuildPlan:
         """The plan that leaves these images out; the others move up."""
         left_out = {(record.split, record.row) for record in undecodable}

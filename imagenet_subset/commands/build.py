@@ -157,10 +157,9 @@ def _print_summary(result: BuildResult) -> None:
 
 def positive(text: str) -> int:
     """Whole number above 0, for argparse."""
-    number = int(text)
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} isn't a positive number")
-    return number
+    return int(text)
 
 
 def _batch_size(text: str) -> int:

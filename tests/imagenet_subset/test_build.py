@@ -52,6 +52,12 @@ def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -
                 assert (y[record.row], ids[record.row]) == (record.label, record.image_id)
 
 
+def test_rows_are_where_the_journal_s_order_puts_them(built: BuildPlan) -> None:
+    n_train, layout = built.rows["train"], built.layout
+    assert built.offset_of(n_train - 1) == layout.row_offset("train", n_train - 1)
+    assert built.offset_of(n_train) == layout.row_offset("val", 0)
+
+
 def test_ids_and_labels_lead_back_to_the_photos(built: BuildPlan, tree: Path) -> None:
     lists = (tree / "../../ImageSets/CLS-LOC/train_cls.txt").read_text()
     listed = dict(line.split() for line in lists.splitlines())

@@ -96,3 +96,12 @@ def test_reading_past_the_end_gives_what_there_is(tmp_path: Path) -> None:
 
 def test_any_path_prints_in_one_line() -> None:
     assert printable("a\nb\x1b[2J\udcff é") == "a\\nb\\x1b[2J\\udcff é"
+
+
+def test_a_hint_to_write_changes_nothing_and_never_fails(tmp_path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    fd = fileio.open_for_update(tmp_path / "file")
+    fileio.start_writeback(fd, 0, 1 << 40)
+    os.close(fd)
+    fileio.start_writeback(fd, 0, 3)  # closed
+    assert (tmp_path / "file").read_bytes() == b"abc"

@@ -1,0 +1,66 @@
+"""What the journal and the CRCs cost: builds with and without them, in turns.
+
+::
+
+    python benchmarks/bookkeeping.py
+
+Both run in this process with one worker thread. Without them the file's checksums are wrong, so it
+is thrown away.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+from tree import make_tree
+
+from imagenet_subset.builder import run_build
+from imagenet_subset.journal import Journal
+from imagenet_subset.plan import plan_build
+
+PHOTOS, ROUNDS = 900, 7
+
+
+def main() -> None:
+    """Run the benchmark and print the share of the build's time."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, subset = make_tree(Path(folder) / "tree", PHOTOS)
+        for pipeline in ("pillow", "turbo"):
+            plan = plan_build(
+                subset, data, Path(folder) / "out", splits=["train"], device="cpu",
+                pipeline=pipeline,
+            )  # fmt: skip
+            with ThreadPoolExecutor(1) as executor:
+
+                def build(plan=plan, executor=executor) -> float:
+                    start = time.perf_counter()
+                    run_build(plan, overwrite=True, executor=executor)
+                    return time.perf_counter() - start
+
+                build()
+                shares = []
+                for _ in range(ROUNDS):
+                    whole = build()
+                    with (
+                        mock.patch.object(zlib, "crc32", lambda *_: 0),
+                        mock.patch.object(Journal, "record", _only_count),
+                    ):
+                        shares.append(1 - build() / whole)
+            print(
+                f"{pipeline:7} journal and CRC: {100 * statistics.median(shares):.1f}% of the build "
+                f"({100 * min(shares):.1f} to {100 * max(shares):.1f})"
+            )
+
+
+def _only_count(_journal: Journal, _first: int, _crcs: list[int | None]) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    main()
