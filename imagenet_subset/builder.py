@@ -53,6 +53,8 @@ class BuildResult:
     """Images that can't be read or decoded, each with the reason."""
     fallbacks: list[tuple[Record, str]] = field(default_factory=list)
     """Images that another pipeline left to Pillow, each with the reason."""
+    notices: list[str] = field(default_factory=list)
+    """What the workers' pipelines had to say, each once: time to compile, a smaller batch."""
     seconds: float = 0.0
 
 
@@ -76,7 +78,7 @@ def run_build(
         Runs the shards; all its workers must see the same files. By default a pool of processes
         on this machine.
     progress
-        Called with the result of each shard.
+        Called with the result of each shard; its notices are those that are new.
 
     Raises
     ------
@@ -105,6 +107,8 @@ def run_build(
             result.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
             result.failures += shard.failures
             result.fallbacks += shard.fallbacks
+            shard.notices = [text for text in shard.notices if text not in result.notices]
+            result.notices += shard.notices
             if progress:
                 progress(shard)
 

@@ -6,6 +6,7 @@ into the NPZ at their offsets, and one CRC-32 a row comes back.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import zlib
@@ -62,6 +63,21 @@ class ShardResult:
     """Rows that were done already and still have the journal's CRC-32."""
     failures: list[tuple[Record, str]] = field(default_factory=list)
     fallbacks: list[tuple[Record, str]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """What the pipeline logged meanwhile, for the user to read."""
+
+
+class _Notices(logging.Handler):
+    """Collects what the thread that made it logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.messages.append(record.getMessage())
 
 
 @dataclass(slots=True)
@@ -89,10 +105,15 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         The pipeline can't be opened here.
     """
     worker = _worker(job)
+    notices, logger = _Notices(), logging.getLogger("pipelines")
+    logger.addHandler(notices)
     try:
-        return worker.run(shard)
+        result = worker.run(shard)
     finally:
+        logger.removeHandler(notices)
         hooks.now_at(-1)
+    result.notices = notices.messages
+    return result
 
 
 def _worker(job: Job) -> Worker:

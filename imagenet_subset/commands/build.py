@@ -101,6 +101,8 @@ def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
     with tqdm(total=total, unit=" images", disable=off, smoothing=0.05) as bar:
 
         def progress(shard: ShardResult) -> None:
+            for notice in shard.notices if not args.quiet else ():
+                bar.write(notice, file=sys.stderr)
             bar.update(len(shard.crcs))
 
         return run_build(

@@ -276,3 +276,18 @@ def test_resuming_with_another_subset_is_refused_with_both_sides(
     with pytest.raises(ResumeMismatchError, match=r"wnids_sha256: .* there, .* here.*--overwrite"):
         run_build(plan(own_tree, fewer, tmp_path / "out"))
     run_build(plan(own_tree, fewer, tmp_path / "out"), overwrite=True)
+
+
+def test_what_a_pipeline_logs_is_told_once_and_not_by_each_worker(
+    tree, subset_file, tmp_path, monkeypatch, capsys
+) -> None:
+    pytest.importorskip("numba")
+    from pipelines import kernel
+
+    monkeypatch.setattr(kernel, "compiled_seconds", 1.25)  # as after compiling
+    with ThreadPoolExecutor(2) as executor:
+        result = run_build(plan(tree, subset_file, tmp_path, pipeline="turbo"), executor=executor)
+    assert result.notices == [
+        "compiled the turbo pipeline in 1.2 s; later runs find it in numba's cache"
+    ]
+    assert capsys.readouterr().err == ""
