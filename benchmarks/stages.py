@@ -1,0 +1,89 @@
+"""Where a build's time goes: each stage of a photo, and the build's start and end.
+
+::
+
+    python benchmarks/stages.py                # generated photos
+    python benchmarks/stages.py --images 4500
+
+The stages are timed one by one on one core, over the same photos; the start and the end are those
+of a whole build with 2 workers, seen from the parent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from tree import make_tree
+
+
+def main() -> None:
+    """Run the benchmark and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=1500)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data, subset = make_tree(Path(folder) / "tree", args.images)
+        _start_and_end(data, subset, Path(folder) / "out")
+        _stages(sorted(data.glob("train/*/*.JPEG")), Path(folder) / "rows")
+
+
+def _stages(paths: list[Path], target: Path) -> None:
+    from pipelines.jpeg import route
+    from pipelines.pillow import PillowPipeline
+    from pipelines.turbo import TurboPipeline
+
+    turbo, pillow = TurboPipeline(), PillowPipeline()
+    out = np.empty((224, 224, 3), np.uint8)
+    memory = np.empty(64 << 20, np.uint8)
+    photos = [path.read_bytes() for path in paths]
+    fd = os.open(target, os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, out.nbytes * len(paths))
+    rows = range(0, out.nbytes * len(paths), out.nbytes)
+    for name, items, step in (
+        ("read the file", paths, lambda path: path.read_bytes()),
+        ("sniff the header", photos, route),
+        ("decode alone (simplejpeg)", photos,
+         lambda data: simplejpeg.decode_jpeg(data, "RGBX", buffer=memory)),
+        ("turbo: sniff, decode, resample", photos, lambda data: turbo.decode_into(data, out)),
+        ("Pillow: decode, resample", photos, lambda data: pillow.decode_into(data, out)),
+        ("CRC-32 of the row", photos, lambda _: zlib.crc32(out)),
+        ("write the row", rows, lambda offset: os.pwrite(fd, out, offset)),
+    ):  # fmt: skip
+        print(f"{name:32} {_milliseconds(step, items):7.3f} ms per photo")
+    os.close(fd)
+
+
+def _milliseconds(step: Callable[[Any], object], items: Sequence[Any]) -> float:
+    start = time.perf_counter()
+    for item in items:
+        step(item)
+    return 1000 * (time.perf_counter() - start) / len(items)
+
+
+def _start_and_end(data: Path, subset: Path, out: Path) -> None:
+    from imagenet_subset.builder import run_build
+    from imagenet_subset.plan import plan_build
+
+    done: list[float] = []
+    start = time.perf_counter()
+    plan = plan_build(
+        subset, data, out, splits=["train"], device="cpu", pipeline="turbo", workers=2
+    )
+    planned = time.perf_counter()
+    run_build(plan, progress=lambda _shard: done.append(time.perf_counter()))
+    end = time.perf_counter()
+    print(f"plan {planned - start:.2f} s; first shard after {done[0] - planned:.2f} s; "
+          f"all shards after {done[-1] - planned:.2f} s; seal {end - done[-1]:.2f} s")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
