@@ -168,6 +168,29 @@ def stopped_after(photos: Path, tmp_path: Path, number: signal.Signals, delay: f
     assert re.fullmatch(r"imagenet-subset: stopped.*\n", stderr), stderr
 
 
+STOPPED_IN_AN_EXEC = """
+import sys
+
+def hook(event, args):
+    if event == "import" and args[0] == "imagenet_subset.plan":
+        exec("import os; os.kill(os.getpid(), int(os.environ['SIGNAL']))")
+
+sys.addaudithook(hook)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_a_dataclass_is_made_has_the_exit_code_of_any_other(
+    photos, tmp_path, monkeypatch, number
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STOPPED_IN_AN_EXEC)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("SIGNAL", str(int(number)))
+    done = Build(photos, tmp_path / "out").run()
+    assert done.returncode == 128 + number
+    assert re.fullmatch(r"imagenet-subset: stopped.*\n", done.stderr), done.stderr
+
+
 def test_workers_whose_parent_is_killed_end_by_themselves(photos, tmp_path) -> None:
     build = Build(photos, tmp_path / "out")
     with build.begun() as process:
