@@ -38,7 +38,7 @@ def main() -> None:
         scratch = Path(folder)
         make_tree(scratch / "photos", SIZES[0])
         photos = sorted((scratch / "photos").rglob("*.JPEG"))
-        trees = {size: _link_tree(scratch / str(size), photos, size) for size in SIZES}
+        trees = {size: link_tree(scratch / str(size), photos, size) for size in SIZES}
         for _ in range(args.rounds):
             for size, (data, subset) in trees.items():
                 for workers in (1, 2):
@@ -67,8 +67,8 @@ def main() -> None:
         csv.writer(file).writerows(rows)
 
 
-def _link_tree(folder: Path, photos: list[Path], size: int) -> tuple[Path, Path]:
-    """Tree of ``size`` photos over 30 classes, each a hard link to one of ``photos``."""
+def link_tree(folder: Path, photos: list[Path], size: int) -> tuple[Path, Path]:
+    """Write a tree of ``size`` photos over 30 classes, each a hard link to one of ``photos``."""
     classes = list(class_table().values())[:300:10]
     data, lists = folder / "Data/CLS-LOC", folder / "ImageSets/CLS-LOC"
     lists.mkdir(parents=True)

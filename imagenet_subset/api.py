@@ -55,7 +55,7 @@ def build(
     skip_undecodable
         Finish without the images that can't be decoded.
     overwrite
-        Replace a finished file with other contents; discard an unfinished one.
+        Replace a finished file; discard an unfinished one that another build began.
     device, pipeline, batch_size, gpu
         See `pipelines.select.choose`.
     workers

@@ -71,7 +71,7 @@ def run_build(
     Parameters
     ----------
     overwrite
-        Replace a finished file with other contents; discard an unfinished one.
+        Replace a finished file; discard an unfinished one that another build began.
     skip_undecodable
         Finish without the images that can't be decoded.
     executor

@@ -46,9 +46,9 @@ def program() -> int:
     """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
     code = main()
     _ignore_signals()
-    # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, as dataclasses and
-    # namedtuples call while modules are imported, and though it was caught ends `python -m` as if
-    # killed by SIGINT. Running another text makes it forget.
+    # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, which dataclasses
+    # call as they are made, and though it was caught ends `python -m` as if killed by SIGINT.
+    # Running another text makes it forget.
     exec("")
     return code
 

@@ -121,41 +121,50 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
     ResumeMismatchError
         What is there was begun with other inputs or settings.
     """
-    paths, rows = plan.output, sum(plan.rows.values())
+    paths = plan.output
     with contextlib.ExitStack() as stack:
         with writing(paths.folder):
             paths.folder.mkdir(parents=True, exist_ok=True)
         with writing(paths.partial):
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.
-            if overwrite or not os.fstat(fd).st_size or not paths.journal.exists():
-                _begin(fd, plan, rows)
-            journal = stack.enter_context(journals.opened(paths.journal, rows))
-            _check_fingerprint(plan, journal)
+            if not os.fstat(fd).st_size or not paths.journal.exists():
+                _begin(fd, plan)
+            try:
+                journal = stack.enter_context(_journal(plan))
+            except ResumeMismatchError:
+                if not overwrite:
+                    raise
+                _begin(fd, plan)
+                journal = stack.enter_context(_journal(plan))
             reserve(fd, plan.layout.size, paths.folder)
         yield fd, journal
 
 
-def _begin(fd: int, plan: BuildPlan, rows: int) -> None:
+def _begin(fd: int, plan: BuildPlan) -> None:
     """Reserve the file and write a journal with nothing done; after a failure, neither."""
     paths = plan.output
     try:
         reserve(fd, plan.layout.size, paths.folder)
-        journals.create(paths.journal, plan.fingerprint, rows)
+        journals.create(paths.journal, plan.fingerprint, sum(plan.rows.values()))
     except BaseException:
         paths.journal.unlink(missing_ok=True)
         paths.partial.unlink()
         raise
 
 
-def _check_fingerprint(plan: BuildPlan, journal: Journal) -> None:
-    differing = differences(journal.fingerprint, plan.fingerprint)
-    if differing:
-        raise ResumeMismatchError(
-            f"{printable(plan.output.partial)} was begun by another build "
-            f"({'; '.join(differing)}); finish that one as it was begun, or pass --overwrite to "
-            "begin again"
-        )
+@contextlib.contextmanager
+def _journal(plan: BuildPlan) -> Iterator[Journal]:
+    """Open the journal, which has to be one of the plan's own file."""
+    with journals.opened(plan.output.journal, sum(plan.rows.values())) as journal:
+        differing = differences(journal.fingerprint, plan.fingerprint)
+        if differing:
+            raise ResumeMismatchError(
+                f"{printable(plan.output.partial)} was begun by another build "
+                f"({'; '.join(differing)}); finish that one as it was begun, or pass --overwrite "
+                "to begin again"
+            )
+        yield journal
 
 
 def write_failures(plan: BuildPlan, failures: list[tuple[Record, str]]) -> None:

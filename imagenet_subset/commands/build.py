@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--skip_undecodable", action="store_true",
         help="finish without the images that can't be decoded")  # fmt: skip
     add("--overwrite", action="store_true",
-        help="replace a finished file with other contents; discard an unfinished one")  # fmt: skip
+        help="replace a finished file, or an unfinished one of another build")  # fmt: skip
     add("--dry_run", action="store_true", help="print the plan and write nothing")
     add("--quiet", action="store_true", help="no progress bar, no summary")
 

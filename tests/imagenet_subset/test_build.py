@@ -278,6 +278,25 @@ def test_resuming_with_another_subset_is_refused_with_both_sides(
     run_build(plan(own_tree, fewer, tmp_path / "out"), overwrite=True)
 
 
+def test_overwriting_is_resumed_too(own_tree, subset_file, tmp_path) -> None:
+    """A batch system that runs a stopped job again runs it with the same flags."""
+    expected = run_build(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
+    todo = begun(own_tree, subset_file, tmp_path / "b")
+    result = run_build(todo, overwrite=True)
+    assert (result.kept, result.decoded) == (sum(todo.rows.values()) - 1, 1)
+    assert sha256(todo.output.npz) == sha256(expected)
+
+
+def test_overwriting_begins_again_where_the_journal_is_damaged(
+    own_tree, subset_file, tmp_path
+) -> None:
+    todo = begun(own_tree, subset_file, tmp_path / "out")
+    todo.output.journal.write_bytes(b"no journal")
+    with pytest.raises(ResumeMismatchError, match=r"damaged.*--overwrite"):
+        run_build(todo)
+    assert run_build(todo, overwrite=True).kept == 0
+
+
 def test_what_a_pipeline_logs_is_told_once_and_not_by_each_worker(
     tree, subset_file, tmp_path, monkeypatch, capsys
 ) -> None:

@@ -1,0 +1,104 @@
+"""What the DALI pipeline adds to the bare DALI graph: the same photos through both, in turns.
+
+::
+
+    python benchmarks/dali_overhead.py
+
+The graph alone is fed with photos that are in memory already, each with its region computed; its
+output is dropped. A build reads, routes, feeds, writes, checksums, journals and seals around the
+same graph, in a thread of this process, so that neither starts a process or imports DALI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tree import make_tree
+
+from imagenet_subset.builder import run_build
+from imagenet_subset.plan import plan_build
+from pipelines.dali import AHEAD
+from pipelines.dali_graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
+from pipelines.geometry import crop_roi
+from pipelines.jpeg import JpegHeader, route
+from pipelines.select import DALI_BATCH
+
+THREADS = 2
+Inputs = dict[str, object]
+
+
+def main() -> None:
+    """Run the benchmark and print images/s of both and the overhead."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
+        data, subset = make_tree(Path(folder) / "tree", args.images)
+        plan = plan_build(
+            subset, data, Path(folder) / "out", splits=["train"], device="cpu", pipeline="dali",
+            workers=THREADS,
+        )  # fmt: skip
+        graph = build_graph("cpu", DALI_BATCH["cpu"], THREADS, 0)
+        batches = _batches([Path(plan.source.path(r)).read_bytes() for r in plan.records["train"]])
+
+        def bare() -> None:
+            _run(graph, batches)
+
+        def build() -> None:
+            run_build(plan, overwrite=True, executor=executor)
+
+        for warm_up in (bare, build):
+            warm_up()
+        rounds = [(_seconds(bare), _seconds(build)) for _ in range(args.rounds)]
+    overheads = [100 * (whole / alone - 1) for alone, whole in rounds]
+    rates = [args.images / statistics.median(times) for times in zip(*rounds, strict=True)]
+    print(f"{args.images} photos, DALI on the CPU with {THREADS} threads, {args.rounds} rounds")
+    print(f"bare graph {rates[0]:6.0f} images/s")
+    print(f"build      {rates[1]:6.0f} images/s")
+    low, middle, high = (f(overheads) for f in (min, statistics.median, max))
+    print(f"overhead   {middle:.1f}% ({low:.1f} to {high:.1f})")
+
+
+def _batches(photos: list[bytes]) -> list[Inputs]:
+    """What the graph is fed, for photos that are all for DALI."""
+    size = DALI_BATCH["cpu"]
+    made = []
+    for start in range(0, len(photos), size):
+        part = photos[start : start + size]
+        headers = [header for header in map(route, part) if isinstance(header, JpegHeader)]
+        rois = np.array([crop_roi(header.width, header.height) for header in headers], np.float32)
+        made.append({
+            ENCODED: [np.frombuffer(photo, np.uint8) for photo in part],
+            ROI_START: np.ascontiguousarray(rois[:, 0]),
+            ROI_END: np.ascontiguousarray(rois[:, 1]),
+        })  # fmt: skip
+    return made
+
+
+def _run(graph: Graph, batches: list[Inputs]) -> None:
+    """Feed and take batches with as many in hand as `pipelines.dali.DaliPipeline` has."""
+    for place in range(len(batches) + AHEAD):
+        if place < len(batches):
+            for name, values in batches[place].items():
+                graph.feed_input(name, values)
+            graph.schedule_run()
+        if place >= AHEAD:
+            graph.outputs()
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
