@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from imagenet_subset import __version__
-from imagenet_subset.errors import ImagenetSubsetError
+from imagenet_subset.errors import ImagenetSubsetError, printable
 from pipelines.base import PipelineUnavailableError
 
 COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
@@ -65,7 +65,20 @@ def _run(args: argparse.Namespace) -> int:
         # The reader of our output has gone, as in `imagenet-subset classes | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if args.debug:
+            raise
+        return _fail(_unforeseen(error), 1)
     return code
+
+
+def _unforeseen(error: Exception) -> str:
+    """Line for what nobody thought of; a file that the system refuses is no defect of ours."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
+        return f"{where}{error.strerror}; --debug shows what for"
+    what = printable(" ".join(str(error).split()))
+    return f"unexpected {type(error).__name__}: {what}; a defect of this program: --debug shows it"
 
 
 def _stopped(message: str, stop: KeyboardInterrupt, code: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,11 @@ def subset_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cli(tmp_path: Path) -> Cli:
     """Run ``imagenet-subset`` in an empty folder; its exit code, stdout and stderr."""
 
-    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, under: Sequence[str] = (), **options: object
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "imagenet_subset", *map(str, arguments)],
+            [*under, sys.executable, "-m", "imagenet_subset", *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONWARNINGS": "error"},
             capture_output=True,

@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from imagenet_subset.cores import available_cores
+from imagenet_subset.commands import arguments
 from imagenet_subset.errors import printable
 from imagenet_subset.records import SPLITS, Split
 
@@ -29,11 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)")  # fmt: skip
     add("--out_dir", default="./out_files", metavar="DIR",
         help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
-    add_pipeline_arguments(parser)
-    add("--workers", type=positive, default=available_cores(), metavar="N",
-        help="CPU cores to use (default: all, here %(default)s)")  # fmt: skip
-    add("--train_list", metavar="FILE",
-        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+    arguments.add_pipeline(parser)
+    arguments.add_workers(parser)
+    arguments.add_train_list(parser)
     add("--splits", type=_splits, default=SPLITS, metavar="S",
         help="train, val or train,val (default); the other becomes arrays of length 0")  # fmt: skip
     add("--missing", choices=("error", "skip"), default="error",
@@ -44,19 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="replace a finished file, or an unfinished one of another build")  # fmt: skip
     add("--dry_run", action="store_true", help="print the plan and write nothing")
     add("--quiet", action="store_true", help="no progress bar, no summary")
-
-
-def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that choose a pipeline."""
-    add = parser.add_argument
-    add("--device", choices=("auto", "gpu", "cpu"), default="auto",
-        help="where to decode (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
-    add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
-        help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
-        "pillow)")  # fmt: skip
-    add("--batch_size", type=_batch_size, metavar="N",
-        help="images per batch (default: by pipeline)")  # fmt: skip
-    add("--gpu", type=int, default=0, metavar="ID", help="which GPU (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -155,22 +140,6 @@ def _print_summary(result: BuildResult) -> None:
     if plan.undecodable:
         print(f"{plan.undecodable} images can't be decoded and are left out: "
               f"{printable(paths.failures)}")  # fmt: skip
-
-
-def positive(text: str) -> int:
-    """Whole number above 0, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} isn't a positive number")
-    return int(text)
-
-
-def _batch_size(text: str) -> int:
-    from pipelines.select import LARGEST_BATCH
-
-    number = positive(text)
-    if number > LARGEST_BATCH:
-        raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST_BATCH}")
-    return number
 
 
 def _splits(text: str) -> tuple[Split, ...]:

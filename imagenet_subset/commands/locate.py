@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_subset.commands.preview import png_path
+from imagenet_subset.commands import arguments
 from imagenet_subset.errors import printable, writing
 from imagenet_subset.records import SPLITS
 
@@ -28,9 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--id", type=int, metavar="N", help="ILSVRC number, as in <split>_id")
     add("--split", choices=SPLITS, required=True)
     add("--data_dir", metavar="DIR", help="where ImageNet is, to find the JPEG there")
-    add("--train_list", metavar="FILE",
-        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
-    add("--save", type=png_path, metavar="PNG", help="write the row's image")
+    arguments.add_train_list(parser)
+    add("--save", type=arguments.png_path, metavar="PNG", help="write the row's image")
     add("--json", action="store_true", help="print it as JSON")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from imagenet_subset.commands import arguments
 from imagenet_subset.errors import printable
 from imagenet_subset.records import SPLITS
 
@@ -15,14 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``preview``."""
     add = parser.add_argument
     add("file", metavar="FILE", help="the NPZ")
-    add("--out", type=png_path, metavar="PNG",
+    add("--out", type=arguments.png_path, metavar="PNG",
         help="the sheet (default: sheet.png, unless --html is given); beyond 30 classes further "
         "pages go beside it, as sheet-2.png")  # fmt: skip
     add("--html", metavar="PAGE", help="one self-contained page for a browser")
-    add("--per_class", type=_positive, default=8, metavar="K",
+    add("--per_class", type=arguments.positive, default=8, metavar="K",
         help="images of each class (default: %(default)s)")  # fmt: skip
     add("--split", choices=SPLITS, help="where they are taken from (default: train, if it has any)")
-    add("--seed", type=_positive_or_0, default=0, metavar="N",
+    add("--seed", type=arguments.natural, default=0, metavar="N",
         help="decides which (default: %(default)s)")  # fmt: skip
 
 
@@ -46,25 +47,3 @@ def run(args: argparse.Namespace) -> int:
     for path in written:
         print(printable(path))
     return 0
-
-
-def png_path(text: str) -> Path:
-    """Argument that names a PNG file."""
-    if Path(text).suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text!r} doesn't end in .png")
-    return Path(text)
-
-
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _positive_or_0(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    value = int(text)
-    if value < least:
-        raise argparse.ArgumentTypeError(f"{value} is less than {least}")
-    return value

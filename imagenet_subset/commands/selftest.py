@@ -6,8 +6,7 @@ import argparse
 import textwrap
 from typing import TYPE_CHECKING
 
-from imagenet_subset.commands.build import add_pipeline_arguments
-from imagenet_subset.cores import available_cores
+from imagenet_subset.commands import arguments
 
 if TYPE_CHECKING:
     from imagenet_subset.selftest import Kind, SelftestReport
@@ -17,14 +16,8 @@ HELP = "compare this machine's pipeline with Pillow, image by image, and time it
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``selftest``."""
-    add_pipeline_arguments(parser)
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=available_cores(),
-        metavar="N",
-        help="CPU cores to use (default: all, here %(default)s)",
-    )
+    arguments.add_pipeline(parser)
+    arguments.add_workers(parser)
     parser.add_argument(
         "--data_dir", metavar="DIR", help="also try a few hundred JPEGs from below this folder"
     )

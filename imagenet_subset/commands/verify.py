@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagenet_subset.commands.build import positive
-from imagenet_subset.cores import available_cores
+from imagenet_subset.commands import arguments
 from imagenet_subset.errors import SourceError, printable
 
 if TYPE_CHECKING:
@@ -24,14 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", metavar="FILE", help="the .npz")
     add("--data_dir", metavar="DIR",
         help="ImageNet's folder: decode photos again and compare the pixels")  # fmt: skip
-    add("--train_list", metavar="FILE",
-        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+    arguments.add_train_list(parser)
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--sample", type=positive, metavar="N",
+    some.add_argument("--sample", type=arguments.positive, metavar="N",
         help=f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})")  # fmt: skip
     some.add_argument("--all", action="store_true", help="with --data_dir: all photos")
-    add("--workers", type=positive, default=available_cores(), metavar="N",
-        help="CPU cores to use (default: all, here %(default)s)")  # fmt: skip
+    arguments.add_workers(parser)
     add("--json", action="store_true", help="print the report as JSON")
 
 
