@@ -231,6 +231,8 @@ def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> Undecod
 def _worker_died(plan: BuildPlan, in_hand: list[int]) -> WorkerDiedError:
     records = [record for split in SPLITS for record in plan.records[split]]
     names = " or ".join(printable(plan.source.path(records[i])) for i in in_hand)
+    if plan.config.name == "dali":  # which reads batches ahead of the one that it decodes
+        names = names and f"the photos up to {names}"
     return WorkerDiedError(
         "a worker process was killed or crashed"
         + (f" while it had {names} in hand" if names else "")

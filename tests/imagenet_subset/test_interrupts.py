@@ -18,6 +18,7 @@ from PIL import Image
 from running import Build, catches, end_of, members, wait_for, workers
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+from pipelines.cuda import installed
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="looks for processes and signals in /proc"
@@ -242,6 +243,21 @@ def test_a_worker_that_dies_is_told_with_the_photo_it_had_in_hand(
     ), stderr
     assert build.rows_done() > 0
     assert build.sha256() == expected
+
+
+@pytest.mark.skipif(not installed("nvidia.dali"), reason="DALI isn't installed")
+def test_a_dali_worker_that_dies_had_several_photos_in_hand(photos, tmp_path) -> None:
+    build = Build(photos, tmp_path / "out", "--pipeline", "dali", "--batch_size", "4")
+    with build.begun() as process:
+        wait_for(build.rows_done)
+        os.kill(workers(process.pid)[0], signal.SIGKILL)
+        code, stderr = end_of(process)
+    assert code == 1
+    assert re.fullmatch(
+        "imagenet-subset: a worker process was killed or crashed while it had the photos up to "
+        rf"{photos}/\S+\.JPEG in hand; .*run the same command again to go on\n",
+        stderr,
+    ), stderr
 
 
 def test_a_worker_that_dies_as_it_starts_is_no_hang(photos, tmp_path) -> None:
