@@ -1,8 +1,8 @@
 """A slice of ImageNet (ILSVRC 2012) as one NPZ.
 
 `build` makes it, `verify` proves it, `open_subset` opens it memory-mapped. What can go wrong is an
-`ImagenetSubsetError`; the tree is drawn in `imagenet_subset.errors`. Nothing heavy is imported
-until a name is used.
+`ImagenetSubsetError`; the tree is drawn in `imagenet_subset.errors`. NumPy is imported at once, so
+that the first `open_subset` takes milliseconds too; anything else only when a name is used.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from imagenet_subset.errors import ImagenetSubsetError
+from imagenet_subset.reader import ImagenetSubset, open_subset
+
 if TYPE_CHECKING:
     from imagenet_subset.api import build, verify
     from imagenet_subset.builder import BuildResult
-    from imagenet_subset.errors import ImagenetSubsetError
-    from imagenet_subset.reader import ImagenetSubset, open_subset
     from imagenet_subset.verifier import VerifyReport
 
 __version__ = "0.1.0"
@@ -31,11 +32,8 @@ __all__ = [
 
 _MODULES = {
     "BuildResult": "builder",
-    "ImagenetSubset": "reader",
-    "ImagenetSubsetError": "errors",
     "VerifyReport": "verifier",
     "build": "api",
-    "open_subset": "reader",
     "verify": "api",
 }
 

@@ -56,14 +56,28 @@ def build(
         Finish without the images that can't be decoded.
     overwrite
         Replace a finished file; discard an unfinished one that another build began.
-    device, pipeline, batch_size, gpu
-        See `pipelines.select.choose`.
+    device
+        Where to decode: ``"auto"`` takes the GPU when DALI, CuPy and a CUDA GPU are all there.
+    pipeline
+        What decodes: on the GPU always ``"dali"``; on the CPU, ``"auto"`` takes turbo if it is
+        installed, else Pillow.
+    batch_size
+        Images per batch; by default what suits the pipeline.
+    gpu
+        Index of the CUDA device.
     workers
         CPU cores to use; all by default.
     executor
         Runs the work in place of processes on this machine; all its workers must see the files.
     progress
-        Called with the `imagenet_subset.worker.ShardResult` of each piece of work.
+        Called after each piece of work with an object whose ``crcs`` has an entry for each of its
+        images (None for one that can't be decoded) and whose ``notices`` are lines to show.
+
+    Returns
+    -------
+    BuildResult
+        ``npz`` and ``csv``, the paths of what was made; ``decoded``, ``kept``, ``seconds``, and
+        what else there is to tell.
 
     Raises
     ------
@@ -71,12 +85,16 @@ def build(
         Its subclasses say what is wrong and what to do, in one line.
     pipelines.base.PipelineUnavailableError
         The device or the pipeline can't be had here.
+    ValueError
+        An argument makes no sense.
 
     Notes
     -----
     A script that calls this needs ``if __name__ == "__main__":`` around the call, as for all of
     Python's process pools.
     """
+    if missing not in ("error", "skip"):
+        raise ValueError(f"missing is 'error' or 'skip', not {missing!r}")
     plan = plan_build(
         subset_name,
         data_dir,
@@ -86,7 +104,7 @@ def build(
         skip_missing=missing == "skip",
         device=device,
         pipeline=pipeline,
-        workers=workers or available_cores(),
+        workers=_cores(workers),
         batch_size=batch_size,
         gpu=gpu,
     )
@@ -106,7 +124,7 @@ def verify(
     train_list: str | Path | None = None,
     sample: int | None = 200,
     workers: int | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    progress: Callable[[int], object] | None = None,
 ) -> VerifyReport:
     """Check a finished NPZ: structure, checksums, labels, ids; with ``data_dir`` its pixels too.
 
@@ -134,9 +152,19 @@ def verify(
         There is no such file.
     imagenet_subset.errors.SourceError
         The photos can't be found.
+    ValueError
+        ``sample`` or ``workers`` is less than 1.
     """
-    cores = workers or available_cores()
-    report = verify_alone(path, workers=cores, progress=progress)
+    if sample is not None and sample < 1:
+        raise ValueError(f"sample is 1 or more, or None for all, not {sample}")
+    cores = _cores(workers)
+    report = verify_alone(path, workers=cores, progress=progress or (lambda _: None))
     if data_dir is not None and report.readable:
         compare_with_photos(report, data_dir, train_list=train_list, sample=sample, workers=cores)
     return report
+
+
+def _cores(workers: int | None) -> int:
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is 1 or more, or None for all cores, not {workers}")
+    return workers or available_cores()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +39,7 @@ Progress = Callable[[ShardResult], None]
 Take = Callable[[int, ShardResult], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class BuildResult:
     """What a build did."""
 
@@ -56,6 +57,27 @@ class BuildResult:
     notices: list[str] = field(default_factory=list)
     """What the workers' pipelines had to say, each once: time to compile, a smaller batch."""
     seconds: float = 0.0
+
+    @property
+    def npz(self) -> Path:
+        """The finished file."""
+        return self.plan.output.npz
+
+    @property
+    def csv(self) -> Path:
+        """Its classes."""
+        return self.plan.output.csv
+
+    def __repr__(self) -> str:
+        rows = self.plan.rows
+        if self.already_complete:
+            how = "already complete"
+        else:
+            how = f"{self.decoded:,} decoded and {self.kept:,} kept in {self.seconds:.1f} s"
+        return (
+            f"<BuildResult {printable(self.npz)}: {rows['train']:,} train and {rows['val']:,} val "
+            f"images; {how}>"
+        )
 
 
 def run_build(

@@ -135,10 +135,12 @@ def gigabytes(size: int) -> str:
 
     Examples
     --------
-    >>> gigabytes(5_871_000_000), gigabytes(150_528_000)
-    ('5.87 GB', '151 MB')
+    >>> gigabytes(5_871_000_000), gigabytes(150_528_000), gigabytes(2_900)
+    ('5.87 GB', '151 MB', '3 kB')
     """
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    if size >= 1e9:
+        return f"{size / 1e9:.2f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 @contextlib.contextmanager

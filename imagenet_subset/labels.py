@@ -62,7 +62,11 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
     wnids = None if provenance is None else tuple(provenance["subset"]["wnids"])
     beside = path.with_name(f"{path.stem}_metadata.csv")
     if beside.is_file():
-        rows = _rows_of_csv(beside)
+        try:
+            rows = _rows_of_csv(beside)
+        except ReadError as error:
+            remedy = "" if wnids is None else "; remove it: the NPZ knows its classes itself"
+            raise ReadError(f"{error}{remedy}") from error
         if wnids is not None and tuple(row.WNID for row in rows) != wnids:
             raise ReadError(
                 f"{printable(beside)} names other classes than {printable(path.name)} was built "
@@ -75,16 +79,21 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
 def _rows_of_csv(path: Path) -> tuple[ClassRow, ...]:
     fields = list(ClassRow._fields)
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != fields:
-                raise ReadError(f"{printable(path)}:1: expected {','.join(fields)}")
-            rows = [
-                ClassRow(int(line["subset_label"]), int(line["original_id"]), line["WNID"],
-                         line["human_label"])
-                for line in reader
-            ]  # fmt: skip
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+        with open(path, encoding="utf-8-sig", newline="") as file:  # Excel begins with a BOM
+            reader = csv.reader(file)
+            header = next(reader, [])
+            if header != fields:
+                found = printable(",".join(header)[:60])
+                raise ReadError(
+                    f"{printable(path)}:1: expected {','.join(fields)}, found {found!r}"
+                )
+            rows = []
+            for line in filter(None, reader):
+                if len(line) != len(fields):
+                    where = f"{printable(path)}:{reader.line_num}"
+                    raise ReadError(f"{where}: expected {len(fields)} fields, found {len(line)}")
+                rows.append(ClassRow(int(line[0]), int(line[1]), line[2], line[3]))
+    except (OSError, ValueError, csv.Error) as error:
         raise ReadError(f"can't read {printable(path)}: {error}") from error
     if [row.subset_label for row in rows] != list(range(len(rows))):
         raise ReadError(f"{printable(path)}: subset_label isn't 0, 1, 2, ... in this order")

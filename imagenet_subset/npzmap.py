@@ -31,6 +31,7 @@ from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.fileio import gigabytes
 
 _LOCAL_HEADER = struct.Struct("<4s22x2H")
+_END, _END_SIGNATURE, _MAX_COMMENT = struct.Struct("<20xH"), b"PK\5\6", 0xFFFF
 _ENCRYPTED = 0x1
 _HEADER_LENGTH = {(1, 0): "<H", (2, 0): "<I"}
 _MAX_HEADER = 1 << 16
@@ -55,6 +56,8 @@ class NpzMember:
     compressed: bool
     crc: int
     """CRC-32 of the whole ``.npy`` file, as the archive states it."""
+    npy_nbytes: int
+    """Size of the whole ``.npy`` file."""
     npy_offset: int
     """Of the ``.npy`` file from the start of the NPZ, in bytes; 0 for a compressed member."""
     data_offset: int
@@ -62,8 +65,13 @@ class NpzMember:
 
     @property
     def nbytes(self) -> int:
-        """Size of the array data."""
+        """Size of the array in memory; that of pickled objects in the file is another."""
         return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def mappable(self) -> bool:
+        """Whether the array can be a view of the file."""
+        return not (self.compressed or self.dtype.hasobject)
 
     def array(self, mapped: NDArray[np.uint8]) -> NDArray[Any]:
         """Read-only array: a view of ``mapped``, or a copy in memory if it is compressed.
@@ -138,6 +146,8 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
                 if info.filename.endswith(".npy")
             ]
             comment = archive.comment
+        if _comment_is_cut(mapped):
+            raise _damaged(where, "it is cut short within its last bytes, the ZIP comment")
     except OSError as error:
         if error.errno == errno.EINVAL:  # a damaged directory points before the file's start
             raise ReadError(f"{printable(where)} {_what_else(where)}") from error
@@ -180,13 +190,26 @@ def _member(
     compressed = info.compress_type != zipfile.ZIP_STORED
     start = 0 if compressed else _start(info, mapped)
     offset = 0 if compressed else start + header_nbytes
-    member = NpzMember(path, key, dtype, shape, fortran_order, compressed, info.CRC, start, offset)
+    member = NpzMember(
+        path, key, dtype, shape, fortran_order, compressed, info.CRC, info.file_size, start, offset
+    )
     expected = header_nbytes + member.nbytes
     if min(shape, default=0) < 0 or (not dtype.hasobject and expected != info.file_size):
         raise _damaged(path, f"{printable(key)} is {dtype} {shape} but {info.file_size} bytes long")
     if not compressed and offset + info.file_size - header_nbytes > len(mapped):
         raise _damaged(path, f"{printable(key)} goes beyond the end of the file")
     return member
+
+
+def _comment_is_cut(mapped: NDArray[np.uint8]) -> bool:
+    """Whether fewer bytes follow the ZIP's end record than it says; `zipfile` takes what there is.
+
+    Found as `zipfile` finds it: the last signature in the last 64 KiB or so.
+    """
+    tail = mapped[-(_END.size + _MAX_COMMENT) :].tobytes()
+    end = tail.rfind(_END_SIGNATURE)
+    (length,) = _END.unpack_from(tail, end)
+    return end + _END.size + int(length) > len(tail)
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

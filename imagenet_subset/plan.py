@@ -194,7 +194,11 @@ def plan_build(
         Images are missing, misplaced or can't be numbered.
     pipelines.base.PipelineUnavailableError
         The device or pipeline can't be had here.
+    ValueError
+        An argument makes no sense.
     """
+    if not splits or not set(splits) <= set(SPLITS):
+        raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {splits!r}")
     subset = load_subset(subset_name)
     output = OutputPaths(Path(out_dir), f"{subset.name}_cls")
     if output.folder.exists() and not output.folder.is_dir():

@@ -47,7 +47,7 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
                 "shape": list(member.shape),
                 "dtype": str(member.dtype),
                 "nbytes": member.nbytes,
-                "offset": None if member.compressed else member.data_offset,
+                "offset": member.data_offset if member.mappable else None,
                 "compressed": member.compressed,
             }
             for member in archive.members.values()

@@ -93,7 +93,8 @@ def verify(
     """
     report = VerifyReport(Path(path))
     if not report.path.is_file():
-        raise ReadError(f"there is no file {printable(path)}")
+        what = "is a folder, not a file" if report.path.is_dir() else "doesn't exist"
+        raise ReadError(f"{printable(path)} {what}")
     try:
         archive = read_archive(path)
         report.problems += _crc_problems(archive, workers, progress)
@@ -135,7 +136,7 @@ def _crc(member: NpzMember, workers: int, progress: Progress) -> int:
     The file is read and not mapped: of a failing disk, reading tells by an error, and a map by
     the end of the process.
     """
-    size = member.data_offset + member.nbytes - member.npy_offset
+    size = member.npy_nbytes
     starts = range(0, size, _BLOCK)
     sizes = [min(_BLOCK, size - start) for start in starts]
     crcs: list[int] = []

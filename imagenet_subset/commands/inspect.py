@@ -61,7 +61,7 @@ def _text(summary: dict[str, Any]) -> Iterator[str]:
                 str(tuple(array["shape"])),
                 array["dtype"],
                 f"{array['nbytes']:,}",
-                "compressed" if array["compressed"] else f"mapped from byte {array['offset']}",
+                _how_stored(array),
             )
             for array in summary["arrays"]
         ],
@@ -77,6 +77,12 @@ def _text(summary: dict[str, Any]) -> Iterator[str]:
     for split, stats in summary.get("stats", {}).items():
         yield ""
         yield from _stats_text(split, stats)
+
+
+def _how_stored(array: dict[str, Any]) -> str:
+    if array["compressed"]:
+        return "compressed"
+    return "pickled" if array["offset"] is None else f"mapped from byte {array['offset']}"
 
 
 def _provenance_text(provenance: dict[str, Any] | None) -> Iterator[str]:

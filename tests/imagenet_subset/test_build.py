@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import imagenet_subset
 from imagenet_subset.builder import run_build
 from imagenet_subset.classes import class_table, load_subset, val_ground_truth
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
@@ -130,6 +131,33 @@ def test_a_finished_file_of_other_contents_is_not_overwritten(built, tree, tmp_p
     other.write_text("\n".join(reversed(built.subset.wnids)))
     with pytest.raises(OutputExistsError, match=r"subset\.wnids.*--overwrite"):
         run_build(plan(tree, other, built.output.folder))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"splits": ("test",)}, "splits"),
+        ({"splits": ()}, "splits"),
+        ({"missing": "ignore"}, "missing is 'error' or 'skip', not 'ignore'"),
+        ({"workers": 0}, "workers is 1 or more"),
+        ({"device": "tpu"}, "device is auto, gpu or cpu"),
+        ({"batch_size": 0}, "batch_size is 1 to"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused(
+    tree, subset_file, tmp_path, wrong, says
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        imagenet_subset.build(subset_file, tree, tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_result_of_a_build_fits_in_a_line_and_names_its_files(built, tree, subset_file) -> None:
+    result = imagenet_subset.build(subset_file, tree, built.output.folder, pipeline="pillow")
+    assert repr(result) == (
+        f"<BuildResult {built.output.npz}: 100 train and 250 val images; already complete>"
+    )
+    assert (result.npz, result.csv) == (built.output.npz, built.output.csv)
 
 
 def test_overwriting_gives_the_same_bytes(tree, subset_file, tmp_path) -> None:

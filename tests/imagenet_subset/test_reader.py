@@ -170,7 +170,8 @@ def test_a_csv_of_other_classes_is_an_error(three: Path) -> None:
         ("label,name\n0,acorn\n", ":1: expected subset_label,original_id"),
         (CSV.replace("0,327", "zero,327"), "invalid literal"),
         (CSV.replace("\n1,230", "\n5,230"), "subset_label isn't 0, 1, 2"),
-        (CSV + "3\n", "can't read"),
+        (CSV + "3\n", ":5: expected 4 fields, found 1"),
+        (CSV.replace("acorn", "Eichel, gross"), ":2: expected 4 fields, found 5"),
     ],
 )
 def test_a_csv_that_is_not_ours_is_an_error_in_one_line(three: Path, text: str, says: str) -> None:
@@ -178,6 +179,21 @@ def test_a_csv_that_is_not_ours_is_an_error_in_one_line(three: Path, text: str, 
     with pytest.raises(ReadError, match=says) as caught:
         _ = open_subset(three).classes
     assert "\n" not in str(caught.value)
+
+
+def test_the_remedy_for_a_damaged_csv_is_to_remove_it(three: Path) -> None:
+    csv = three.with_name("three_cls_metadata.csv")
+    csv.write_text("junk")
+    with pytest.raises(ReadError, match="; remove it: the NPZ knows its classes itself"):
+        _ = open_subset(three).classes
+    csv.unlink()
+    assert len(open_subset(three).class_rows) == 3
+
+
+def test_a_csv_that_a_spreadsheet_saved_with_a_byte_order_mark_just_works(three: Path) -> None:
+    rows = open_subset(three).class_rows
+    three.with_name("three_cls_metadata.csv").write_bytes(b"\xef\xbb\xbf" + CSV.encode())
+    assert open_subset(three).class_rows == rows
 
 
 def test_a_file_of_a_newer_format_is_refused(tmp_path: Path) -> None:
@@ -289,6 +305,16 @@ def test_a_missing_file_a_folder_and_files_that_are_no_npz_are_refused(tmp_path:
         with pytest.raises(ReadError, match=says) as caught:
             open_subset(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("nbytes", [1, 100])
+def test_a_file_that_is_cut_short_within_its_provenance_is_refused(
+    three: Path, nbytes: int
+) -> None:
+    with open(three, "r+b") as file:
+        file.truncate(three.stat().st_size - nbytes)
+    with pytest.raises(ReadError, match="cut short within its last bytes"):
+        open_subset(three)
 
 
 def test_a_file_that_is_cut_short_is_refused(three: Path) -> None:

@@ -134,6 +134,13 @@ def test_a_file_of_another_program_is_checked_as_far_as_it_goes(
     assert ("labels against" in report.checked[-1]) == bool(csv)
 
 
+def test_pickled_objects_beside_the_six_arrays_have_a_right_crc_too(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", **arrays(), notes=np.array(["a", {}], object))
+    report = verify(tmp_path / "t.npz")
+    assert report.ok, report.problems
+    assert "CRC-32 of 7 arrays" in report.checked
+
+
 def test_a_file_of_another_program_may_have_its_own_order_and_comment(tmp_path: Path) -> None:
     data = {key: a[::-1] for key, a in arrays().items()}
     np.savez(tmp_path / "foreign.npz", **data)
@@ -337,6 +344,7 @@ def test_ids_that_descend_or_stand_twice_are_named(tmp_path: Path) -> None:
         (CSV.replace("n12267677", "n01440764"), "names other classes than"),
         ("".join(CSV.splitlines(True)[:2]), "names other classes than"),
         (CSV + CSV, "can't read"),
+        (CSV + "2,1\n", ":4: expected 4 fields, found 2"),
         ("", "expected subset_label"),
     ],
 )
@@ -353,8 +361,8 @@ def test_a_csv_of_unknown_classes_beside_a_foreign_file_is_told(tmp_path: Path) 
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.npz", tmp_path):
-        with pytest.raises(ReadError, match="there is no file"):
+    for path, says in ((tmp_path / "none.npz", "doesn't exist"), (tmp_path, "is a folder")):
+        with pytest.raises(ReadError, match=says):
             verify(path)
 
 
@@ -556,7 +564,8 @@ def test_json_says_the_same(made: Path, own_tree: Path, two: Path, capsys: Any) 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["none.npz"], "there is no file none.npz"),
+        (["none.npz"], "none.npz doesn't exist"),
+        (["."], ". is a folder, not a file"),
         (["FILE", "--all"], "say by --data_dir where they are"),
         (["FILE", "--sample", "3"], "say by --data_dir where they are"),
         (["FILE", "--data_dir", "nowhere"], "nowhere doesn't exist"),

@@ -59,6 +59,26 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     assert lines[-1] == "100 50000"
 
 
+def test_users_type_checkers_see_the_signatures(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "user.py").write_text(
+        "from imagenet_subset import build, open_subset\n"
+        "images = open_subset('a.npz').X_train\n"
+        "reveal_type(build('imagenet30'))\n"
+        "open_subset('a.npz').dataset('test')\n"
+    )
+    code = (
+        "import sys; sys.path.remove(''); from mypy import api\n"
+        f"print(api.run(['--strict', '--cache-dir', {str(tmp_path)!r}, 'user.py'])[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert 'Revealed type is "imagenet_subset.builder.BuildResult"' in done.stdout
+    assert "\nuser.py:4: error: Argument 1" in f"\n{done.stdout}"
+    assert "Found 1 error in 1 file" in done.stdout, done.stdout
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     assert imagenet_subset.__version__ == PYPROJECT["project"]["version"]
     changelog = (ROOT / "CHANGELOG.md").read_text()
