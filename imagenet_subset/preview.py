@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw, ImageFont, ImageOps, features
 
 from imagenet_subset.errors import writing
 from imagenet_subset.fileio import write_atomically
@@ -16,19 +17,29 @@ from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import Split
 from imagenet_subset.sampling import ClassSample, sample_classes
 
-CLASSES_PER_PAGE = 30
+COLUMNS = 12
+"""Images side by side; a class with more goes on in a further line."""
+LINES_PER_PAGE = 30
+"""Lines of images; a class isn't divided."""
 _THUMB, _GAP, _MARGIN = 112, 6, 24
 _CAPTION = 18  # height of the line of ids below the thumbnails
 _MAX_LABEL = 220  # width beyond which a class name is wrapped
 _PAPER, _INK, _FAINT, _RULE = "#ffffff", "#1b1f24", "#68717d", "#dfe3e8"
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Progress = Callable[[int], object]
 
 
 def write_sheets(
-    subset: ImagenetSubset, out: Path, split: Split, *, per_class: int = 8, seed: int = 0
+    subset: ImagenetSubset,
+    out: Path,
+    split: Split,
+    *,
+    per_class: int = 8,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
 ) -> list[Path]:
-    """Write the contact sheet: ``sheet.png``, and ``sheet-2.png`` etc. beyond 30 classes.
+    """Write the contact sheet: ``sheet.png``, and ``sheet-2.png`` etc. beyond 30 lines of images.
 
     Parameters
     ----------
@@ -42,6 +53,8 @@ def write_sheets(
         Images of each class, as far as it has so many.
     seed
         Decides which.
+    progress
+        Called with the number of classes just drawn.
 
     Returns
     -------
@@ -53,10 +66,7 @@ def write_sheets(
     OutputError
         A page can't be written.
     """
-    samples = sample_classes(subset, split, per_class, seed)
-    parts = [
-        samples[i : i + CLASSES_PER_PAGE] for i in range(0, len(samples), CLASSES_PER_PAGE)
-    ] or [[]]
+    parts = _divided(sample_classes(subset, split, per_class, seed))
     about = (
         f"{len(subset.y_train):,} train and {len(subset.y_val):,} val images \xb7 seed {seed} \xb7 "
         f"the number below an image is its {split}_id"
@@ -69,7 +79,26 @@ def write_sheets(
         with writing(path):
             write_atomically(path, png(_Page(subset, split, title, about, part).draw()))
         paths.append(path)
+        progress(len(part))
     return paths
+
+
+def _divided(samples: Sequence[ClassSample]) -> list[list[ClassSample]]:
+    """Classes by page; one page at least."""
+    pages: list[list[ClassSample]] = [[]]
+    lines = 0
+    for sample in samples:
+        lines += _lines(sample)
+        if pages[-1] and lines > LINES_PER_PAGE:
+            pages.append([])
+            lines = _lines(sample)
+        pages[-1].append(sample)
+    return pages
+
+
+def _lines(sample: ClassSample) -> int:
+    """Lines of images that a class takes; one for its name where it has none."""
+    return max(1, -(-len(sample.rows) // COLUMNS))
 
 
 def png(image: Image.Image) -> bytes:
@@ -88,7 +117,7 @@ class _Page:
     samples: Sequence[ClassSample]
 
     def draw(self) -> Image.Image:
-        columns = max([len(sample.rows) for sample in self.samples], default=0)
+        columns = min(COLUMNS, max([len(sample.rows) for sample in self.samples], default=0))
         left = 2 * _MARGIN + self._label_width
         heading = ((self.title, 22, _INK), (self.about, 13, _FAINT))
         width = max(
@@ -115,10 +144,11 @@ class _Page:
             pen.text((_MARGIN, y), text, color, _font(size))
             y += _line_height(size)
         for i, row in enumerate(sample.rows):
-            x = left + i * (_THUMB + _GAP)
-            page.paste(thumbnail(self.subset, self.split, row, _THUMB), (x, top))
+            x = left + i % COLUMNS * (_THUMB + _GAP)
+            y = top + i // COLUMNS * (_THUMB + _CAPTION)
+            page.paste(thumbnail(self.subset, self.split, row, _THUMB), (x, y))
             caption = str(int(self.subset.ids(self.split)[row]))
-            pen.text((x, top + _THUMB + 2), caption, _FAINT, _font(11))
+            pen.text((x, y + _THUMB + 2), caption, _FAINT, _font(11))
 
     def _label(self, sample: ClassSample) -> Iterator[tuple[str, int, str]]:
         """Lines beside the thumbnails: text, font size, color."""
@@ -132,7 +162,8 @@ class _Page:
 
     def _height(self, sample: ClassSample) -> int:
         label = sum(_line_height(size) for _, size, _ in self._label(sample))
-        return max(label, (_THUMB + _CAPTION) if sample.rows else 0) + 3 * _GAP
+        images = _lines(sample) * (_THUMB + _CAPTION) if sample.rows else 0
+        return max(label, images) + 3 * _GAP
 
     @cached_property
     def _label_width(self) -> int:
@@ -143,8 +174,7 @@ class _Page:
 def thumbnail(subset: ImagenetSubset, split: Split, row: int, size: int) -> Image.Image:
     """Image of a row, scaled to ``size`` pixels on its longer side."""
     image = Image.fromarray(subset.images(split)[row])
-    image.thumbnail((size, size), Image.Resampling.LANCZOS)
-    return image
+    return ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
 
 
 def _font(size: int) -> _Font:
@@ -159,8 +189,12 @@ def _line_height(size: int) -> int:
 
 
 def _drawable(text: str) -> str:
-    """Text in the characters that Pillow's own fonts have."""
-    return text.encode("latin-1", "replace").decode("latin-1")
+    """Text in the characters that Pillow's own fonts have: letters lose their accents."""
+    return "".join(
+        c if c.isascii() or c == "\xb7" else "?"
+        for c in unicodedata.normalize("NFKD", text)
+        if not unicodedata.combining(c)
+    )
 
 
 def _wrap(text: str, font: _Font, width: int) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imagenet_subset.errors import writing
 from imagenet_subset.fileio import gigabytes, write_atomically
-from imagenet_subset.preview import thumbnail
+from imagenet_subset.preview import Progress, thumbnail
 from imagenet_subset.preview_style import SCRIPT, STYLE
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
@@ -23,7 +23,13 @@ _JPEG_QUALITY = 70
 
 
 def write_page(
-    subset: ImagenetSubset, out: Path, split: Split, *, per_class: int = 8, seed: int = 0
+    subset: ImagenetSubset,
+    out: Path,
+    split: Split,
+    *,
+    per_class: int = 8,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
 ) -> None:
     """Write the page; a few MB for 100 classes.
 
@@ -35,13 +41,17 @@ def write_page(
         The page can't be written.
     """
     samples = sample_classes(subset, split, per_class, seed)
-    page = "\n".join(_page(subset, split, samples, seed))
+    page = "\n".join(_page(subset, split, samples, seed, progress))
     with writing(out):
         write_atomically(out, page.encode("utf-8", "replace"))
 
 
 def _page(
-    subset: ImagenetSubset, split: Split, samples: Sequence[ClassSample], seed: int
+    subset: ImagenetSubset,
+    split: Split,
+    samples: Sequence[ClassSample],
+    seed: int,
+    progress: Progress,
 ) -> Iterator[str]:
     name = escape(subset.name)
     yield f"""<!DOCTYPE html>
@@ -66,16 +76,18 @@ style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <main>
 <div class="search" hidden>
 <label for="q">Find a class</label>
-<input id="q" type="search" placeholder="name, WNID or label" autocomplete="off" spellcheck="false">
+<input id="q" type="search" placeholder="name, WNID, label or image id" autocomplete="off" \
+spellcheck="false">
 <output for="q" id="found" aria-live="polite"></output>
 </div>"""
-    yield from _counts(samples)
+    yield from _counts(subset, split, samples)
     yield f"""<section aria-labelledby="images">
 <h2 id="images">Images</h2>
 <p class="note">Up to {max((len(s.rows) for s in samples), default=0)} of each class from the \
 {split} split, drawn with seed {seed}. The number below an image is its {split}_id.</p>"""
     for sample in samples:
         yield from _class_section(subset, split, sample)
+        progress(1)
     yield f"""</section>
 </main>
 <script>{SCRIPT}</script>
@@ -105,21 +117,19 @@ def _provenance(subset: ImagenetSubset) -> Iterator[str]:
     yield "</dl></details>"
 
 
-def _counts(samples: Sequence[ClassSample]) -> Iterator[str]:
-    most = {split: max((s.counts[split] for s in samples), default=0) for split in SPLITS}
-    keys = " ".join(
-        f'<span class="key {split}"></span> {split}, up to {most[split]:,}' for split in SPLITS
-    )
+def _counts(subset: ImagenetSubset, split: Split, samples: Sequence[ClassSample]) -> Iterator[str]:
+    most = {s: max((sample.counts[s] for sample in samples), default=0) for s in SPLITS}
+    keys = " ".join(f'<span class="key {s}"></span> {s}, up to {most[s]:,}' for s in SPLITS)
     yield f"""<details class="counts" open>
 <summary><h2>Images per class</h2></summary>
 <p class="note">{keys}</p>
 <ul class="bars">"""
     for sample in samples:
         # Each split has its own scale: val would be invisible beside train.
-        widths = {split: 100 * sample.counts[split] / (most[split] or 1) for split in SPLITS}
+        widths = {s: 100 * sample.counts[s] / (most[s] or 1) for s in SPLITS}
         bars = "".join(f'<i class="{s}" style="width:{w:.4g}%"></i>' for s, w in widths.items())
         yield (
-            f'<li data-find="{_searchable(sample)}">'
+            f"<li {_searchable(subset, split, sample)}>"
             f'<a href="#class-{sample.class_row.subset_label}">{escape(sample.name)}</a>'
             f'<span class="bar" aria-hidden="true">{bars}</span>'
             f'<span class="n"><b class="sr">train </b>{sample.counts["train"]:,}'
@@ -132,7 +142,7 @@ def _class_section(subset: ImagenetSubset, split: Split, sample: ClassSample) ->
     row = sample.class_row
     original = f" \N{MIDDLE DOT} CLS-LOC id {row.original_id}" if row.original_id else ""
     yield (
-        f'<article id="class-{row.subset_label}" data-find="{_searchable(sample)}">'
+        f'<article id="class-{row.subset_label}" {_searchable(subset, split, sample)}>'
         f"<h3>{escape(sample.name)}</h3><p>label {row.subset_label} \N{MIDDLE DOT} "
         f"<code>{escape(row.WNID or 'no WNID')}</code>{original} \N{MIDDLE DOT} "
         f"{sample.counts['train']:,} train \N{MIDDLE DOT} {sample.counts['val']:,} val</p>"
@@ -159,6 +169,9 @@ def _figure(subset: ImagenetSubset, split: Split, sample: ClassSample, index: in
     )
 
 
-def _searchable(sample: ClassSample) -> str:
+def _searchable(subset: ImagenetSubset, split: Split, sample: ClassSample) -> str:
+    """Attributes that the page's search reads."""
     row = sample.class_row
-    return escape(f"{sample.name} {row.human_label} {row.WNID} {row.subset_label}".lower())
+    text = f"{sample.name} {row.human_label} {row.WNID} label {row.subset_label}"
+    numbers = [row.subset_label, *subset.ids(split)[sample.rows].tolist()]
+    return f'data-find="{escape(text.lower())}" data-numbers="{" ".join(map(str, numbers))}"'

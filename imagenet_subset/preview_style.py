@@ -12,8 +12,6 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-html { scroll-behavior: smooth; }
-@media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 body {
   margin: 0 auto; max-width: 72rem; padding: 2rem 1.25rem 4rem; background: var(--paper);
   color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
@@ -64,6 +62,7 @@ details dd { overflow-wrap: anywhere; }
 .bars a { overflow-wrap: anywhere; line-height: 1.25; }
 .bar { display: grid; gap: 2px; }
 .bar i { height: 5px; min-width: 1px; border-radius: 0 2px 2px 0; }
+.bar i[style="width:0%"] { min-width: 0; }
 .n { color: var(--faint); font-variant-numeric: tabular-nums; text-align: right; }
 .n em { display: inline-block; min-width: 2.6em; font-style: normal; }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -97,12 +96,17 @@ SCRIPT = """
 const box = document.getElementById("q"), found = document.getElementById("found");
 const items = [...document.querySelectorAll("[data-find]")];
 const total = document.querySelectorAll("article").length;
+// A number is a label or the id of an image, whole; a long one may be a part of a WNID too.
+function matches(item, word) {
+  const inText = item.dataset.find.replaceAll("_", " ").includes(word);
+  if (!/^[0-9]+$/.test(word)) return inText;
+  return ` ${item.dataset.numbers} `.includes(` ${word} `) || (word.length > 4 && inText);
+}
 function filter() {
   const words = box.value.toLowerCase().replaceAll("_", " ").split(/\\s+/).filter(Boolean);
   let shown = 0;
   for (const item of items) {
-    const text = item.dataset.find.replaceAll("_", " ");
-    item.hidden = !words.every((word) => text.includes(word));
+    item.hidden = !words.every((word) => matches(item, word));
     if (!item.hidden && item.tagName === "ARTICLE") shown += 1;
   }
   found.value = words.length ? `${shown} of ${total} classes` : "";

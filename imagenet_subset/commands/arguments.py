@@ -60,6 +60,16 @@ def _batch_size(text: str) -> int:
 
 def png_path(text: str) -> Path:
     """Path of a PNG file, for argparse."""
-    if Path(text).suffix.lower() != ".png":
-        raise argparse.ArgumentTypeError(f"{text!r} doesn't end in .png")
+    return _ending(text, ".png")
+
+
+def html_path(text: str) -> Path:
+    """Path of an HTML file, for argparse."""
+    return _ending(text, ".html", ".htm")
+
+
+def _ending(text: str, *suffixes: str) -> Path:
+    """Keep a name that the shell put in place of a pattern from being overwritten."""
+    if Path(text).suffix.lower() not in suffixes:
+        raise argparse.ArgumentTypeError(f"{text!r} doesn't end in {' or '.join(suffixes)}")
     return Path(text)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from imagenet_subset.commands import arguments
-from imagenet_subset.errors import printable
+from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.records import SPLITS
 
 HELP = "draw a contact sheet of an NPZ, or one web page with thumbnails of every class"
@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", metavar="FILE", help="the NPZ")
     add("--out", type=arguments.png_path, metavar="PNG",
-        help="the sheet (default: sheet.png, unless --html is given); beyond 30 classes further "
-        "pages go beside it, as sheet-2.png")  # fmt: skip
-    add("--html", metavar="PAGE", help="one self-contained page for a browser")
+        help="the sheet (default: sheet.png, unless --html is given); beyond 30 lines of images "
+        "further pages go beside it, as sheet-2.png")  # fmt: skip
+    add("--html", type=arguments.html_path, metavar="PAGE",
+        help="one self-contained page for a browser")  # fmt: skip
     add("--per_class", type=arguments.positive, default=8, metavar="K",
         help="images of each class (default: %(default)s)")  # fmt: skip
     add("--split", choices=SPLITS, help="where they are taken from (default: train, if it has any)")
@@ -29,21 +30,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write sheet, page or both, and print their paths; exit code 0."""
+    from tqdm import tqdm
+
     from imagenet_subset.preview import write_sheets
     from imagenet_subset.preview_html import write_page
     from imagenet_subset.reader import ImagenetSubset
     from imagenet_subset.sampling import default_split
+    from imagenet_subset.summary import count_classes
 
     subset = ImagenetSubset(args.file)
     split = args.split or default_split(subset)
+    if args.split and not len(subset.labels(split)) and len(subset):
+        raise ReadError(f"{printable(args.file)} has no {split} images; the others are shown by "
+                        f"--split {default_split(subset)}")  # fmt: skip
+    out = args.out or (None if args.html else Path("sheet.png"))
     written = []
-    if args.out or not args.html:
-        out = args.out or Path("sheet.png")
-        written += write_sheets(subset, out, split, per_class=args.per_class, seed=args.seed)
-    if args.html:
-        page = Path(args.html)
-        write_page(subset, page, split, per_class=args.per_class, seed=args.seed)
-        written.append(page)
+    classes = len(count_classes(subset.y_train, subset.y_val, subset.class_rows))
+    total = classes * (bool(out) + bool(args.html))
+    with tqdm(total=total, unit=" classes", disable=None, leave=False) as bar:
+        options = {"per_class": args.per_class, "seed": args.seed, "progress": bar.update}
+        if out:
+            written += write_sheets(subset, out, split, **options)
+        if args.html:
+            write_page(subset, args.html, split, **options)
+            written.append(args.html)
     for path in written:
         print(printable(path))
     return 0

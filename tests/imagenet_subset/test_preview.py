@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from imagenet_subset import preview
-from imagenet_subset.errors import OutputError
+from imagenet_subset.errors import OutputError, ReadError
 from imagenet_subset.photos import photo
 from imagenet_subset.preview import write_sheets
 from imagenet_subset.preview_html import write_page
@@ -237,6 +237,51 @@ def test_sheet_and_page_are_the_same_bytes_for_the_same_seed(
     assert made[0] == made[1]
 
 
+def test_a_class_of_many_images_goes_on_in_further_lines(
+    write_subset: Write, tmp_path: Path
+) -> None:
+    subset = open_subset(write_subset([0] * 30 + [1] * 12, []))
+    (page,) = write_sheets(subset, tmp_path / "s.png", "train", per_class=30)
+    with Image.open(page) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    assert sheet.shape[1] < 2000
+    places = []
+    for shade in range(42):
+        found = np.argwhere((sheet == (shade, 2 * shade, 3 * shade)).all(axis=2))
+        assert len(found) == 112 * 112
+        places.append(tuple(found[0].tolist()))
+    lines = sorted({top for top, _ in places})
+    assert [sum(top == line for top, _ in places) for line in lines] == [12, 12, 6, 12]
+
+
+def test_a_page_ends_before_a_class_that_has_no_room_on_it(
+    write_subset: Write, tmp_path: Path
+) -> None:
+    subset = open_subset(write_subset([0] * 300 + [1] * 70 + [2] * 5, []))
+    pages = write_sheets(subset, tmp_path / "s.png", "train", per_class=300)
+    assert [page.name for page in pages] == ["s.png", "s-2.png"]
+
+
+def test_a_split_without_images_is_told_unless_the_file_has_none_at_all(
+    write_subset: Write, command: Command
+) -> None:
+    with pytest.raises(ReadError, match="has no val images; the others are shown by --split train"):
+        command("preview", write_subset([0], []), "--split", "val")
+
+
+def test_letters_with_accents_lose_them_on_the_sheet() -> None:
+    assert preview._drawable("na\xefve caf\xe9 \xb7 \u96ea") == "naive cafe \xb7 ?"
+
+
+def test_a_number_finds_a_label_or_an_image_and_no_part_of_them(
+    write_subset: Write, tmp_path: Path
+) -> None:
+    subset = open_subset(write_subset([0, 1, 1], [], ids={"train": [7, 77, 777]}))
+    write_page(subset, tmp_path / "p.html", "train")
+    numbers = [article["data-numbers"] for article in Page(tmp_path / "p.html").all("article")]
+    assert numbers == ["0 7", "1 77 777", "2"]
+
+
 def test_html_alone_writes_no_sheet(
     write_subset: Write, tmp_path: Path, command: Command, monkeypatch: Any
 ) -> None:
@@ -259,7 +304,11 @@ def test_a_folder_that_is_not_there_is_an_error_in_one_line(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--per_class", "0"], ["--seed", "-1"], ["--split", "test"], ["--out", "s.jpg"]]
+    "arguments",
+    [
+        *[["--per_class", "0"], ["--per_class", "x"], ["--seed", "-1"], ["--split", "test"]],
+        *[["--out", "s.jpg"], ["--html", "another.npz"], ["--html", ""]],
+    ],
 )
 def test_wrong_arguments_are_wrong_usage(
     write_subset: Write, command: Command, arguments: list[str]
