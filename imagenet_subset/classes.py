@@ -75,20 +75,22 @@ def find_classes(pattern: str | None = None) -> list[ImageClass]:
     Parameters
     ----------
     pattern
-        Part of a WNID or of a name, in any case, spaces and underscores alike; or a whole CLS-LOC
-        id. None for all classes.
+        Parts of a name, in any order and case, spaces and underscores alike; a part of a WNID; or
+        a CLS-LOC id, which is any number of up to four digits. None for all classes.
 
     Examples
     --------
-    >>> [c.wnid for c in find_classes("Great white")]
-    ['n01484850']
+    >>> [c.wnid for c in find_classes("white great")], [c.human_label for c in find_classes("449")]
+    (['n01484850'], ['tench'])
     """
-    wanted = _plain(pattern or "")
-    return [
-        c
-        for c in class_table().values()
-        if wanted in c.wnid or wanted in _plain(c.human_label) or wanted == str(c.clsloc_id)
-    ]
+    words = _plain(pattern or "").split("_")
+    return [c for c in class_table().values() if all(_matches(c, word) for word in words)]
+
+
+def _matches(c: ImageClass, word: str) -> bool:
+    if word.isdecimal() and len(word) <= 4:
+        return word == str(c.clsloc_id)
+    return word in c.wnid or word in _plain(c.human_label)
 
 
 def _plain(text: str) -> str:

@@ -6,12 +6,14 @@ Each command is a module of `imagenet_subset.commands`. Only these and this one 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 from imagenet_subset import __version__
 from imagenet_subset.errors import ImagenetSubsetError, printable
@@ -20,6 +22,13 @@ from pipelines.base import PipelineUnavailableError
 COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
 DEFAULT = "build"
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help lists what there is\n")
 
 
 class Terminated(KeyboardInterrupt):
@@ -35,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         arguments = _normalize(sys.argv[1:] if argv is None else argv)
-        return _run(_parser().parse_args(arguments))
+        parser = _parser()
+        if unknown := _unknown_command(arguments):
+            parser.error(unknown)
+        return _run(parser.parse_args(arguments))
     except Terminated as stop:
         return _stopped("stopped by SIGTERM", stop, TERMINATED)
     except KeyboardInterrupt as stop:
@@ -112,6 +124,21 @@ def _normalize(arguments: Sequence[str]) -> list[str]:
     return [_flag(word) for word in ([] if known else [DEFAULT]) + list(arguments)]
 
 
+def _unknown_command(arguments: Sequence[str]) -> str:
+    """What to say of a word where only a command can stand; empty if there is none.
+
+    Examples
+    --------
+    >>> _unknown_command(["build", "inspct", "a.npz"])
+    "no command 'inspct'; inspect is near"
+    """
+    words = [*arguments, "", ""]
+    if words[0] != DEFAULT or not words[1] or words[1].startswith("-"):
+        return ""
+    near = difflib.get_close_matches(words[1], COMMANDS, n=1)
+    return f"no command {printable(words[1])!r}" + "".join(f"; {name} is near" for name in near)
+
+
 def _flag(word: str) -> str:
     if not word.startswith("--"):
         return word
@@ -120,7 +147,7 @@ def _flag(word: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="imagenet-subset",
         description="Make a small classification set out of ImageNet (ILSVRC 2012): a list of "
         "WordNet IDs in, one NPZ and one CSV out.",

@@ -23,6 +23,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 
 class ImagenetSubsetError(Exception):
@@ -82,12 +83,21 @@ def printable(path: str | os.PathLike[str]) -> str:
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an operating system's failure to write ``path`` into an `OutputError`."""
+def writing(path: str | os.PathLike[str], *, kept: bool = False) -> Iterator[None]:
+    """Turn an operating system's failure to write ``path`` into an `OutputError`.
+
+    Parameters
+    ----------
+    kept
+        Whether to say that what is done isn't lost.
+    """
     try:
         yield
     except OSError as error:
+        why, folder = error.strerror or error, Path(path).parent
+        if isinstance(error, FileNotFoundError) and not folder.is_dir():
+            why = f"there is no folder {printable(folder)}"
         raise OutputError(
-            f"can't write {printable(path)}: {error.strerror or error}; what is done is kept: "
+            f"can't write {printable(path)}: {why}; {'what is done is kept: ' if kept else ''}"
             "put that right and run the same command again"
         ) from error

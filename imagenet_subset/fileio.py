@@ -100,10 +100,12 @@ def reserve(fd: int, size: int, folder: Path) -> None:
 
 
 def _no_room(size: int, free: int, folder: Path, error: OSError | None = None) -> OutputError:
-    why = f" ({error.strerror})" if error else ""
+    # A quota or a limit on a file's size says nothing of the disk's free space.
+    limited = error is not None and error.errno != errno.ENOSPC
+    room = f": {error.strerror}" if error and limited else f", {gigabytes(free)} are free"
     return OutputError(
-        f"no room in {printable(folder)}: the NPZ takes {gigabytes(size)}, "
-        f"{gigabytes(free)} are free{why}; make room or choose another --out_dir"
+        f"no room in {printable(folder)}: the NPZ takes {gigabytes(size)}{room}; make room or "
+        "choose another --out_dir"
     )
 
 
@@ -227,7 +229,7 @@ def check_in_place(fd: int, path: Path) -> None:
     OutputError
         Somebody removed or replaced the file, or its disk was unmounted.
     """
-    with writing(path):
+    with writing(path, kept=True):
         in_place = _is_same_file(fd, path)
     if not in_place:
         raise OutputError(

@@ -77,15 +77,22 @@ class Journal:
         """
         entries = np.array([0 if crc is None else (1 << 32) | crc for crc in crcs], np.uint64)
         self.entries[first : first + len(crcs)] = entries
-        with writing(self._path):
+        with writing(self._path, kept=True):
             pwrite_all(self._fd, entries.astype("<u8").tobytes(), self._start + 8 * first)
 
 
 def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
-    """Write a new journal with every row pending, in place of any other."""
+    """Write a new journal with every row pending, in place of any other.
+
+    Raises
+    ------
+    OutputError
+        It can't be written.
+    """
     header = json.dumps(fingerprint, sort_keys=True).encode()
     head = MAGIC + _HEAD.pack(len(header), zlib.crc32(header)) + header
-    write_atomically(path, head + bytes(8 * rows))
+    with writing(path):
+        write_atomically(path, head + bytes(8 * rows))
 
 
 @contextlib.contextmanager
@@ -94,14 +101,16 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
 
     Raises
     ------
-    FileNotFoundError
-        There is none.
+    OutputError
+        There is none, or it can't be opened.
     ResumeMismatchError
         The file is damaged, or no journal.
     """
-    fd = open_for_update(path)
+    with writing(path):
+        fd = open_for_update(path)
     try:
-        fingerprint, start = _read_header(fd, path)
+        with writing(path):
+            fingerprint, start = _read_header(fd, path)
         yield Journal(path, fd, start, fingerprint, rows)
     finally:
         # What a network disk could not store is told here, and is no loss: those rows are pending.

@@ -11,6 +11,7 @@ from imagenet_subset.errors import ReadError, SourceError, printable
 from imagenet_subset.labels import ClassRow
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import Split
+from imagenet_subset.sources.ilsvrc import val_id, val_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Located:
     """Empty where nothing tells: a file without provenance and CSV whose ids aren't ILSVRC's."""
     name: str
     photo: str
-    """Path of the JPEG; without a data folder, as much of it below ``CLS-LOC`` as is known."""
+    """Path of the JPEG; without a data folder, as much of it below ``CLS-LOC`` as is known, which
+    is nothing for an id that ILSVRC doesn't have."""
 
 
 def row_of_id(subset: ImagenetSubset, split: Split, image_id: int) -> int:
@@ -102,8 +104,9 @@ def _class_row(subset: ImagenetSubset, split: Split, image_id: int, label: int) 
 
 def _photo_below_cls_loc(split: Split, image_id: int, wnid: str) -> str:
     if split == "val":
-        return f"val/ILSVRC2012_val_{image_id:08d}.JPEG"
-    return f"train/{wnid}/" if wnid else "train/"
+        name = val_name(image_id)
+        return f"val/{name}.JPEG" if val_id(name) else ""
+    return f"train/{wnid}/" if wnid else ""
 
 
 def _class_of_id(split: Split, image_id: int, label: int) -> ClassRow:
@@ -129,7 +132,8 @@ def _find_photo(
 
     source = open_source(data_dir, train_list)
     if wnid not in class_table():
-        raise ReadError(f"no ILSVRC 2012 class is known for {split}_id {image_id}, so no photo is")
+        what = f"{printable(wnid)} is no class" if wnid else f"{split}_id {image_id} is no image"
+        raise ReadError(f"{what} of ILSVRC 2012, so there is no photo to find")
     only = Subset(wnid, (class_table()[wnid],))
     for record in source.list(only, [split], skip_missing=True).records[split]:
         if record.image_id == image_id:

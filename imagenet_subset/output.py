@@ -175,7 +175,7 @@ def write_failures(plan: BuildPlan, failures: list[tuple[Record, str]]) -> None:
     for record, reason in failures:
         path = printable(plan.source.path(record))
         writer.writerow([record.split, record.image_id, path, reason])
-    with writing(plan.output.failures):
+    with writing(plan.output.failures, kept=True):
         write_atomically(plan.output.failures, text.getvalue().encode())
 
 
@@ -205,7 +205,7 @@ def move_rows_up(
             kept.append(base + old)
             if source + old * ROW_NBYTES == target + new * ROW_NBYTES:
                 continue
-            with writing(plan.output.partial):
+            with writing(plan.output.partial, kept=True):
                 pread_into(fd, buffer, source + old * ROW_NBYTES)
                 if zlib.crc32(buffer) != crcs[base + old]:
                     raise OutputError(
@@ -221,12 +221,12 @@ def seal(fd: int, plan: BuildPlan, crcs: NDArray[np.uint32]) -> None:
     """Complete the file, every row of which is done, and give it its final name."""
     paths, layout = plan.output, plan.layout
     n_train = plan.rows["train"]
-    with writing(paths.partial):
+    with writing(paths.partial, kept=True):
         npz.finish(fd, layout, {"train": crcs[:n_train], "val": crcs[n_train:]}, plan.columns)
         os.ftruncate(fd, layout.size)
-    with writing(paths.csv):
+    with writing(paths.csv, kept=True):
         write_metadata(paths.csv, plan.subset)
-    with writing(paths.npz):
+    with writing(paths.npz, kept=True):
         publish(fd, paths.partial, paths.npz)
         paths.journal.unlink()
         if not plan.undecodable:

@@ -76,7 +76,7 @@ style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <main>
 <div class="search" hidden>
 <label for="q">Find a class</label>
-<input id="q" type="search" placeholder="name, WNID, label or image id" autocomplete="off" \
+<input id="q" type="search" placeholder="name, WNID, label, id" autocomplete="off" \
 spellcheck="false">
 <output for="q" id="found" aria-live="polite"></output>
 </div>"""

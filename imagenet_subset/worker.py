@@ -132,7 +132,7 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._pipeline: Pipeline | None = None
-        with writing(job.partial):
+        with writing(job.partial, kept=True):
             self._fd = open_for_update(job.partial)
 
     def close(self) -> None:
@@ -197,6 +197,6 @@ class Worker:
 
     def _write(self, record: Record, image: NDArray[np.uint8]) -> int:
         row = memoryview(image.data).cast("B")
-        with writing(self.job.partial):
+        with writing(self.job.partial, kept=True):
             pwrite_all(self._fd, row, self.job.row_offset(record.split, record.row))
         return zlib.crc32(row)

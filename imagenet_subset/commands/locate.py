@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagenet_subset.commands import arguments
 from imagenet_subset.errors import printable, writing
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         _save(subset, found, args.save)
     if args.json:
-        print(json.dumps(dataclasses.asdict(found), indent=2))
+        print(json.dumps(_json(found), indent=2))
     else:
         print(_text(found, searched=args.data_dir is not None))
     return 0
@@ -66,9 +65,22 @@ def _save(subset: ImagenetSubset, found: Located, path: Path) -> None:
         write_atomically(path, png(Image.fromarray(subset.images(found.split)[found.row])))
 
 
+def _json(found: Located) -> dict[str, Any]:
+    """Class by the names that the CSV and ``inspect --json`` give it."""
+    return {
+        "split": found.split,
+        "row": found.row,
+        "id": found.image_id,
+        "label": found.label,
+        "WNID": found.wnid,
+        "human_label": found.name,
+        "photo": found.photo,
+    }
+
+
 def _text(found: Located, *, searched: bool) -> str:
-    photo = printable(found.photo)
-    if not searched and not photo.endswith(".JPEG"):
+    photo = printable(found.photo) or "unknown"
+    if not searched and photo.endswith("/"):
         photo += " (--data_dir DIR finds the file)"
     rows = {
         "split": found.split,

@@ -59,7 +59,18 @@ class Finder:
                 for stem, name in names.items()
                 if stem in numbers
             ]
+        if listed is not None:
+            self._note_short_list(sum(map(len, listed.values())))
         return found
+
+    def _note_short_list(self, listed: int) -> None:
+        """A list that was made for a part of ImageNet is as good; one that is cut short is not."""
+        expected = sum(c.num_train_images for c in self.subset.classes)
+        if listed < expected:
+            self.notes.append(
+                f"{printable(str(self.train_list))} has {listed:,} of ILSVRC's {expected:,} train "
+                "photos of these classes"
+            )
 
     def _ranked(self, image_class: ImageClass, names: dict[str, str]) -> dict[str, int]:
         """Number the photos of a class folder without the train list, if it is complete."""
@@ -81,7 +92,9 @@ class Finder:
         wnid, train_list = image_class.wnid, printable(str(self.train_list))
         self.missing["train"] += [f"train/{wnid}/{s}.JPEG" for s in numbers if s not in names]
         if not numbers:
-            self.notes.append(f"{train_list} has no photo of {wnid}")
+            expected = image_class.num_train_images
+            what = f"train/{wnid}/ (all {expected} photos: none is in {train_list})"
+            self.missing["train"] += [what] * expected
         extra = [name for stem, name in names.items() if stem not in numbers]
         if not extra:
             return

@@ -63,7 +63,8 @@ class FolderSource:
         for split in splits:
             if not os.path.isdir(os.path.join(self.root, split)):
                 raise SourceError(
-                    f"{printable(self.root)} has no {split}/; add it, or leave it out by --splits"
+                    f"{printable(self.root)} has no {split}/; put its photos there, or build "
+                    "without them by --splits"
                 )
         finder = Finder(self.root, self.train_list, subset, skip_missing)
         records: dict[Split, list[Record]] = {}

@@ -36,6 +36,15 @@ def refusal(name: str | Path) -> str:
     return str(error.value)
 
 
+# Finding classes
+
+
+def test_a_short_number_is_a_whole_id_and_words_come_in_any_order() -> None:
+    assert [c.human_label for c in find_classes("449")] == ["tench"]
+    assert find_classes("white terrier") == find_classes("TERRIER_white") != []
+    assert [c.wnid for c in find_classes("2690373")] == ["n02690373"]
+
+
 # The tables
 
 

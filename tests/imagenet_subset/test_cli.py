@@ -150,7 +150,14 @@ def test_windows_line_ends_and_a_byte_order_mark_just_work(cli, tree, tmp_path) 
 def test_wrong_usage_exits_with_2(cli, arguments) -> None:
     done = cli(*(["--subset_name", "imagenet30", *arguments] if arguments else []))
     assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "--help" in done.stderr
+
+
+def test_a_mistyped_command_is_told_its_right_name(cli) -> None:
+    done = cli("inspct", "a.npz")
+    assert done.returncode == 2
+    assert done.stderr.startswith("imagenet-subset: no command 'inspct'; inspect is near")
 
 
 def test_debug_shows_the_traceback(cli) -> None:

@@ -102,7 +102,7 @@ def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
 
 def test_a_tree_without_the_split_asked_for_is_refused(tree: Path) -> None:
     shutil.rmtree(tree / "val")
-    assert "has no val/; add it, or leave it out by --splits" in refusal(tree)
+    assert "has no val/; put its photos there, or build without them by" in refusal(tree)
     assert len(listed(tree, "train").records["train"]) == 15
 
 
@@ -313,12 +313,24 @@ def test_without_a_list_an_absent_class_can_be_skipped(tmp_path: Path) -> None:
     assert {r.label for r in listing.records["train"]} == {1}
 
 
-def test_a_class_that_the_list_does_not_know_is_noted(tree: Path, tmp_path: Path) -> None:
+def test_a_class_that_the_list_does_not_know_is_missing(tree: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.txt"
     path.write_text("n01440764/n01440764_10026 1\n")
     (tmp_path / "empty/train").mkdir(parents=True)
-    notes = listed(tmp_path / "empty", "train", train_list=path).notes
-    assert f"other.txt has no photo of {ACORN}" in " ".join(notes)
+    message = refusal(tmp_path / "empty", "train", train_list=path)
+    total = sum(c.num_train_images for c in SUBSET.classes)
+    assert message.startswith(f"{total} train photos are missing in ")
+    assert f"train/{SUBSET.wnids[0]}/ (all " in message
+    assert f"none is in {path})" in message
+    listing = listed(tmp_path / "empty", "train", train_list=path, skip=True)
+    assert listing.missing == {"train": total}
+
+
+def test_a_list_that_is_shorter_than_ilsvrc_s_is_noted(tree: Path) -> None:
+    (note,) = listed(tree).notes
+    total = sum(c.num_train_images for c in SUBSET.classes)
+    assert note.endswith(f"has 15 of ILSVRC's {total:,} train photos of these classes")
+    assert listed(tree, "val").notes == ()
 
 
 # Names that are hard to print

@@ -148,9 +148,19 @@ def test_ids_beyond_ilsvrc_have_no_class(write_subset: Write, ilsvrc: Path) -> N
     subset = open_subset(write_subset([8, 8], [8, 8], ids=ids, csv=None, foreign=True))
     for split in ("train", "val"):
         for row in (0, 1):
-            assert locate(subset, split, row).wnid == ""
-            with pytest.raises(ReadError, match=f"no ILSVRC 2012 class is known for {split}_id"):
+            found = locate(subset, split, row)
+            assert (found.wnid, found.photo) == ("", "")
+            with pytest.raises(ReadError, match=f"{split}_id {found.image_id} is no image of"):
                 locate(subset, split, row, data_dir=ilsvrc)
+
+
+def test_a_class_that_ilsvrc_does_not_have_is_named(
+    path: Path, write_subset: Write, ilsvrc: Path
+) -> None:
+    csv = "subset_label,original_id,WNID,human_label\n0,1,n00000001,thing\n"
+    subset = open_subset(write_subset([], [0], csv=csv, foreign=True))
+    with pytest.raises(ReadError, match="n00000001 is no class of ILSVRC 2012"):
+        locate(subset, "val", 0, data_dir=ilsvrc)
 
 
 def test_the_command_prints_it_and_saves_the_image(
@@ -173,9 +183,15 @@ def test_the_command_prints_it_and_saves_the_image(
 
 def test_the_command_prints_json(path: Path, command: Command, ilsvrc: Path) -> None:
     out = command("locate", path, "--row", 0, "--split", "train", "--data_dir", ilsvrc, "--json")
-    found = json.loads(out)
-    assert found["wnid"] == "n02690373"
-    assert found["photo"] == str(ilsvrc / "Data/CLS-LOC/train/n02690373/n02690373_10.JPEG")
+    assert json.loads(out) == {
+        "split": "train",
+        "row": 0,
+        "id": IDS["train"][0],
+        "label": 1,
+        "WNID": "n02690373",
+        "human_label": "airliner",
+        "photo": str(ilsvrc / "Data/CLS-LOC/train/n02690373/n02690373_10.JPEG"),
+    }
 
 
 def test_an_image_that_cannot_be_saved_is_an_error(
