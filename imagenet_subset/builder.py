@@ -113,10 +113,10 @@ def run_build(
     """
     start = time.perf_counter()
     result = BuildResult(plan)
-    if not overwrite and output.is_complete(plan, skip_undecodable=skip_undecodable):
+    done = None if overwrite else output.already_complete(plan, skip_undecodable=skip_undecodable)
+    if done is not None:
         output.tidy(plan)
-        result.already_complete = True
-        return result
+        return BuildResult(done, already_complete=True)
     with (
         output.unfinished(plan, overwrite=overwrite) as (fd, journal),
         _saying_how_to_go_on(journal),
@@ -134,18 +134,18 @@ def run_build(
             if progress:
                 progress(shard)
 
+        output.move_rows_back(fd, plan, journal)
         _run_shards(plan, journal, executor, take)
         check_in_place(fd, plan.output.partial)
         result.failures.sort(key=_row_order)
         result.fallbacks.sort(key=_row_order)
-        crcs = journal.crcs
         if result.failures:
             output.write_failures(plan, result.failures)
             if not skip_undecodable:
                 raise _undecodable(plan, result.failures)
             result.plan = plan.without([record for record, _ in result.failures])
-            crcs = output.move_rows_up(fd, plan, result.plan, crcs)
-        output.seal(fd, result.plan, crcs)
+            output.move_rows_up(fd, plan, result.plan, journal)
+        output.seal(fd, result.plan, journal.crcs[journal.done])
     result.seconds = time.perf_counter() - start
     return result
 

@@ -7,10 +7,14 @@ The file is::
     header CRC-32       uint32, little-endian
     header              JSON: the fingerprint, everything that decides the NPZ's bytes
     entries             uint64 each, little-endian; rows of train, then rows of val
+    moved               uint64, little-endian; how many rows have begun to move up
 
 An entry is ``2**32 + CRC-32 of the row``; every other value, a torn or missing entry among them,
 means that the row is pending. The journal never has to reach the disk in any order: a rerun
 believes an entry only when the row's bytes in the NPZ have that CRC.
+
+``moved`` is 0 but while rows move up to close the gaps of images that are left out
+(`imagenet_subset.output.move_rows_up`); a journal without it says the same as 0.
 """
 
 from __future__ import annotations
@@ -43,6 +47,8 @@ class Journal:
     fingerprint : dict
     entries : NDArray[np.uint64]
         ``(N_train + N_val,)``, as in the file.
+    moved : int
+        How many rows had begun to move up when a move was cut short; 0 if none was.
     """
 
     def __init__(
@@ -52,9 +58,10 @@ class Journal:
         self._fd = fd
         self._start = start
         self.fingerprint = fingerprint
-        buffer = bytearray(8 * rows)
+        buffer = bytearray(8 * (rows + 1))
         pread_into(fd, memoryview(buffer), start)
-        self.entries = np.frombuffer(buffer, "<u8").astype(np.uint64)
+        values = np.frombuffer(buffer, "<u8").astype(np.uint64)
+        self.entries, self.moved = values[:rows], int(values[rows])
 
     @property
     def done(self) -> NDArray[np.bool_]:
@@ -77,8 +84,22 @@ class Journal:
         """
         entries = np.array([0 if crc is None else (1 << 32) | crc for crc in crcs], np.uint64)
         self.entries[first : first + len(crcs)] = entries
+        self._write(entries, first)
+
+    def note_moved(self, count: int) -> None:
+        """Note how many rows have begun to move up.
+
+        Raises
+        ------
+        OutputError
+            The file can't be written.
+        """
+        self.moved = count
+        self._write(np.array([count], np.uint64), len(self.entries))
+
+    def _write(self, values: NDArray[np.uint64], place: int) -> None:
         with writing(self._path, kept=True):
-            pwrite_all(self._fd, entries.astype("<u8").tobytes(), self._start + 8 * first)
+            pwrite_all(self._fd, values.astype("<u8").tobytes(), self._start + 8 * place)
 
 
 def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
@@ -92,7 +113,7 @@ def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
     header = json.dumps(fingerprint, sort_keys=True).encode()
     head = MAGIC + _HEAD.pack(len(header), zlib.crc32(header)) + header
     with writing(path):
-        write_atomically(path, head + bytes(8 * rows))
+        write_atomically(path, head + bytes(8 * (rows + 1)))
 
 
 @contextlib.contextmanager

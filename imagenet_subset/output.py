@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,15 @@ from imagenet_subset.journal import Journal, differences
 from imagenet_subset.metadata import write_metadata
 from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.plan import BuildPlan
-from imagenet_subset.reader import open_subset
+from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 
 
-def is_complete(plan: BuildPlan, *, skip_undecodable: bool) -> bool:
-    """Whether the finished file that the plan would make stands there already.
+def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | None:
+    """The plan as a finished file that stands there already has carried it out, or None.
 
     With ``skip_undecodable`` a file that left some of the plan's images out as undecodable will
-    do too.
+    do too; then ``undecodable`` says how many.
 
     Raises
     ------
@@ -54,9 +55,9 @@ def is_complete(plan: BuildPlan, *, skip_undecodable: bool) -> bool:
     path = plan.output.npz
     with writing(path):
         if not path.exists():
-            return False
+            return None
     try:
-        there = open_subset(path)
+        there = ImagenetSubset(path)
         columns = {key: np.asarray(getattr(there, key)) for key in plan.columns}
         provenance: Mapping[str, Any] = there.provenance or {}
     except ReadError as error:
@@ -72,7 +73,7 @@ def is_complete(plan: BuildPlan, *, skip_undecodable: bool) -> bool:
     left_out = sum(_left_out(plan.columns[f"{s}_id"], columns[f"{s}_id"]) for s in SPLITS)
     if left_out != undecodable or path.stat().st_size != _size(provenance, columns):
         raise _exists(plan, "other images")
-    return True
+    return replace(plan, undecodable=undecodable)
 
 
 def _left_out(planned: NDArray[np.int32], found: NDArray[np.int32]) -> int:
@@ -173,48 +174,65 @@ def write_failures(plan: BuildPlan, failures: list[tuple[Record, str]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["split", "id", "path", "reason"])
     for record, reason in failures:
-        path = printable(plan.source.path(record))
-        writer.writerow([record.split, record.image_id, path, reason])
+        writer.writerow([record.split, record.image_id, plan.source.path(record), reason])
     with writing(plan.output.failures, kept=True):
-        write_atomically(plan.output.failures, text.getvalue().encode())
+        write_atomically(plan.output.failures, os.fsencode(text.getvalue()))
 
 
-def move_rows_up(
-    fd: int, plan: BuildPlan, remaining: BuildPlan, crcs: NDArray[np.uint32]
-) -> NDArray[np.uint32]:
+def move_rows_up(fd: int, plan: BuildPlan, remaining: BuildPlan, journal: Journal) -> None:
     """Move the rows of the images that remain to their places in the smaller layout, in place.
 
     A row never moves down the file and rows move in file order, so none is overwritten before it
-    has moved. Should the move be cut short, the journal, which stays that of the larger layout,
-    no longer agrees with the rows that moved: a rerun decodes those again.
-
-    Returns
-    -------
-    NDArray[np.uint32]
-        CRC-32 of each row in the new order.
+    has moved. The journal knows how far this came: `move_rows_back` undoes what was cut short.
     """
     buffer = memoryview(bytearray(ROW_NBYTES))
-    before, after = plan.layout, remaining.layout
-    kept: list[int] = []
+    crcs = journal.crcs
+    for count, (index, old, new) in enumerate(_moves(plan, remaining), 1):
+        if old == new:
+            continue
+        with writing(plan.output.partial, kept=True):
+            pread_into(fd, buffer, old)
+            if zlib.crc32(buffer) != crcs[index]:
+                raise OutputError(
+                    f"a row in {printable(plan.output.partial)} at byte {old} changed behind our "
+                    "back; run the same command again to decode it once more"
+                )
+            journal.note_moved(count)
+            pwrite_all(fd, buffer, new)
+
+
+def move_rows_back(fd: int, plan: BuildPlan, journal: Journal) -> None:
+    """Undo a `move_rows_up` that was cut short, so that no row has to be decoded again.
+
+    The last row to move is the first to go back, which overwrites only places that rows have left.
+    A row that was torn by the cut is in neither place; its CRC-32 tells.
+    """
+    if not journal.moved:
+        return
+    buffer = memoryview(bytearray(ROW_NBYTES))
+    crcs, moves = journal.crcs, list(_moves(plan, plan.without(_undone(plan, journal))))
+    for index, old, new in reversed(moves[: journal.moved]):
+        with writing(plan.output.partial, kept=True):
+            if pread_into(fd, buffer, new) == ROW_NBYTES and zlib.crc32(buffer) == crcs[index]:
+                pwrite_all(fd, buffer, old)
+    journal.note_moved(0)
+
+
+def _undone(plan: BuildPlan, journal: Journal) -> list[Record]:
+    records = [record for split in SPLITS for record in plan.records[split]]
+    return [records[index] for index in np.flatnonzero(~journal.done).tolist()]
+
+
+def _moves(plan: BuildPlan, remaining: BuildPlan) -> Iterator[tuple[int, int, int]]:
+    """Index in the journal, old and new offset of each row that remains, in file order."""
     base = 0
     for split in SPLITS:
-        ids = np.array([record.image_id for record in remaining.records[split]], np.int32)
+        ids = remaining.columns[f"{split}_id"]
         rows = np.flatnonzero(np.isin(plan.columns[f"{split}_id"], ids))
-        source, target = before.row_offset(split, 0), after.row_offset(split, 0)
+        before, after = (p.layout.row_offset(split, 0) for p in (plan, remaining))
         for new, old in enumerate(rows.tolist()):
-            kept.append(base + old)
-            if source + old * ROW_NBYTES == target + new * ROW_NBYTES:
-                continue
-            with writing(plan.output.partial, kept=True):
-                pread_into(fd, buffer, source + old * ROW_NBYTES)
-                if zlib.crc32(buffer) != crcs[base + old]:
-                    raise OutputError(
-                        f"row {old} of X_{split} in {printable(plan.output.partial)} changed "
-                        "behind our back; run the same command again to decode it once more"
-                    )
-                pwrite_all(fd, buffer, target + new * ROW_NBYTES)
+            yield base + old, before + old * ROW_NBYTES, after + new * ROW_NBYTES
         base += len(plan.records[split])
-    return crcs[kept]
 
 
 def seal(fd: int, plan: BuildPlan, crcs: NDArray[np.uint32]) -> None:

@@ -73,16 +73,16 @@ def compare_with_photos(
     wrong: list[str] = []
     for record, outcome in _outcomes(report.path, source, records, workers):
         progress(1)
-        what = _judge(outcome, bounds)
-        if not isinstance(outcome, str):
-            report.compared += 1
-            report.max_difference = max(report.max_difference, outcome[0])
-        if what:
-            path = printable(source.path(record))
-            wrong.append(f"row {record.row} of {record.split} ({path}): {what}")
-    report.problems += wrong[:_NAMED]
-    if len(wrong) > _NAMED:
-        report.problems.append(f"{len(wrong) - _NAMED} more rows differ from their photos")
+        row = f"row {record.row} of {record.split} ({printable(source.path(record))})"
+        if isinstance(outcome, str):
+            report.source_problems.append(f"{row}: its photo {outcome}")
+            continue
+        report.compared += 1
+        report.max_difference = max(report.max_difference, outcome[0])
+        if what := _judge(outcome, bounds):
+            wrong.append(f"{row}: {what}")
+    report.problems += _named(wrong, "rows differ from their photos")
+    report.source_problems = _named(report.source_problems, "photos can't be compared")
     report.checked.append(
         f"{report.compared} photos decoded again by Pillow: largest difference "
         f"{report.max_difference} of 255, {bounds.largest} allowed{_other_pillow(subset)}"
@@ -107,11 +107,15 @@ def _other_pillow(subset: ImagenetSubset) -> str:
     return "" if there == here else f" (Pillow {here} here, {there} when the file was made)"
 
 
-def _judge(outcome: Outcome, bounds: Bounds) -> str:
+def _named(problems: list[str], what: str) -> list[str]:
+    """The first `_NAMED` problems, and how many more there are."""
+    more = len(problems) - _NAMED
+    return problems[:_NAMED] + ([f"{more} more {what}"] if more > 0 else [])
+
+
+def _judge(difference: tuple[int, float], bounds: Bounds) -> str:
     """What is wrong with an image; empty if nothing is."""
-    if isinstance(outcome, str):
-        return outcome
-    largest, mean = outcome
+    largest, mean = difference
     if largest > bounds.largest:
         return f"differs from the photo by up to {largest} of 255, {bounds.largest} allowed"
     if mean > bounds.mean:
@@ -137,7 +141,7 @@ def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> li
         ids = subset.ids(split).tolist()
         absent = [image_id for image_id in ids if image_id not in by_id]
         if absent:
-            report.problems.append(
+            report.source_problems.append(
                 f"{len(absent)} photos of {split} aren't in the source, the first of id {absent[0]}"
             )
         found += [replace(by_id[i], row=row) for row, i in enumerate(ids) if i in by_id]

@@ -38,7 +38,9 @@ class VerifyReport:
     checked: list[str] = field(default_factory=list)
     """What was checked, a line each."""
     problems: list[str] = field(default_factory=list)
-    """What is wrong, a line each; empty for a sound file."""
+    """What is wrong with the file, a line each; empty for a sound one."""
+    source_problems: list[str] = field(default_factory=list)
+    """Why photos couldn't be held against the file, a line each."""
     readable: bool = False
     """Whether the arrays could be opened at all."""
     compared: int = 0
@@ -48,8 +50,8 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
+        """Whether nothing is wrong, and all that was to be checked could be."""
+        return not (self.problems or self.source_problems)
 
     def to_json(self) -> str:
         """The report as a JSON object."""
@@ -59,6 +61,7 @@ class VerifyReport:
                 "ok": self.ok,
                 "checked": self.checked,
                 "problems": self.problems,
+                "source_problems": self.source_problems,
                 "compared": self.compared,
                 "max_difference": self.max_difference,
             },

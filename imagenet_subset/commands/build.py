@@ -124,6 +124,10 @@ def _print_summary(result: BuildResult) -> None:
     plan, paths = result.plan, result.plan.output
     if result.already_complete:
         print(f"{printable(paths.npz)} is already complete; nothing to do")
+        _print_left_out(plan)
+        if paths.partial.exists():
+            print(f"{printable(paths.partial)} is what another build left when it was stopped; "
+                  "delete it if that isn't to go on")  # fmt: skip
         return
     train, val = plan.rows["train"], plan.rows["val"]
     size = gigabytes(plan.layout.size)
@@ -135,11 +139,16 @@ def _print_summary(result: BuildResult) -> None:
     print(f"; {result.kept} were done already" if result.kept else "")
     if result.fallbacks:
         print(f"{len(result.fallbacks)} images were left to Pillow (--debug names them)")
+    _print_left_out(plan)
+
+
+def _print_left_out(plan: BuildPlan) -> None:
     if plan.missing:
         print(f"{plan.missing} images are missing from the source and left out")
     if plan.undecodable:
         print(f"{plan.undecodable} images can't be decoded and are left out: "
-              f"{printable(paths.failures)}")  # fmt: skip
+              f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
+              "builds with them")  # fmt: skip
 
 
 def _splits(text: str) -> tuple[Split, ...]:

@@ -88,9 +88,12 @@ def _print(report: VerifyReport) -> None:
     path = printable(report.path)
     for line in report.checked:
         print(f"checked  {line}")
-    for line in report.problems:
+    for line in [*report.problems, *report.source_problems]:
         print(f"PROBLEM  {line}")
-    if report.ok:
-        print(f"{path} is sound")
+    if report.problems:
+        print(f"{path} is NOT sound; copy it again from where it was sound, or build it again with "
+              "--overwrite")  # fmt: skip
+    elif report.source_problems:
+        print(f"{path} is sound as far as it could be checked; its photos could not all be read")
     else:
-        print(f"{path} is NOT sound; copy it again from where it was sound, or build it again")
+        print(f"{path} is sound")

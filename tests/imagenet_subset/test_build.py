@@ -248,7 +248,9 @@ def test_skipping_damaged_images_moves_the_others_up(damaged, subset_file, tmp_p
             data = Path(todo.source.path(by_id[image_id])).read_bytes()
             np.testing.assert_array_equal(image, decode(data))
         np.testing.assert_array_equal(npz["val_id"], [r.image_id for r in todo.records["val"]])
-    assert run_build(todo, skip_undecodable=True).already_complete
+    again = run_build(todo, skip_undecodable=True)
+    assert again.already_complete
+    assert again.plan.undecodable == 30
     direct = run_build(plan(damaged, subset_file, tmp_path / "b"), skip_undecodable=True)
     assert sha256(direct.plan.output.npz) == sha256(todo.output.npz)
     with pytest.raises(OutputExistsError, match=r"left_out\.undecodable"):

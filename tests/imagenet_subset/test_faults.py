@@ -16,6 +16,7 @@ from running import Build
 from imagenet_subset.builder import run_build
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
+from imagenet_subset.journal import opened
 from imagenet_subset.plan import BuildPlan, plan_build
 
 pytestmark = pytest.mark.skipif(
@@ -150,6 +151,29 @@ def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_a
         assert hashes(built(todo, skip_undecodable=True)) == expected
         if not reached:
             break
+
+
+def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_path) -> None:
+    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False)
+    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    bad = sorted(data.glob("train/*/*.JPEG"))[1]
+    bad.write_bytes(b"bad")
+    expected = hashes(built(plan(data, tmp_path / "whole"), skip_undecodable=True))
+    moved = set()
+    for n, fault in every_fault("pwrite", errno.EIO):
+        todo = plan(data, tmp_path / f"out{n}")
+        with pytest.raises(UndecodableError):
+            built(todo)
+        reached, _ = failing(todo, fault, tmp_path / f"fired{n}", skip_undecodable=True)
+        if not reached:
+            break
+        with opened(todo.output.journal, 8) as journal:
+            moved.add(journal.moved)
+        with ThreadPoolExecutor(1) as executor:
+            result = run_build(todo, skip_undecodable=True, executor=executor)
+        assert (result.kept, result.decoded) == (7, 0)
+        assert hashes(todo.output.folder) == expected
+    assert moved == {0, *range(2, 8)}, "all rows behind the damaged one"
 
 
 SITECUSTOMIZE = """

@@ -260,6 +260,33 @@ def test_a_dali_worker_that_dies_had_several_photos_in_hand(photos, tmp_path) ->
     ), stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) -> None:
+    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=150)
+    sorted(data.glob("train/*/*.JPEG"))[0].write_bytes(b"bad")
+    expected = Build(data, tmp_path / "whole", "--skip_undecodable")
+    assert expected.run().returncode == 0
+    build = Build(data, tmp_path / "out", "--skip_undecodable")
+    journal = build.out / "two_cls.npz.journal"
+    with build.begun() as process:
+        wait_for(lambda: journal.exists() and any(journal.read_bytes()[-8:]))
+        to_group(process, number)
+        code, stderr = end_of(process)
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        assert code == 128 + number
+        assert "399 of 400 images are done and kept" in stderr
+    again = subprocess.run(
+        [word for word in build.command if word != "--quiet"], capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    kept = re.search(r"(\d+) images in .*; (\d+) were done already", again.stdout)
+    assert kept, again.stdout
+    assert int(kept[1]) <= 1, "a row may be torn, by a kill alone"
+    assert build.npz.read_bytes() == expected.npz.read_bytes()
+
+
 def test_a_worker_that_dies_as_it_starts_is_no_hang(photos, tmp_path) -> None:
     build = Build(photos, tmp_path / "out")
     with build.begun() as process:

@@ -477,9 +477,12 @@ def test_photos_that_are_gone_or_damaged_since_are_named(copied: Path, tmp_path:
     bad.write_bytes(b"bad")
     report = verify(copied)
     compare_with_photos(report, tree, sample=None)
-    assert "1 photos of val aren't in the source, the first of id" in report.problems[0]
-    assert "row 1 of val" in report.problems[1]
-    assert "can't be decoded" in report.problems[1]
+    absent, unreadable = report.source_problems
+    assert "1 photos of val aren't in the source, the first of id" in absent
+    assert unreadable.startswith("row 1 of val")
+    assert "its photo can't be decoded" in unreadable
+    assert not report.ok
+    assert report.problems == [], "the file itself is sound"
     assert report.compared == 109
 
 
