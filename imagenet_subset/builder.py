@@ -12,10 +12,10 @@ there. Only a file with every row done gets its final name.
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +28,9 @@ from imagenet_subset.fileio import check_in_place, start_writeback
 from imagenet_subset.journal import Journal
 from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.plan import BuildPlan
-from imagenet_subset.pool import LocalPool, signals_blocked, signals_held
+from imagenet_subset.pool import LocalPool, work_through
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.worker import Job, Shard, ShardResult, run_shard
-
-POLL_SECONDS = 0.1
-"""How long Ctrl-C may wait to be noticed."""
 
 Progress = Callable[[ShardResult], None]
 Take = Callable[[int, ShardResult], None]
@@ -123,6 +120,7 @@ def run_build(
     ):
 
         def take(first: int, shard: ShardResult) -> None:
+            check_in_place(fd, plan.output.partial)
             journal.record(first, shard.crcs)
             start_writeback(fd, plan.offset_of(first), len(shard.crcs) * ROW_NBYTES)
             result.kept += shard.kept
@@ -134,6 +132,14 @@ def run_build(
             if progress:
                 progress(shard)
 
+        def tell(notice: str) -> None:
+            take(0, ShardResult([], notices=[notice]))
+
+        if journal.done.any() and journal.source != plan.source.root:
+            tell(
+                f"goes on with the photos in {printable(plan.source.root)}; what is done already "
+                f"was made of those in {printable(journal.source)}"
+            )
         output.move_rows_back(fd, plan, journal)
         _run_shards(plan, journal, executor, take)
         check_in_place(fd, plan.output.partial)
@@ -144,6 +150,7 @@ def run_build(
             if not skip_undecodable:
                 raise _undecodable(plan, result.failures)
             result.plan = plan.without([record for record, _ in result.failures])
+            tell(f"closes the gaps of {len(result.failures)} images that can't be decoded")
             output.move_rows_up(fd, plan, result.plan, journal)
         output.seal(fd, result.plan, journal.crcs[journal.done])
     result.seconds = time.perf_counter() - start
@@ -193,50 +200,16 @@ def _shards(plan: BuildPlan, journal: Journal) -> Iterator[Shard]:
 
 def _run_shards(plan: BuildPlan, journal: Journal, executor: Executor | None, take: Take) -> None:
     """Run all shards on the executor given, or on processes of our own."""
-    job, shards = _job(plan), _shards(plan, journal)
+    job = _job(plan)
+    tasks = ((s.first, functools.partial(run_shard, job, s)) for s in _shards(plan, journal))
     if executor is not None:
-        _on_executor(executor, job, shards, take, ahead=64, stop=lambda: None)
+        work_through(executor, tasks, take, ahead=64)
         return
     pool = LocalPool(plan.config.processes)
-    ahead = 2 * plan.config.processes
     try:
-        _on_executor(pool.executor, job, shards, take, ahead=ahead, stop=pool.stop)
+        pool.work_through(tasks, take)
     except BrokenProcessPool as error:
         raise _worker_died(plan, pool.in_hand) from error
-
-
-def _on_executor(
-    executor: Executor,
-    job: Job,
-    shards: Iterator[Shard],
-    take: Take,
-    *,
-    ahead: int,
-    stop: Callable[[], None],
-) -> None:
-    """Keep ``ahead`` shards submitted and hand each result to ``take``.
-
-    Whatever ends this, ``stop`` is called, and what was done by then is taken.
-    """
-    running: dict[Future[ShardResult], int] = {}
-    with signals_held() as let_signals_through:
-        try:
-            while True:
-                with signals_blocked():
-                    for shard in itertools.islice(shards, ahead - len(running)):
-                        running[executor.submit(run_shard, job, shard)] = shard.first
-                if not running:
-                    break
-                done, _ = wait(running, POLL_SECONDS, FIRST_COMPLETED)
-                for future in done:
-                    take(running.pop(future), future.result())
-                let_signals_through()
-        finally:
-            left = {future: first for future, first in running.items() if not future.cancel()}
-            stop()
-            for future in wait(left).done:
-                if not future.exception():
-                    take(left[future], future.result())
 
 
 def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> UndecodableError:

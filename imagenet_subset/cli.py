@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> int:
     """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
+    _mend_streams()
     code = main()
     _ignore_signals()
     # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, which dataclasses
@@ -63,6 +65,16 @@ def program() -> int:
     # Running another text makes it forget.
     exec("")
     return code
+
+
+def _mend_streams() -> None:
+    """See that printing never fails: on a closed stream, or for a character that it lacks."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ The file is::
     magic               b"imagenet-subset journal 1\n"
     header length       uint32, little-endian
     header CRC-32       uint32, little-endian
-    header              JSON: the fingerprint, everything that decides the NPZ's bytes
+    header              JSON: ``fingerprint``, everything that decides the NPZ's bytes, and
+                        ``source``, where the photos were when it was begun
     entries             uint64 each, little-endian; rows of train, then rows of val
     moved               uint64, little-endian; how many rows have begun to move up
 
@@ -45,19 +46,20 @@ class Journal:
     Attributes
     ----------
     fingerprint : dict
+    source : str
+        Where the photos were when the build began; they may have moved since.
     entries : NDArray[np.uint64]
         ``(N_train + N_val,)``, as in the file.
     moved : int
         How many rows had begun to move up when a move was cut short; 0 if none was.
     """
 
-    def __init__(
-        self, path: Path, fd: int, start: int, fingerprint: dict[str, Any], rows: int
-    ) -> None:
+    def __init__(self, path: Path, fd: int, start: int, header: dict[str, Any], rows: int) -> None:
         self._path = path
         self._fd = fd
         self._start = start
-        self.fingerprint = fingerprint
+        self.fingerprint: dict[str, Any] = header["fingerprint"]
+        self.source: str = header["source"]
         buffer = bytearray(8 * (rows + 1))
         pread_into(fd, memoryview(buffer), start)
         values = np.frombuffer(buffer, "<u8").astype(np.uint64)
@@ -102,7 +104,7 @@ class Journal:
             pwrite_all(self._fd, values.astype("<u8").tobytes(), self._start + 8 * place)
 
 
-def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
+def create(path: Path, fingerprint: Mapping[str, Any], rows: int, source: str = "") -> None:
     """Write a new journal with every row pending, in place of any other.
 
     Raises
@@ -110,7 +112,8 @@ def create(path: Path, fingerprint: Mapping[str, Any], rows: int) -> None:
     OutputError
         It can't be written.
     """
-    header = json.dumps(fingerprint, sort_keys=True).encode()
+    content = {"fingerprint": fingerprint, "source": source}
+    header = json.dumps(content, sort_keys=True).encode()
     head = MAGIC + _HEAD.pack(len(header), zlib.crc32(header)) + header
     with writing(path):
         write_atomically(path, head + bytes(8 * (rows + 1)))
@@ -131,8 +134,8 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
         fd = open_for_update(path)
     try:
         with writing(path):
-            fingerprint, start = _read_header(fd, path)
-        yield Journal(path, fd, start, fingerprint, rows)
+            header, start = _read_header(fd, path)
+        yield Journal(path, fd, start, header, rows)
     finally:
         # What a network disk could not store is told here, and is no loss: those rows are pending.
         with contextlib.suppress(OSError):
@@ -143,16 +146,16 @@ def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:
     head = bytearray(len(MAGIC) + _HEAD.size)
     pread_into(fd, memoryview(head), 0)
     length, crc = _HEAD.unpack_from(head, len(MAGIC))
-    header = bytearray(min(length, os.fstat(fd).st_size))
-    pread_into(fd, memoryview(header), len(head))
+    data = bytearray(min(length, os.fstat(fd).st_size))
+    pread_into(fd, memoryview(data), len(head))
     # A power cut may leave zeros, and the CRC-32 of nothing is 0.
-    if not head.startswith(MAGIC) or not header or zlib.crc32(header) != crc:
+    if not head.startswith(MAGIC) or not data or zlib.crc32(data) != crc:
         raise ResumeMismatchError(
             f"{printable(path)} is damaged, so what is done can't be told; "
             "pass --overwrite to begin again"
         )
-    fingerprint: dict[str, Any] = json.loads(header)
-    return fingerprint, len(head) + length
+    header: dict[str, Any] = json.loads(data)
+    return header, len(head) + length
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,8 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
     with contextlib.ExitStack() as stack:
         with writing(paths.folder):
             paths.folder.mkdir(parents=True, exist_ok=True)
+        for path in (paths.npz, paths.csv):
+            _check_no_folder(path)
         with writing(paths.partial):
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.
@@ -142,12 +145,22 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
         yield fd, journal
 
 
+def _check_no_folder(path: Path) -> None:
+    """Refuse now what would be refused when all is decoded."""
+    with writing(path):
+        if path.is_dir():
+            raise OutputError(
+                f"{printable(path)} is a folder; remove it, or choose another --out_dir"
+            )
+
+
 def _begin(fd: int, plan: BuildPlan) -> None:
     """Reserve the file and write a journal with nothing done; after a failure, neither."""
     paths = plan.output
     try:
         reserve(fd, plan.layout.size, paths.folder)
-        journals.create(paths.journal, plan.fingerprint, sum(plan.rows.values()))
+        rows = sum(plan.rows.values())
+        journals.create(paths.journal, plan.fingerprint, rows, plan.source.root)
     except BaseException:
         paths.journal.unlink(missing_ok=True)
         paths.partial.unlink()

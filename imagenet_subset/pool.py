@@ -12,23 +12,30 @@ ignore both; it is the parent that stops them, and it does so at a place of its 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for_futures
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from multiprocessing.synchronize import Event
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from imagenet_subset import worker
 
+POLL_SECONDS = 0.1
+"""How long Ctrl-C may wait to be noticed."""
 STOP_SECONDS = 1.0
 """How long workers have to end on their own once they are told to stop."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
+Key = TypeVar("Key")
+T = TypeVar("T")
 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
@@ -86,6 +93,58 @@ class LocalPool:
             self.executor.shutdown(wait=True, cancel_futures=True)
         finally:
             killer.cancel()
+
+    def work_through(
+        self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
+    ) -> None:
+        """Run all tasks and end the workers; see `work_through`."""
+        work_through(self.executor, tasks, take, ahead=2 * len(self._pids), stop=self.stop)
+
+
+def work_through(
+    executor: Executor,
+    tasks: Iterator[tuple[Key, Callable[[], T]]],
+    take: Callable[[Key, T], None],
+    *,
+    ahead: int,
+    stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Run all tasks, ``ahead`` of them submitted at a time, and hand each result to ``take``.
+
+    Ctrl-C and SIGTERM wait until a result has been taken. Whatever ends this, ``stop`` is called,
+    and what was done by then is taken.
+
+    Raises
+    ------
+    concurrent.futures.process.BrokenProcessPool
+        A worker process, or the server that starts them, has died.
+    """
+    running: dict[Future[T], Key] = {}
+    with signals_held() as let_signals_through:
+        try:
+            while True:
+                for key, task in itertools.islice(tasks, ahead - len(running)):
+                    running[_submit(executor, task)] = key
+                if not running:
+                    break
+                done, _ = wait_for_futures(running, POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    take(running.pop(future), future.result())
+                let_signals_through()
+        finally:
+            left = {future: key for future, key in running.items() if not future.cancel()}
+            stop()
+            for future in wait_for_futures(left).done:
+                if not future.exception():
+                    take(left[future], future.result())
+
+
+def _submit(executor: Executor, task: Callable[[], T]) -> Future[T]:
+    try:
+        with signals_blocked():
+            return executor.submit(task)
+    except (EOFError, OSError) as error:
+        raise BrokenProcessPool(f"no worker process can be started: {error}") from error
 
 
 def _kill_children() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from imagenet_subset.classes import Subset, class_table
 from imagenet_subset.errors import ReadError, WorkerDiedError, printable
 from imagenet_subset.npz import IMAGE_SHAPE
-from imagenet_subset.pool import LocalPool, signals_blocked
+from imagenet_subset.pool import LocalPool
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.sources import Source, open_source
@@ -71,8 +71,8 @@ def compare_with_photos(
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     records = _sample(_records(subset, source, report), sample, seed)
     wrong: list[str] = []
-    for record, outcome in _outcomes(report.path, source, records, workers):
-        progress(1)
+    outcomes = _outcomes(report.path, source, records, workers, progress)
+    for record, outcome in zip(records, outcomes, strict=True):
         row = f"row {record.row} of {record.split} ({printable(source.path(record))})"
         if isinstance(outcome, str):
             report.source_problems.append(f"{row}: its photo {outcome}")
@@ -156,23 +156,27 @@ def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record
 
 
 def _outcomes(
-    path: Path, source: Source, records: list[Record], workers: int
-) -> Iterator[tuple[Record, Outcome]]:
-    """Compare all records on worker processes."""
-    chunks = [records[i : i + _CHUNK] for i in range(0, len(records), _CHUNK)]
-    pool = LocalPool(workers)
+    path: Path, source: Source, records: list[Record], workers: int, progress: Progress
+) -> list[Outcome]:
+    """Compare all records on worker processes; what came of each."""
+    tasks = (
+        (start, functools.partial(_compare, path, source, records[start : start + _CHUNK]))
+        for start in range(0, len(records), _CHUNK)
+    )
+    outcomes: dict[int, list[Outcome]] = {}
+
+    def take(start: int, part: list[Outcome]) -> None:
+        outcomes[start] = part
+        progress(len(part))
+
     try:
-        with signals_blocked():
-            results = pool.executor.map(functools.partial(_compare, path, source), chunks)
-        for chunk, outcomes in zip(chunks, results, strict=True):
-            yield from zip(chunk, outcomes, strict=True)
+        LocalPool(workers).work_through(tasks, take)
     except BrokenProcessPool as error:
         raise WorkerDiedError(
             "a worker process was killed or crashed; out of memory is the usual cause: try fewer "
             "--workers"
         ) from error
-    finally:
-        pool.stop()
+    return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
 
 
 def _compare(path: Path, source: Source, records: list[Record]) -> list[Outcome]:

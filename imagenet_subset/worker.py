@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.errors import writing
+from imagenet_subset.errors import printable, writing
 from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all
 from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.records import Record, Split
@@ -64,7 +64,7 @@ class ShardResult:
     failures: list[tuple[Record, str]] = field(default_factory=list)
     fallbacks: list[tuple[Record, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
-    """What the pipeline logged meanwhile, for the user to read."""
+    """Lines for the user to read: what the pipeline logged, which photos look damaged."""
 
 
 class _Notices(logging.Handler):
@@ -112,7 +112,7 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
     finally:
         logger.removeHandler(notices)
         hooks.now_at(-1)
-    result.notices = notices.messages
+    result.notices += notices.messages
     return result
 
 
@@ -179,6 +179,11 @@ class Worker:
                 result.crcs[i] = self._write(shard.records[i], image)
             result.failures += [(shard.records[i], reason) for i, reason in batch.failures]
             result.fallbacks += [(shard.records[i], reason) for i, reason in batch.fallbacks]
+            result.notices += [self._doubt(shard.records[i], what) for i, what in batch.doubts]
+
+    def _doubt(self, record: Record, what: str) -> str:
+        path = printable(self.job.source.path(record))
+        return f"{path} looks damaged ({what}), but Pillow decodes it: see whether it is whole"
 
     def _read(
         self, shard: Shard, pending: list[int], result: ShardResult

@@ -43,6 +43,9 @@ class Batch(Generic[Key]):
     fallbacks: list[tuple[Key, str]] = field(default_factory=list)
     """Images that were left to Pillow, each with the reason; they are among ``keys`` or
     ``failures`` too. Always empty for the Pillow pipeline."""
+    doubts: list[tuple[Key, str]] = field(default_factory=list)
+    """Images among ``keys`` that Pillow decoded though their files look damaged, each with what
+    does."""
 
 
 class Pipeline(Protocol):

@@ -36,7 +36,7 @@ from pipelines.dali_graph import (
     last_line,
 )
 from pipelines.geometry import CROP, crop_roi
-from pipelines.jpeg import has_stray_marker, route
+from pipelines.jpeg import doubt, has_stray_marker, route
 from pipelines.pillow import decode
 
 AHEAD = 2
@@ -273,6 +273,8 @@ def _deliver(flight: _Flight[Key], staged: Staged | None) -> Batch[Key]:
         else:
             batch.images[len(batch.keys)] = pixels
             batch.keys.append(image.key)
+            if image.roi is None and (what := doubt(image.data, image.reason)):
+                batch.doubts.append((image.key, what))
         if image.roi is None:
             batch.fallbacks.append((image.key, image.reason))
     batch.images = batch.images[: len(batch.keys)]

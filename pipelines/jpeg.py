@@ -25,6 +25,7 @@ OTHER_FRAMES = {
 WITHOUT_LENGTH = frozenset({0x00, 0x01, SOI, EOI, *range(0xD0, 0xD8)})
 """Markers that no segment follows, and the stuffed zero: none belongs before the first scan."""
 ADOBE_YCBCR = 1
+TRUNCATED = "a truncated JPEG"
 
 COMMON_SAMPLING = (
     b"\x11\x11\x11",  # 4:4:4
@@ -75,7 +76,24 @@ def route(data: bytes) -> JpegHeader | str:
     try:
         return _route(data)
     except IndexError:
-        return "a truncated JPEG"
+        return TRUNCATED
+
+
+def doubt(data: bytes, reason: str | None = None) -> str | None:
+    """What looks damaged about a file that Pillow nevertheless decodes; None as a rule.
+
+    Pillow doesn't mind when bytes follow where the end of the image is missing: what a download
+    that reserved its room and was cut short leaves behind is decoded, its lower part gray.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file.
+    reason : str, optional
+        What `route` says of it, if that is known.
+    """
+    found = reason or route(data)
+    return "it has no end of image" if found == TRUNCATED else None
 
 
 def _route(data: bytes) -> JpegHeader | str:
@@ -108,7 +126,7 @@ def _route(data: bytes) -> JpegHeader | str:
         return "a scan before its frame"
     header = _read_frame(data, frame, adobe)
     if isinstance(header, JpegHeader) and not _ends(data, at):
-        return "a truncated JPEG"
+        return TRUNCATED
     return header
 
 

@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from pipelines.base import MAX_PIXELS, Batch, DecodeError, Key
 from pipelines.geometry import CROP
+from pipelines.jpeg import doubt
 from pipelines.resample import scale_and_crop
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
@@ -100,6 +101,9 @@ def _open_rgb(data: bytes) -> Image.Image:
 class PerImagePipeline:
     """Base of the pipelines that decode one image after the other on one core."""
 
+    is_pillow = False
+    """Whether `decode_into` is Pillow itself."""
+
     def __init__(self, batch_size: int = BATCH_SIZE) -> None:
         self._images = np.empty((batch_size, CROP, CROP, 3), np.uint8)
 
@@ -140,8 +144,10 @@ class PerImagePipeline:
                     out[:] = decode(data)
             except DecodeError as error:
                 batch.failures.append((key, str(error)))
-            else:
-                batch.keys.append(key)
+                continue
+            batch.keys.append(key)
+            if (reason or self.is_pillow) and (what := doubt(data, reason)):
+                batch.doubts.append((key, what))
         batch.images = self._images[: len(batch.keys)]
         return batch
 
@@ -151,6 +157,8 @@ class PerImagePipeline:
 
 class PillowPipeline(PerImagePipeline):
     """The reference pipeline."""
+
+    is_pillow = True
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
         """Decode, scale and crop one image into ``out``."""

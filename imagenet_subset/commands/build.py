@@ -68,9 +68,6 @@ def run(args: argparse.Namespace) -> int:
         for note in plan.notes:
             print(note, file=sys.stderr)
     result = _build(plan, args)
-    if args.debug:
-        for record, reason in result.fallbacks:
-            print(f"by Pillow: {printable(plan.source.path(record))}: {reason}", file=sys.stderr)
     if not args.quiet:
         _print_summary(result)
     return 0
@@ -86,9 +83,20 @@ def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
     with tqdm(total=total, unit=" images", disable=off, smoothing=0.05) as bar:
 
         def progress(shard: ShardResult) -> None:
-            for notice in shard.notices if not args.quiet else ():
-                bar.write(notice, file=sys.stderr)
-            bar.update(len(shard.crcs))
+            lines = [] if args.quiet else shard.notices
+            if args.debug:
+                lines = lines + [
+                    f"by Pillow: {printable(plan.source.path(record))}: {reason}"
+                    for record, reason in shard.fallbacks
+                ]
+            for line in lines:
+                bar.write(line, file=sys.stderr)
+            if not bar.disable:
+                # What an earlier run did counts, but says nothing of this one's speed.
+                bar.initial += shard.kept
+                bar.last_print_n += shard.kept
+                bar.n += shard.kept
+            bar.update(len(shard.crcs) - shard.kept)
 
         return run_build(
             plan,

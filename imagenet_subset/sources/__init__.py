@@ -26,6 +26,11 @@ class Listing:
 class Source(Protocol):
     """Finds and reads images. Picklable: it travels to the worker processes."""
 
+    @property
+    def root(self) -> str:
+        """Where the images are, for people."""
+        ...
+
     def list(self, subset: Subset, splits: Sequence[Split], *, skip_missing: bool) -> Listing:
         """Find the subset's images, without reading any.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_subset.demo import DEMO_WNIDS
+from imagenet_subset.journal import MAGIC
 
 
 class Build:
@@ -69,8 +70,8 @@ class Build:
         """Rows that the journal calls done."""
         with contextlib.suppress(FileNotFoundError):
             data = (self.out / "two_cls.npz.journal").read_bytes()
-            start = data.index(b"}}}") + 3 if b"}}}" in data else 0
-            entries = data[start + (len(data) - start) % 8 :]
+            length = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
+            entries = data[len(MAGIC) + 8 + length : -8]
             return int((np.frombuffer(entries, "<u8") >> np.uint64(32) == 1).sum())
         return 0
 

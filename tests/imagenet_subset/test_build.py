@@ -17,7 +17,12 @@ import imagenet_subset
 from imagenet_subset.builder import run_build
 from imagenet_subset.classes import class_table, load_subset, val_ground_truth
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
-from imagenet_subset.errors import OutputExistsError, ResumeMismatchError, UndecodableError
+from imagenet_subset.errors import (
+    OutputError,
+    OutputExistsError,
+    ResumeMismatchError,
+    UndecodableError,
+)
 from imagenet_subset.plan import BuildPlan, plan_build
 from pipelines.pillow import decode
 
@@ -257,6 +262,20 @@ def test_skipping_damaged_images_moves_the_others_up(damaged, subset_file, tmp_p
         run_build(todo)
 
 
+def test_a_photo_that_looks_damaged_though_pillow_decodes_it_is_told(tmp_path) -> None:
+    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:1], train_per_class=3, odd=False)
+    (subset := tmp_path / "one.txt").write_text(DEMO_WNIDS[0])
+    photo = sorted(data.glob("train/*/*.JPEG"))[1]
+    content = photo.read_bytes()
+    photo.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
+    result = run_build(plan(data, subset, tmp_path / "out"))
+    assert result.notices == [
+        f"{photo} looks damaged (it has no end of image), but Pillow decodes it: "
+        "see whether it is whole"
+    ]
+    assert result.failures == []
+
+
 # Resume
 
 
@@ -315,6 +334,27 @@ def test_overwriting_is_resumed_too(own_tree, subset_file, tmp_path) -> None:
     result = run_build(todo, overwrite=True)
     assert (result.kept, result.decoded) == (sum(todo.rows.values()) - 1, 1)
     assert sha256(todo.output.npz) == sha256(expected)
+
+
+def test_going_on_with_photos_from_elsewhere_is_told(own_tree, subset_file, tmp_path) -> None:
+    todo = begun(own_tree, subset_file, tmp_path / "out")
+    moved = own_tree.parents[1].rename(tmp_path / "moved")
+    result = run_build(plan(moved, subset_file, tmp_path / "out"))
+    assert result.decoded == 1
+    assert result.notices == [
+        f"goes on with the photos in {moved / 'Data/CLS-LOC'}; what is done already was made of "
+        f"those in {todo.source.root}"
+    ]
+
+
+@pytest.mark.parametrize("name", ["five_cls.npz", "five_cls_metadata.csv"])
+def test_a_folder_under_a_final_name_is_refused_before_the_first_image(
+    own_tree, subset_file, tmp_path, name
+) -> None:
+    (tmp_path / "out" / name).mkdir(parents=True)
+    with pytest.raises(OutputError, match=f"{name} is a folder; remove it"):
+        run_build(plan(own_tree, subset_file, tmp_path / "out"), overwrite=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
 def test_overwriting_begins_again_where_the_journal_is_damaged(

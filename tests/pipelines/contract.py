@@ -28,6 +28,7 @@ class Result:
     images: dict[Any, NDArray[np.uint8]] = field(default_factory=dict)
     failures: dict[Any, str] = field(default_factory=dict)
     fallbacks: dict[Any, str] = field(default_factory=dict)
+    doubts: dict[Any, str] = field(default_factory=dict)
 
 
 def run(pipeline: Pipeline, encoded: Iterable[tuple[Any, bytes]]) -> Result:
@@ -41,10 +42,13 @@ def run(pipeline: Pipeline, encoded: Iterable[tuple[Any, bytes]]) -> Result:
         result.images |= zip(batch.keys, batch.images.copy(), strict=True)
         result.failures |= batch.failures
         result.fallbacks |= batch.fallbacks
+        result.doubts |= batch.doubts
     assert len(result.images) == len(result.keys), "a key came out twice"
     assert not result.images.keys() & result.failures.keys()
     assert result.fallbacks.keys() <= result.images.keys() | result.failures.keys()
-    for reason in [*result.failures.values(), *result.fallbacks.values()]:
+    assert result.doubts.keys() <= result.images.keys()
+    told = (result.failures, result.fallbacks, result.doubts)
+    for reason in itertools.chain(*(reasons.values() for reasons in told)):
         assert reason
         assert reason.isprintable(), "a reason is one line"
     return result
@@ -140,6 +144,16 @@ class PipelineContract:
             if k % 3 == 1:
                 fed[f"damaged {k}"] = DAMAGED[k % len(DAMAGED)]
         self.assert_right(run(pipeline, fed.items()), fed)
+
+    def test_what_pillow_decodes_though_its_end_is_missing_is_doubted(
+        self, pipeline: Pipeline
+    ) -> None:
+        whole = photos(75)[2]
+        cut = whole[: len(whole) // 2]
+        fed = {0: photos(75)[0], "hole": cut + bytes(len(cut)), 1: whole + bytes(100)}
+        result = run(pipeline, fed.items())
+        self.assert_right(result, fed)
+        assert result.doubts == {"hole": "it has no end of image"}
 
     def test_damaged_images_alone_end_as_failures(self, pipeline: Pipeline) -> None:
         result = run(pipeline, enumerate(DAMAGED * 4))
