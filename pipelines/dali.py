@@ -17,7 +17,6 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Generic, Protocol
 
 import numpy as np
@@ -42,6 +41,11 @@ from pipelines.pillow import decode
 AHEAD = 2
 """Batches that DALI has in hand besides the one being taken: one that it decodes, and one behind
 it, so that its threads never wait for reading, routing and writing, which all happen here."""
+
+BATCH_PIXELS: dict[Device, int] = {"cpu": 1 << 26, "gpu": 1 << 29}
+"""Pixels of a batch before scaling; one of larger photos has fewer images. ImageNet's batches have
+a fifth of this or so. It bounds what the decoder takes: 200 MB of the host's memory, 1.6 GB of the
+GPU's, unless a single photo has more."""
 
 SMALLEST_BATCH = 8
 """Out of memory halves the batch for good down to this size; below, it is the images that are
@@ -99,6 +103,8 @@ class _Image(Generic[Key]):
     """For DALI; None leaves the image to Pillow."""
     reason: str
     """Why it is left to Pillow."""
+    pixels: int = 0
+    """Of the whole photo, where it is for DALI."""
 
 
 @dataclass(slots=True)
@@ -134,6 +140,7 @@ class DaliPipeline:
     def __init__(self, device: Device, batch_size: int, threads: int, gpu: int = 0) -> None:
         self.device: Device = device
         self.batch_size = batch_size
+        self._batch_pixels = BATCH_PIXELS[device]
         self.threads = threads
         self.gpu = gpu
         self._graph: Graph | None = build_graph(device, self.batch_size, threads, gpu)
@@ -164,13 +171,13 @@ class DaliPipeline:
         self, encoded: Iterable[tuple[Key, bytes]]
     ) -> Iterator[tuple[_Flight[Key], Staged | None]]:
         """Launch batch after batch, with `AHEAD` others under way when one is taken from DALI."""
-        images = (_routed(key, data) for key, data in encoded)
+        batches = self._batches(_routed(key, data) for key, data in encoded)
         again: deque[list[_Image[Key]]] = deque()
         flights: deque[_Flight[Key]] = deque()
         try:
             while True:
                 while len(flights) <= AHEAD and (
-                    batch := again.popleft() if again else list(islice(images, self.batch_size))
+                    batch := again.popleft() if again else next(batches, None)
                 ):
                     flights.append(self._launch(batch))
                 if not flights:
@@ -185,6 +192,22 @@ class DaliPipeline:
             if flights:
                 # Whoever consumes or feeds us has stopped halfway; the next run starts clean.
                 self._graph = None
+
+    def _batches(self, images: Iterator[_Image[Key]]) -> Iterator[list[_Image[Key]]]:
+        """Divide images into batches, each as soon as it is full."""
+        batch: list[_Image[Key]] = []
+        pixels = 0
+        for image in images:
+            if batch and pixels + image.pixels > self._batch_pixels:
+                yield batch
+                batch, pixels = [], 0
+            batch.append(image)
+            pixels += image.pixels
+            if len(batch) >= self.batch_size:
+                yield batch
+                batch, pixels = [], 0
+        if batch:
+            yield batch
 
     def _launch(self, images: list[_Image[Key]]) -> _Flight[Key]:
         for_dali = [image for image in images if image.roi is not None]
@@ -225,16 +248,18 @@ class DaliPipeline:
             for_dali[0].roi, for_dali[0].reason = None, f"{FAILED}{last_line(error)}"
             return [failed, *others]
         if is_out_of_memory(error):
-            half = -(-len(failed) // 2)
-            self._shrink(half)
-            return [part for batch in (failed, *others) for part in _parts(batch, half)]
+            self._halve()
+            batches = (failed, *others)
+            return [part for batch in batches for part in _parts(batch, -(-len(batch) // 2))]
         return [*_parts(failed, 1), *others]
 
-    def _shrink(self, batch_size: int) -> None:
-        if SMALLEST_BATCH <= batch_size < self.batch_size:
+    def _halve(self) -> None:
+        """Make batches smaller, as far as it is they that are too large and not the images."""
+        half = -(-self.batch_size // 2)
+        if half >= SMALLEST_BATCH:
             _log.warning("out of memory: the batch goes from %d to %d images",
-                         self.batch_size, batch_size)  # fmt: skip
-            self.batch_size = batch_size
+                         self.batch_size, half)  # fmt: skip
+            self.batch_size, self._batch_pixels = half, self._batch_pixels // 2
 
 
 def _stage(device: Device, batch_size: int, gpu: int) -> Stage:
@@ -251,7 +276,8 @@ def _routed(key: Key, data: bytes) -> _Image[Key]:
         return _Image(key, data, None, header)
     if has_stray_marker(data):
         return _Image(key, data, None, "a marker amid the compressed data")
-    return _Image(key, data, crop_roi(header.width, header.height), "")
+    width, height = header.width, header.height
+    return _Image(key, data, crop_roi(width, height), "", width * height)
 
 
 def _parts(images: list[_Image[Key]], size: int) -> list[list[_Image[Key]]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -47,12 +48,15 @@ def cli(tmp_path: Path) -> Cli:
     """Run ``imagenet-subset`` in an empty folder; its exit code, stdout and stderr."""
 
     def run(
-        *arguments: object, under: Sequence[str] = (), **options: object
+        *arguments: object,
+        under: Sequence[str] = (),
+        env: Mapping[str, str] = MappingProxyType({}),
+        **options: object,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*under, sys.executable, "-m", "imagenet_subset", *map(str, arguments)],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
+            env={**os.environ, "PYTHONWARNINGS": "error", **env},
             capture_output=True,
             text=True,
             timeout=120,

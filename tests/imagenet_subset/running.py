@@ -102,6 +102,12 @@ def workers(group: int) -> list[int]:
     return [pid for pid in servers if parent(pid) in servers]
 
 
+def servers(group: int) -> list[int]:
+    """Process ids of the fork server."""
+    found = [pid for pid, command in members(group).items() if "forkserver" in command]
+    return [pid for pid in found if parent(pid) == group]
+
+
 def parent(pid: int) -> int:
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

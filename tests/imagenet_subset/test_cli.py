@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -219,6 +220,23 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         running.stdout.read(10)
         running.stdout.close()
         assert running.stderr.read() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_failure(tree, subset_file, tmp_path, closed) -> None:
+    words = [sys.executable, "-m", "imagenet_subset", "--subset_name", subset_file, "--data_dir",
+             tree, *CPU]  # fmt: skip
+    command = f"exec {shlex.join(map(str, words))} {closed}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out_files/five_cls.npz").exists()
+
+
+def test_a_name_that_the_terminal_can_not_show_is_no_failure(cli, tree, subset_file) -> None:
+    done = build(cli, tree, subset_file, "--out_dir", "\xfc", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("\\xfc/five_cls.npz")
 
 
 def test_classes_finds_names_with_spaces(cli) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running import Build, catches, end_of, members, wait_for, workers
+from running import Build, catches, end_of, members, servers, wait_for, workers
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from pipelines.cuda import installed
@@ -285,6 +285,22 @@ def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) ->
     assert kept, again.stdout
     assert int(kept[1]) <= 1, "a row may be torn, by a kill alone"
     assert build.npz.read_bytes() == expected.npz.read_bytes()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.5])
+def test_the_server_that_starts_workers_may_die_at_any_moment(photos, tmp_path, delay) -> None:
+    build = Build(photos, tmp_path / "out")
+    with build.begun() as process:
+        wait_for(lambda: servers(process.pid))
+        time.sleep(delay)
+        for pid in servers(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        code, stderr = end_of(process)
+    if code == 0:  # another was started, or all was done
+        assert stderr == ""
+        return
+    assert code == 1
+    assert re.fullmatch("imagenet-subset: a worker process was killed or crashed.*\n", stderr)
 
 
 def test_a_worker_that_dies_as_it_starts_is_no_hang(photos, tmp_path) -> None:

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
@@ -146,6 +147,21 @@ def test_a_closed_pipeline_has_no_threads_left() -> None:
     assert after == before
 
 
+def test_a_batch_of_large_photos_has_fewer_images() -> None:
+    large, small = (jpeg(photo(3, *size), subsampling="4:2:0") for size in ((4000, 3000), (90, 70)))
+    fed = dict(enumerate([large] * 12 + [small] * 20 + [large]))
+    pipeline = DaliPipeline("cpu", 16, threads=2)
+    sizes, keys = [], []
+    for batch in pipeline.run(fed.items()):
+        sizes.append(len(batch.keys))
+        keys += batch.keys
+        for key, image in zip(batch.keys, batch.images, strict=True):
+            assert np.abs(image.astype(int) - reference(fed[key])).max() <= 1
+    pipeline.close()
+    assert keys == list(fed)
+    assert sizes == [5, 5, 16, 7], "5 photos of 12 megapixels are just under 2 ** 26"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own address space")
 def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
     """64 images of 14 MB decoded, and 600 MB to be had."""
@@ -154,7 +170,9 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
         from PIL import Image
         from contract import photos
         from imagenet_subset.photos import jpeg
+        from pipelines import dali
         from pipelines.dali import DaliPipeline
+        dali.BATCH_PIXELS["cpu"] = 1 << 30  # as on a machine with more memory than this one
         large = jpeg(Image.new("RGB", (2400, 2000), (9, 99, 199)), subsampling="4:2:0")
         pipeline = DaliPipeline("cpu", 64, threads=2)
         for batch in pipeline.run([("warm", photos(2)[1])]):
