@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     )
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
     if data_dir is not None and not sample_files(data_dir, 1):
-        raise SourceError(f"--data_dir {printable(data_dir)}: no .JPEG or .jpg files below it")
+        why = "no .JPEG or .jpg files below it" if data_dir.is_dir() else "there is no such folder"
+        raise SourceError(f"--data_dir {printable(data_dir)}: {why}")
     print(why)
     report = selftest(config, data_dir)
     _print_report(report)

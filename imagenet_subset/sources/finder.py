@@ -59,16 +59,16 @@ class Finder:
                 for stem, name in names.items()
                 if stem in numbers
             ]
-        if listed is not None:
-            self._note_short_list(sum(map(len, listed.values())))
+        if path and listed is not None:
+            self._note_short_list(path, sum(map(len, listed.values())))
         return found
 
-    def _note_short_list(self, listed: int) -> None:
+    def _note_short_list(self, train_list: Path, listed: int) -> None:
         """A list that was made for a part of ImageNet is as good; one that is cut short is not."""
         expected = sum(c.num_train_images for c in self.subset.classes)
         if listed < expected:
             self.notes.append(
-                f"{printable(str(self.train_list))} has {listed:,} of ILSVRC's {expected:,} train "
+                f"{printable(train_list.name)} has {listed:,} of ILSVRC's {expected:,} train "
                 "photos of these classes"
             )
 

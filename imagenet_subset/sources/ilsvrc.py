@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -67,6 +68,8 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
     try:
         with open(path, "rb") as file:
             for line_number, line in enumerate(file, 1):
+                if line_number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 # Other classes' lines, of 1.28 million in all, are looked at no further.
                 if line[:9] in wanted or (line[9:10] != b"/" and line.strip()):
                     _take_line(line, line_number, numbers, seen)

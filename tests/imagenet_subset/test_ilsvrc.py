@@ -46,6 +46,12 @@ def test_any_line_ends_will_do(tmp_path: Path, end: str) -> None:
     assert len(read(tmp_path, TENCHES.replace("\n", end))[TENCH]) == 2
 
 
+def test_a_byte_order_mark_just_works(tmp_path: Path) -> None:
+    path = tmp_path / "train_cls.txt"
+    path.write_bytes(b"\xef\xbb\xbfn01440764/n01440764_10026 1\n")
+    assert read_train_list(path, ["n01440764"]) == {"n01440764": {"n01440764_10026": 1}}
+
+
 def test_a_list_without_a_class_gives_it_no_numbers(tmp_path: Path) -> None:
     assert read(tmp_path, TENCHES, ACORN, TENCH)[ACORN] == {}
     assert read(tmp_path, "", ACORN) == {ACORN: {}}
@@ -75,7 +81,7 @@ def test_a_wrong_line_is_told_with_its_number(tmp_path: Path, line: str, says: s
     assert message.endswith("is this train_cls.txt of ILSVRC 2012?")
 
 
-@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0\x00\x10JFIF\n" * 5, b"\xef\xbb\xbf", b"\x80"])
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0\x00\x10JFIF\n" * 5, b"\xef\xbb", b"\x80"])
 def test_what_is_no_list_at_all_is_refused(tmp_path: Path, data: bytes) -> None:
     assert "train_cls.txt:1: expected a line like" in refusal(tmp_path, data)
 
