@@ -9,6 +9,7 @@ and tall photos, whose passes Pillow does in another order from version 13 on.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import logging
@@ -28,8 +29,6 @@ INSTALL = 'pip install "imagenet-subset[turbo]"'
 
 _KEPT_BYTES = 16 << 20
 """Memory for decoded photos that is used again and again; larger photos get their own."""
-_SLACK_BYTES = 64
-"""Behind the last pixel, for `pipelines.kernel` to read."""
 
 
 def available() -> bool:
@@ -40,6 +39,15 @@ def available() -> bool:
 def versions() -> dict[str, str]:
     """Versions of the libraries that decide the pixels, beside Pillow's."""
     return {"simplejpeg": metadata.version("simplejpeg")}
+
+
+@functools.lru_cache(maxsize=1024)
+def _columns(width: int, scaled: int, left: int) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """What `pipelines.kernel.shrink` takes for the crop's columns of photos of one width."""
+    from pipelines.simd import GROUP, arranged
+
+    taps = bilinear_taps(width, scaled, left, CROP, GROUP)
+    return taps.starts, arranged(taps.weights)
 
 
 class TurboPipeline(PerImagePipeline):
@@ -65,10 +73,10 @@ class TurboPipeline(PerImagePipeline):
                 kernel.compiled_seconds,
             )
         self._decode_jpeg = simplejpeg.decode_jpeg
-        self._kernel = kernel
+        self._shrink, self._slack = kernel.shrink, kernel.SLACK_BYTES
         self._photo = np.empty(1 << 20, np.uint8)
         self._rows = np.empty(1 << 18, np.uint8)
-        self._sums = np.empty(CROP * 3, np.int32)
+        self._sums = np.empty(CROP * 3 + 1, np.int32)
         self._check()
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
@@ -79,9 +87,9 @@ class TurboPipeline(PerImagePipeline):
         width, height = header.width, header.height
         if height > 2 * width:
             return "a tall photo"
-        photo = self._memory(width * height * 4 + _SLACK_BYTES)
+        photo = self._memory(width * height * 3 + self._slack)
         try:
-            self._decode_jpeg(data, "RGBX", buffer=photo)
+            self._decode_jpeg(data, "RGB", buffer=photo)
         except ValueError as error:
             return f"libjpeg-turbo warns: {error}"
         self._resample(photo, width, height, out)
@@ -99,17 +107,15 @@ class TurboPipeline(PerImagePipeline):
     ) -> None:
         scaled_width, scaled_height = resized_size(width, height)
         left, top, _, _ = crop_box(width, height)
-        columns = bilinear_taps(width, scaled_width, left, CROP, self._kernel.TAPS)
-        rows = bilinear_taps(height, scaled_height, top, CROP)
-        needed = (rows.end - rows.begin) * CROP * 3 + 1
+        columns = _columns(width, scaled_width, left)
+        lines = bilinear_taps(height, scaled_height, top, CROP)
+        needed = (lines.end - lines.begin) * CROP * 3
         if needed > len(self._rows):
             self._rows = np.empty(needed, np.uint8)
-        self._kernel.shrink_rows(
-            photo, width, rows.begin, rows.end, columns.starts, columns.weights, self._rows
-        )
-        self._kernel.shrink_columns(
-            self._rows, rows.begin, rows.starts, rows.weights, self._sums, out.reshape(-1)
-        )
+        self._shrink(
+            photo, width, *columns, lines.begin, lines.end, lines.starts, lines.weights,
+            self._rows, self._sums, out.reshape(-1),
+        )  # fmt: skip
 
     def _check(self) -> None:
         """Compare with Pillow on a small photo of each sampling.
