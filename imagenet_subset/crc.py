@@ -1,4 +1,7 @@
-"""CRC-32 of joined pieces, from the CRCs of the pieces alone.
+"""CRC-32, and that of joined pieces from the CRCs of the pieces alone.
+
+`crc32` is zlib's, or that of ISA-L where the package ``isal`` is installed, which is several times as
+quick.
 
 A CRC-32 (as in ZIP and zlib) is a polynomial over GF(2), reduced modulo a fixed one, so that of
 ``A + B`` follows from those of ``A`` and ``B`` and the length of ``B``::
@@ -13,6 +16,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:
+    from zlib import crc32
+
+__all__ = ["combine", "combine_rows", "crc32"]
 
 POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
@@ -31,7 +41,6 @@ def combine(first: int, second: int, second_nbytes: int) -> int:
 
     Examples
     --------
-    >>> from zlib import crc32
     >>> combine(crc32(b"acorn, "), crc32(b"airliner"), 8) == crc32(b"acorn, airliner")
     True
     """

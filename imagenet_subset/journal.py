@@ -24,7 +24,6 @@ import contextlib
 import json
 import os
 import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.crc import crc32
 from imagenet_subset.errors import ResumeMismatchError, printable, writing
 from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all, write_atomically
 
@@ -114,7 +114,7 @@ def create(path: Path, fingerprint: Mapping[str, Any], rows: int, source: str = 
     """
     content = {"fingerprint": fingerprint, "source": source}
     header = json.dumps(content, sort_keys=True).encode()
-    head = MAGIC + _HEAD.pack(len(header), zlib.crc32(header)) + header
+    head = MAGIC + _HEAD.pack(len(header), crc32(header)) + header
     with writing(path):
         write_atomically(path, head + bytes(8 * (rows + 1)))
 
@@ -149,7 +149,7 @@ def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:
     data = bytearray(min(length, os.fstat(fd).st_size))
     pread_into(fd, memoryview(data), len(head))
     # A power cut may leave zeros, and the CRC-32 of nothing is 0.
-    if not head.startswith(MAGIC) or not data or zlib.crc32(data) != crc:
+    if not head.startswith(MAGIC) or not data or crc32(data) != crc:
         raise ResumeMismatchError(
             f"{printable(path)} is damaged, so what is done can't be told; "
             "pass --overwrite to begin again"

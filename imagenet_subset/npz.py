@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import json
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -40,7 +39,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.crc import combine, combine_rows
+from imagenet_subset.crc import combine, combine_rows, crc32
 from imagenet_subset.fileio import pwrite_all
 from imagenet_subset.records import SPLITS, Split
 
@@ -203,7 +202,7 @@ def encode_comment(provenance: Mapping[str, Any]) -> bytes:
     >>> encode_comment({"format": "imagenet-subset"})
     b'{"crc32":"80d10582","format":"imagenet-subset"}'
     """
-    crc = zlib.crc32(_json({k: v for k, v in provenance.items() if k != "crc32"}))
+    crc = crc32(_json({k: v for k, v in provenance.items() if k != "crc32"}))
     return _json({**provenance, "crc32": f"{crc:08x}"})
 
 
@@ -233,10 +232,10 @@ def finish(
         header = member.npy_header
         if member.key in columns:
             data = columns[member.key].astype(member.dtype).tobytes()
-            crcs[member.key] = zlib.crc32(data, zlib.crc32(header))
+            crcs[member.key] = crc32(data, crc32(header))
             pwrite_all(fd, data, member.data_offset)
         else:
             rows = combine_rows(row_crcs["train" if member.key == "X_train" else "val"], ROW_NBYTES)
-            crcs[member.key] = combine(zlib.crc32(header), rows, member.nbytes)
+            crcs[member.key] = combine(crc32(header), rows, member.nbytes)
         pwrite_all(fd, member.local_header(crcs[member.key]) + header, member.offset)
     pwrite_all(fd, layout.directory(crcs), layout.members[-1].end)

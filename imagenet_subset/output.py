@@ -6,7 +6,6 @@ import contextlib
 import csv
 import io
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset import journal as journals
 from imagenet_subset import npz
+from imagenet_subset.crc import crc32
 from imagenet_subset.errors import (
     OutputError,
     OutputExistsError,
@@ -205,7 +205,7 @@ def move_rows_up(fd: int, plan: BuildPlan, remaining: BuildPlan, journal: Journa
             continue
         with writing(plan.output.partial, kept=True):
             pread_into(fd, buffer, old)
-            if zlib.crc32(buffer) != crcs[index]:
+            if crc32(buffer) != crcs[index]:
                 raise OutputError(
                     f"a row in {printable(plan.output.partial)} at byte {old} changed behind our "
                     "back; run the same command again to decode it once more"
@@ -226,7 +226,7 @@ def move_rows_back(fd: int, plan: BuildPlan, journal: Journal) -> None:
     crcs, moves = journal.crcs, list(_moves(plan, plan.without(_undone(plan, journal))))
     for index, old, new in reversed(moves[: journal.moved]):
         with writing(plan.output.partial, kept=True):
-            if pread_into(fd, buffer, new) == ROW_NBYTES and zlib.crc32(buffer) == crcs[index]:
+            if pread_into(fd, buffer, new) == ROW_NBYTES and crc32(buffer) == crcs[index]:
                 pwrite_all(fd, buffer, old)
     journal.note_moved(0)
 

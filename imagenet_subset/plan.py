@@ -199,14 +199,14 @@ def plan_build(
     """
     if not splits or not set(splits) <= set(SPLITS):
         raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {splits!r}")
+    config, why = choose(device, pipeline, workers=workers, batch_size=batch_size, gpu=gpu)
+    warm_up(config.modules)  # they start while the images are looked for
     subset = load_subset(subset_name)
     output = OutputPaths(Path(out_dir), f"{subset.name}_cls")
     if output.folder.exists() and not output.folder.is_dir():
         raise OutputError(
             f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
         )
-    config, why = choose(device, pipeline, workers=workers, batch_size=batch_size, gpu=gpu)
-    warm_up(config.modules)
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     ordered = tuple(split for split in SPLITS if split in splits)
     listing = source.list(subset, ordered, skip_missing=skip_missing)

@@ -12,6 +12,7 @@ ignore both; it is the parent that stops them, and it does so at a place of its 
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import multiprocessing
 import os
@@ -22,11 +23,8 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures import wait as wait_for_futures
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
-from multiprocessing.synchronize import Event
 from types import FrameType
 from typing import Any, TypeVar
-
-from imagenet_subset import worker
 
 POLL_SECONDS = 0.1
 """How long Ctrl-C may wait to be noticed."""
@@ -64,7 +62,7 @@ class LocalPool:
 
     def __init__(self, processes: int) -> None:
         context = multiprocessing.get_context(_METHOD)
-        self._stop = context.Event()
+        self._stop = context.RawValue("b", 0)  # asked for each image: an Event would take a lock
         self._pids = context.RawArray("q", processes)
         self._places = context.RawArray("q", [-1] * processes)
         self.in_hand: list[int] = []
@@ -86,7 +84,7 @@ class LocalPool:
             for pid, place in zip(self._pids, self._places, strict=True)
             if place >= 0 and pid not in alive
         ]
-        self._stop.set()
+        self._stop.value = 1
         killer = threading.Timer(STOP_SECONDS, _kill_children)
         killer.start()
         try:
@@ -199,7 +197,7 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(stop: Event, slots: Any, pids: Any, places: Any) -> None:
+def _start_worker(stop: Any, slots: Any, pids: Any, places: Any) -> None:
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
     slot = slots.get()
@@ -208,8 +206,11 @@ def _start_worker(stop: Event, slots: Any, pids: Any, places: Any) -> None:
     def now_at(index: int) -> None:
         places[slot] = index
 
-    worker.hooks.should_stop = stop.is_set
-    worker.hooks.now_at = now_at
+    from imagenet_subset.worker import hooks
+
+    hooks.should_stop = lambda: bool(stop.value)
+    hooks.now_at = now_at
+    gc.freeze()  # what was imported is never garbage, and needn't be looked at again
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imagenet_subset.crc import combine, combine_rows
+from imagenet_subset.crc import combine, combine_rows, crc32
 from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.idcheck import label_problems
 from imagenet_subset.npz import KEYS, Layout
@@ -160,7 +159,7 @@ def _crc(member: NpzMember, workers: int, progress: Progress) -> int:
 def _block_crc(member: NpzMember, start: int, nbytes: int) -> int:
     with open(member.path, "rb", buffering=0) as file:
         file.seek(member.npy_offset + start)
-        return zlib.crc32(file.read(nbytes))
+        return crc32(file.read(nbytes))
 
 
 def _structure_problems(

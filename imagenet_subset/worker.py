@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.crc import crc32
 from imagenet_subset.errors import printable, writing
 from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all
 from imagenet_subset.npz import ROW_NBYTES
@@ -168,7 +168,7 @@ class Worker:
             n = pread_into(self._fd, buffer, self.job.row_offset(record.split, record.row))
         except OSError:  # a bad block, which is replaced when it is written to
             return False
-        return n == ROW_NBYTES and zlib.crc32(buffer) == crc
+        return n == ROW_NBYTES and crc32(buffer) == crc
 
     def _decode(self, shard: Shard, pending: list[int], result: ShardResult) -> None:
         if self._pipeline is None:
@@ -204,4 +204,4 @@ class Worker:
         row = memoryview(image.data).cast("B")
         with writing(self.job.partial, kept=True):
             pwrite_all(self._fd, row, self.job.row_offset(record.split, record.row))
-        return zlib.crc32(row)
+        return crc32(row)

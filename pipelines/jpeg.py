@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipelines.base import MAX_PIXELS
 
 SOI, EOI, SOS, APP14 = 0xD8, 0xD9, 0xDA, 0xEE
@@ -40,6 +42,8 @@ BETWEEN_SCANS = frozenset({0xC4, SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE
 """Tables, the next scan, the number of lines, application data and comments."""
 
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_ENDS_SCAN = np.array([_AFTER_SCAN.match(bytes((0xFF, byte))) is not None for byte in range(256)])
+"""For each byte whether it is a marker, behind 0xFF, that ends the compressed data before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +181,14 @@ def has_stray_marker(data: bytes) -> bool:
     There libjpeg gives up and Pillow refuses the file, while DALI passes on what it has. The whole
     file is read for it, so this isn't part of `route`: turbo hears of it from libjpeg.
     """
+    content = np.frombuffer(data, np.uint8)
+    places = np.flatnonzero(content[:-1] == 0xFF)
+    markers = places[_ENDS_SCAN[content[places + 1]]]
     at, in_scan = 2, False
-    while found := _AFTER_SCAN.search(data, at):
-        at = found.start()
+    for place in markers.tolist():
+        if place < at:
+            continue  # within a segment
+        at = place
         marker = data[at + 1]
         if marker == EOI:
             return False

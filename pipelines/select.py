@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Literal
 
 from pipelines.base import Pipeline, PipelineUnavailableError
@@ -20,7 +19,7 @@ PER_IMAGE_SHARD = 64
 DALI_BATCH: dict[Device, int] = {"cpu": 64, "gpu": 256}
 """CPU: enough that threads seldom wait for the last image of a batch; 10 MB of pixels. GPU: nvJPEG
 wants many images at once; 38 MB of pixels and, before scaling at ImageNet's mean size, 144 MB."""
-DALI_SHARD = 8
+DALI_SHARD = 16
 """Batches per unit of work: DALI idles while a shard's first batch is read and its last written."""
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""
@@ -32,6 +31,7 @@ GPU_WHEELS = {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")}
 """What decides DALI's pixels, and its wheel for each CUDA."""
 
 CPU_ONLY = ("pillow", "turbo")
+TURBO_PACKAGES = ("simplejpeg", "numba")
 TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 
@@ -107,6 +107,8 @@ def wheel_version(*names: str) -> str:
     >>> wheel_version("no-such-wheel")
     'unknown'
     """
+    from importlib import metadata
+
     for name in names:
         try:
             return metadata.version(name)
@@ -197,9 +199,7 @@ def _cpu_name(pipeline: str) -> Name:
         if not installed("nvidia.dali"):
             raise PipelineUnavailableError(f"--pipeline dali: DALI isn't installed: {DALI_INSTALL}")
         return "dali"
-    from pipelines import turbo
-
-    if turbo.available():
+    if all(installed(package) for package in TURBO_PACKAGES):
         return "turbo"
     if pipeline == "turbo":
         raise PipelineUnavailableError(f"--pipeline turbo isn't installed: {TURBO_INSTALL}")

@@ -10,7 +10,6 @@ and tall photos, whose passes Pillow does in another order from version 13 on.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import io
 import logging
 from importlib import metadata
@@ -22,18 +21,11 @@ from pipelines.base import PipelineUnavailableError
 from pipelines.geometry import CROP, crop_box, resized_size
 from pipelines.jpeg import route
 from pipelines.pillow import BATCH_SIZE, PerImagePipeline, decode
+from pipelines.select import TURBO_INSTALL
 from pipelines.taps import bilinear_taps
-
-PACKAGES = ("simplejpeg", "numba")
-INSTALL = 'pip install "imagenet-subset[turbo]"'
 
 _KEPT_BYTES = 16 << 20
 """Memory for decoded photos that is used again and again; larger photos get their own."""
-
-
-def available() -> bool:
-    """Whether the packages are installed; nothing is imported to tell."""
-    return all(importlib.util.find_spec(name) for name in PACKAGES)
 
 
 def versions() -> dict[str, str]:
@@ -66,7 +58,9 @@ class TurboPipeline(PerImagePipeline):
 
             from pipelines import kernel
         except ImportError as error:
-            raise PipelineUnavailableError(f"the turbo pipeline: {error}; {INSTALL}") from error
+            raise PipelineUnavailableError(
+                f"the turbo pipeline: {error}; {TURBO_INSTALL}"
+            ) from error
         if kernel.compiled_seconds:
             logging.getLogger(__name__).warning(
                 "compiled the turbo pipeline in %.1f s; later runs find it in numba's cache",

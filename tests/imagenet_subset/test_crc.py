@@ -8,7 +8,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagenet_subset.crc import combine, combine_rows
+from imagenet_subset.crc import combine, combine_rows, crc32
+
+
+@given(st.binary(max_size=300), st.integers(0, 2**32 - 1))
+def test_the_crc_is_that_of_zlib_whatever_computes_it(data: bytes, start: int) -> None:
+    assert crc32(data, start) == zlib.crc32(data, start)
+    assert crc32(memoryview(data)) == crc32(np.frombuffer(data, np.uint8)) == zlib.crc32(data)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
