@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import psutil
 
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.05
+"""How often memory is looked at, which itself takes half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,11 @@ def measure(command: list[str]) -> Measured:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         peak = 0
         process = psutil.Process(running.pid)
-        while running.poll() is None:
+        while True:
             peak = max(peak, _memory(process))
-            time.sleep(SAMPLE_SECONDS)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(SAMPLE_SECONDS)
+                break
         seconds = time.perf_counter() - start
     if running.returncode:
         raise subprocess.CalledProcessError(running.returncode, command)
