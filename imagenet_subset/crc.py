@@ -1,7 +1,7 @@
 """CRC-32, and that of joined pieces from the CRCs of the pieces alone.
 
-`crc32` is zlib's, or that of ISA-L where the package ``isal`` is installed, which takes a fraction of
-the time.
+`crc32` is zlib's, or ISA-L's where the package ``isal`` is installed: the same in a fraction of the
+time.
 
 A CRC-32 (as in ZIP and zlib) is a polynomial over GF(2), reduced modulo a fixed one, so that of
 ``A + B`` follows from those of ``A`` and ``B`` and the length of ``B``::
