@@ -68,8 +68,8 @@ def main() -> None:
 
 
 def link_tree(folder: Path, photos: list[Path], size: int) -> tuple[Path, Path]:
-    """Write a tree of ``size`` photos over 30 classes, each a hard link to one of ``photos``."""
-    classes = list(class_table().values())[:300:10]
+    """Write a tree of ``size`` photos over 30 classes or more, each a link to one of ``photos``."""
+    classes = list(class_table().values())[: max(30, size // 600)]  # of 732 photos at least
     data, lists = folder / "Data/CLS-LOC", folder / "ImageSets/CLS-LOC"
     lists.mkdir(parents=True)
     lines = []
