@@ -5,7 +5,7 @@
     python benchmarks/stages.py                # generated photos
     python benchmarks/stages.py --images 4500
 
-The stages are timed one by one on one core, over the same photos; the start and the end are those
+The stages are timed on one core, over the same photos; the start and the end are those
 of a whole build with 2 workers, seen from the parent.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,9 @@ from typing import Any
 import numpy as np
 import simplejpeg
 from tree import make_tree
+
+ROUNDS = 5
+"""The stages take turns, so that a machine whose speed drifts is unfair to none."""
 
 
 def main() -> None:
@@ -48,7 +52,7 @@ def _stages(paths: list[Path], target: Path) -> None:
     fd = os.open(target, os.O_RDWR | os.O_CREAT)
     os.ftruncate(fd, out.nbytes * len(paths))
     rows = range(0, out.nbytes * len(paths), out.nbytes)
-    for name, items, step in (
+    stages = (
         ("read the file", paths, lambda path: path.read_bytes()),
         ("sniff the header", photos, route),
         ("decode alone (simplejpeg)", photos,
@@ -57,8 +61,10 @@ def _stages(paths: list[Path], target: Path) -> None:
         ("Pillow: decode, resample", photos, lambda data: pillow.decode_into(data, out)),
         ("CRC-32 of the row", photos, lambda _: crc32(out)),
         ("write the row", rows, lambda offset: os.pwrite(fd, out, offset)),
-    ):  # fmt: skip
-        print(f"{name:32} {_milliseconds(step, items):7.3f} ms per photo")
+    )  # fmt: skip
+    rounds = [[_milliseconds(step, items) for _, items, step in stages] for _ in range(ROUNDS)]
+    for (name, _, _), times in zip(stages, zip(*rounds, strict=True), strict=True):
+        print(f"{name:32} {statistics.median(times):7.3f} ms per photo")
     os.close(fd)
 
 
