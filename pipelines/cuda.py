@@ -16,6 +16,11 @@ CUDA_SUCCESS, CUDA_ERROR_NO_DEVICE = 0, 100
 """``CUresult`` of the CUDA Driver API."""
 OLDEST_CUDA = (12, 0)
 """What the wheels of the ``gpu`` extra are built for."""
+GPU_INSTALL = {
+    12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"',
+    13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6"',
+}
+"""By the driver's CUDA, what the extras ``gpu`` and ``gpu-cuda13`` install."""
 CPU_WORKS = "--device cpu works without"
 
 
@@ -89,7 +94,7 @@ def find_gpu(gpu: int) -> Driver | Missing:
     if lacking := [name for name, module in packages.items() if not installed(module)]:
         problems.append(f"{' and '.join(lacking)} not installed")
         cuda13 = isinstance(driver, Driver) and driver.cuda >= (13, 0)
-        remedies.insert(0, f'pip install "imagenet-subset[{"gpu-cuda13" if cuda13 else "gpu"}]"')
+        remedies.insert(0, GPU_INSTALL[13 if cuda13 else 12])
     if isinstance(driver, str) or problems:
         everything = f"{', '.join(problems)}; {', '.join(remedies)}"
         return Missing(problems[0] if isinstance(driver, str) else everything, everything)

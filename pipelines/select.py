@@ -32,7 +32,7 @@ GPU_WHEELS = {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")}
 
 CPU_ONLY = ("pillow", "turbo")
 TURBO_PACKAGES = ("simplejpeg", "numba")
-TURBO_INSTALL = 'pip install "imagenet-subset[turbo]"'
+TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "numba>=0.60" "isal>=1.7"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 
 

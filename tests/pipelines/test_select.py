@@ -60,7 +60,7 @@ def test_asking_for_a_gpu_that_is_not_there_says_what_is_missing_and_what_to_do(
         assert driver in message
     if find_spec("cupy") is None:
         assert "CuPy" in message
-        assert 'pip install "imagenet-subset[gpu' in message
+        assert 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"' in message
 
 
 @pytest.mark.parametrize("pipeline", ["pillow", "turbo"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import imagenet_subset
+from pipelines.cuda import GPU_INSTALL
+from pipelines.select import TURBO_INSTALL
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -35,6 +38,18 @@ def test_the_conda_environment_installs_what_pyproject_asks_for() -> None:
     expected |= {requirement(line) for name in ("gpu", "turbo") for line in extras[name]}
     expected.add(("python", project["requires-python"]))
     assert conda == expected
+
+
+@pytest.mark.parametrize(
+    ("extra", "line"),
+    [("turbo", TURBO_INSTALL), ("gpu", GPU_INSTALL[12]), ("gpu-cuda13", GPU_INSTALL[13])],
+)
+def test_the_lines_that_messages_say_to_run_install_what_the_extras_do(
+    extra: str, line: str
+) -> None:
+    pip, install, *packages = shlex.split(line)
+    assert (pip, install) == ("pip", "install")
+    assert packages == PYPROJECT["project"]["optional-dependencies"][extra]
 
 
 def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
