@@ -44,7 +44,7 @@ it, so that its threads never wait for reading, routing and writing, which all h
 
 BATCH_PIXELS: dict[Device, int] = {"cpu": 1 << 26, "gpu": 1 << 29}
 """Pixels of a batch before scaling; one of larger photos has fewer images. ImageNet's batches have
-a fifth of this, or a tenth. It bounds what the decoder takes: 200 MB of the host's memory, 1.6 GB
+a third of this, or a tenth. It bounds what the decoder takes: 200 MB of the host's memory, 1.6 GB
 of the GPU's, unless a single photo has more."""
 
 SMALLEST_BATCH = 8

@@ -16,10 +16,10 @@ PER_IMAGE_BATCH = 16
 """Images per batch for pipelines that decode one by one: 2.4 MB of pixels."""
 PER_IMAGE_SHARD = 64
 """Images per unit of work for them: a fraction of a second."""
-DALI_BATCH: dict[Device, int] = {"cpu": 64, "gpu": 256}
-"""CPU: enough that threads seldom wait for the last image of a batch; 10 MB of pixels. GPU: nvJPEG
+DALI_BATCH: dict[Device, int] = {"cpu": 128, "gpu": 256}
+"""CPU: enough that threads seldom wait for the last image of a batch; 19 MB of pixels. GPU: nvJPEG
 wants many images at once; 38 MB of pixels and, before scaling at ImageNet's mean size, 144 MB."""
-DALI_SHARD = 16
+DALI_SHARD = 8
 """Batches per unit of work: DALI idles while a shard's first batch is read and its last written."""
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""

@@ -111,7 +111,7 @@ def test_a_config_opens_its_pipeline_and_knows_its_versions(name: str) -> None:
 @dali
 def test_a_unit_of_work_is_several_dali_batches() -> None:
     config, _ = choose("cpu", "dali", workers=2, batch_size=32)
-    assert config.shard_size == 16 * 32
+    assert config.shard_size == 8 * 32
 
 
 @dali
