@@ -133,7 +133,9 @@ def run_build(
                 progress(shard)
 
         def tell(notice: str) -> None:
-            take(0, ShardResult([], notices=[notice]))
+            result.notices.append(notice)
+            if progress:
+                progress(ShardResult([], notices=[notice]))
 
         if journal.done.any() and journal.source != plan.source.root:
             tell(
