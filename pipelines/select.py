@@ -61,6 +61,9 @@ class PipelineConfig:
         """What a process will import to run it, and may import before it is forked."""
         if self.name == "turbo":
             return ("simplejpeg", "pipelines.turbo", "pipelines.kernel")
+        if self.name == "dali" and self.device == "cpu":
+            # Takes DALI 0.2 s. Not on a GPU: what CUDA has begun doesn't survive a fork.
+            return ("pipelines.dali", "nvidia.dali")
         return (f"pipelines.{self.name}",)
 
     def open(self) -> Pipeline:
