@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
 
-from imagenet_subset.builder import BuildResult, Progress, run_build
+from imagenet_subset.builder import BuildResult, Progress, run_build, warm_up
 from imagenet_subset.cores import available_cores
 from imagenet_subset.plan import plan_build
+from imagenet_subset.pool import LocalPool
 from imagenet_subset.recheck import compare_with_photos
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.verifier import VerifyReport
@@ -28,6 +30,7 @@ def build(
     overwrite: bool = False,
     device: Literal["auto", "gpu", "cpu"] = "auto",
     pipeline: Literal["auto", "pillow", "turbo", "dali"] = "auto",
+    full_check: bool = False,
     batch_size: int | None = None,
     gpu: int = 0,
     workers: int | None = None,
@@ -53,7 +56,8 @@ def build(
     missing
         What to do about images that aren't there: refuse, or build without them.
     skip_undecodable
-        Finish without the images that can't be decoded.
+        Finish without the images that can't be decoded. Those whose files can't be read are never
+        left out.
     overwrite
         Replace a finished file; discard an unfinished one that another build began.
     device
@@ -61,6 +65,9 @@ def build(
     pipeline
         What decodes: on the GPU always ``"dali"``; on the CPU, ``"auto"`` takes turbo if it is
         installed, else Pillow.
+    full_check
+        Read the whole file back before it gets its name, as is done when an executor is given;
+        else its size, one row in 64 and the last row of each array.
     batch_size
         Images per batch; by default what suits the pipeline.
     gpu
@@ -68,7 +75,9 @@ def build(
     workers
         CPU cores to use; all by default.
     executor
-        Runs the work in place of processes on this machine; all its workers must see the files.
+        Runs the work in place of processes on this machine. All its workers must see the same
+        files under the same paths and have the same versions installed, which each is asked to
+        prove. They keep nothing of the build when it is over.
     progress
         Called after each piece of work with an object whose ``crcs`` has an entry for each of its
         images (None for one that can't be decoded) and whose ``notices`` are lines to show.
@@ -87,34 +96,33 @@ def build(
         The device or the pipeline can't be had here.
     ValueError
         An argument makes no sense.
-
-    Notes
-    -----
-    A script that calls this needs ``if __name__ == "__main__":`` around the call, as for all of
-    Python's process pools.
     """
     if missing not in ("error", "skip"):
         raise ValueError(f"missing is 'error' or 'skip', not {missing!r}")
-    plan = plan_build(
-        subset_name,
-        data_dir,
-        out_dir,
-        splits=splits,
-        train_list=train_list,
-        skip_missing=missing == "skip",
-        device=device,
-        pipeline=pipeline,
-        workers=_cores(workers),
-        batch_size=batch_size,
-        gpu=gpu,
-    )
-    return run_build(
-        plan,
-        overwrite=overwrite,
-        skip_undecodable=skip_undecodable,
-        executor=executor,
-        progress=progress,
-    )
+    with LocalPool() as pool:
+        plan = plan_build(
+            subset_name,
+            data_dir,
+            out_dir,
+            splits=splits,
+            train_list=train_list,
+            skip_missing=missing == "skip",
+            device=device,
+            pipeline=pipeline,
+            workers=_cores(workers),
+            batch_size=batch_size,
+            gpu=gpu,
+            on_chosen=functools.partial(warm_up, pool) if executor is None else None,
+        )
+        return run_build(
+            plan,
+            overwrite=overwrite,
+            skip_undecodable=skip_undecodable,
+            full_check=full_check,
+            executor=executor,
+            pool=pool,
+            progress=progress,
+        )
 
 
 def verify(

@@ -10,7 +10,12 @@
     │   ├── LockedError          another build is writing the same file
     │   └── ResumeMismatchError  the unfinished file was begun with other inputs or settings
     ├── UndecodableError         everything is done but the images that can't be decoded
-    ├── WorkerDiedError          a worker process was killed or crashed
+    ├── UnreadableError          everything is done but the photos that can't be read
+    ├── WorkerError              where the images are decoded, something is wrong
+    │   ├── WorkerStartError     worker processes can't be started
+    │   ├── WorkerDiedError      a worker process was killed or crashed
+    │   ├── WorkerMemoryError    an image takes more memory than there is
+    │   └── UnfitWorkerError     a worker sees other files, or would make other pixels
     └── ReadError                an NPZ that can't be opened or understood
 
 Problems of a pipeline itself (DALI not installed, no GPU) are
@@ -55,11 +60,31 @@ class ResumeMismatchError(OutputError):
 
 
 class UndecodableError(ImagenetSubsetError):
-    """Every image is done but those that can't be read or decoded."""
+    """Every image is done but those that can't be decoded."""
 
 
-class WorkerDiedError(ImagenetSubsetError):
-    """A worker process ended without a word."""
+class UnreadableError(ImagenetSubsetError):
+    """Every image is done but those whose files can't be read, and those that can't be decoded."""
+
+
+class WorkerError(ImagenetSubsetError):
+    """Something is wrong where the images are decoded."""
+
+
+class WorkerStartError(WorkerError):
+    """Worker processes can't be started."""
+
+
+class WorkerDiedError(WorkerError):
+    """A worker process ended in the middle of its work."""
+
+
+class WorkerMemoryError(WorkerError):
+    """An image takes more memory than there is."""
+
+
+class UnfitWorkerError(WorkerError):
+    """A worker sees other files than the build, or would make other pixels."""
 
 
 class ReadError(ImagenetSubsetError):

@@ -248,7 +248,7 @@ def _moves(plan: BuildPlan, remaining: BuildPlan) -> Iterator[tuple[int, int, in
         base += len(plan.records[split])
 
 
-def seal(fd: int, plan: BuildPlan, crcs: NDArray[np.uint32]) -> None:
+def seal(fd: int, plan: BuildPlan, crcs: NDArray[np.uint32], *, full_check: bool = False) -> None:
     """Complete the file, every row of which is done, and give it its final name."""
     paths, layout = plan.output, plan.layout
     n_train = plan.rows["train"]

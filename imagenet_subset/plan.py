@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset import __version__
 from imagenet_subset.classes import Subset, load_subset
 from imagenet_subset.errors import OutputError, printable
 from imagenet_subset.npz import FORMAT_VERSION, Layout
-from imagenet_subset.pool import warm_up
 from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.sources import Source, open_source
 from pipelines.geometry import PIXEL_RULE
@@ -85,7 +85,7 @@ class BuildPlan:
         return {
             "format": "imagenet-subset",
             "format_version": FORMAT_VERSION,
-            "program_version": importlib.metadata.version("imagenet-subset"),
+            "program_version": __version__,
             "subset": {
                 "name": self.subset.name,
                 "wnids": list(self.subset.wnids),
@@ -101,14 +101,19 @@ class BuildPlan:
             "left_out": {"missing": self.missing, "undecodable": self.undecodable},
         }
 
-    @property
+    @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that decides the file's bytes but the pixels of the photos."""
+        """Everything that decides the file's bytes but the pixels of the photos.
+
+        Ids, labels and the photos' names: which photo has which id may depend on a train list.
+        """
         return {
             "provenance": self.provenance,
             "records": {
                 split: hashlib.sha256(
-                    self.columns[f"{split}_id"].tobytes() + self.columns[f"y_{split}"].tobytes()
+                    self.columns[f"{split}_id"].tobytes()
+                    + self.columns[f"y_{split}"].tobytes()
+                    + b"\n".join(_stem(record) for record in self.records[split])
                 ).hexdigest()
                 for split in SPLITS
             },
@@ -151,6 +156,11 @@ class BuildPlan:
         return replace(self, records=records, undecodable=len(left_out))
 
 
+def _stem(record: Record) -> bytes:
+    """Name of a photo without its folder and suffix, in whatever folder it is."""
+    return os.fsencode(os.path.splitext(os.path.basename(record.location))[0])
+
+
 def plan_build(
     subset_name: str | Path,
     data_dir: str | Path = "./Data/CLS-LOC",
@@ -164,8 +174,9 @@ def plan_build(
     workers: int = 1,
     batch_size: int | None = None,
     gpu: int = 0,
+    on_chosen: Callable[[PipelineConfig], object] | None = None,
 ) -> BuildPlan:
-    """Find the subset's images and choose the pipeline; nothing is written.
+    """Find the subset's images and choose the pipeline; nothing is written, nothing is started.
 
     Parameters
     ----------
@@ -183,6 +194,8 @@ def plan_build(
         Leave out images that aren't there, instead of refusing.
     device, pipeline, workers, batch_size, gpu
         See `pipelines.select.choose`.
+    on_chosen
+        Called with the pipeline once it is chosen, before the images are looked for.
 
     Raises
     ------
@@ -200,7 +213,8 @@ def plan_build(
     if not splits or not set(splits) <= set(SPLITS):
         raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {splits!r}")
     config, why = choose(device, pipeline, workers=workers, batch_size=batch_size, gpu=gpu)
-    warm_up(config.modules)  # they start while the images are looked for
+    if on_chosen:
+        on_chosen(config)
     subset = load_subset(subset_name)
     output = OutputPaths(Path(out_dir), f"{subset.name}_cls")
     if output.folder.exists() and not output.folder.is_dir():

@@ -1,102 +1,224 @@
-"""Worker processes on this machine: a process pool that stops promptly and leaves nobody behind.
+"""Worker processes on this machine: a pool that stops promptly and leaves nobody behind.
 
-Processes aren't forked from this one: a fork would copy the threads' locks of tqdm and DALI. They
-come from a fork server, which imports what all of them need once, while the build is still being
-planned (`warm_up`); on Windows, which has none, they are spawned.
-
-Ctrl-C reaches the whole process group, and so does the SIGTERM of a batch system. The workers
-ignore both; it is the parent that stops them, and it does so at a place of its own choosing
-(`signals_held`), so that no row that is done goes unnoted.
+Each worker is in the hands of one thread, which sends it a task and waits for the answer. To the
+rest of the program the pool is those threads, an ordinary executor.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
+import functools
 import itertools
-import multiprocessing
-import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
-from types import FrameType
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import TypeVar
+
+from imagenet_subset.channel import Channel
+from imagenet_subset.errors import WorkerStartError
+from imagenet_subset.oom import count_oom_kills
+from imagenet_subset.processes import Listener, Workers, start_workers
+from imagenet_subset.signals import signals_held
 
 POLL_SECONDS = 0.1
 """How long Ctrl-C may wait to be noticed."""
 STOP_SECONDS = 1.0
 """How long workers have to end on their own once they are told to stop."""
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_SIGKILL = 9  # Windows has no name for it
 
 Key = TypeVar("Key")
 T = TypeVar("T")
 
-_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+class WorkerDied(Exception):  # noqa: N818 - an event, which the pool's user turns into an error
+    """A worker process ended in the middle of a task."""
+
+    def __init__(self, how: str, why: str = "") -> None:
+        super().__init__(how, why)
+        self.how = how
+        """What it did: ``"was killed (SIGKILL)"``."""
+        self.why = why
+        """What is known of the cause; empty for nothing."""
 
 
-def warm_up(modules: Sequence[str]) -> None:
-    """Start importing what worker processes will need, in the background, where that can be."""
-    if _METHOD == "forkserver":
-        from multiprocessing import forkserver, resource_tracker
-
-        resource_tracker.ensure_running()  # unblocks the signals if the fork server starts it
-        multiprocessing.set_forkserver_preload(["imagenet_subset.worker", *modules])
-        with signals_blocked():
-            forkserver.ensure_running()
+class _InWorker(Exception):  # noqa: N818 - the cause of an error, and its traceback in the worker
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
 
 
 class LocalPool:
-    """An executor over worker processes, and what is known of them.
+    """Worker processes, from `warm_up` until the end of `work_through` or of the context.
 
     Attributes
     ----------
-    executor : concurrent.futures.Executor
     in_hand : list of int
-        After `stop`, journal indexes of the images that workers which had died before were busy
-        with.
+        What workers that died were busy with, by the index that they gave.
     """
 
-    def __init__(self, processes: int) -> None:
-        context = multiprocessing.get_context(_METHOD)
-        self._stop = context.RawValue("b", 0)  # asked for each image: an Event would take a lock
-        self._pids = context.RawArray("q", processes)
-        self._places = context.RawArray("q", [-1] * processes)
+    def __init__(self) -> None:
         self.in_hand: list[int] = []
-        slots = context.SimpleQueue()
-        for slot in range(processes):
-            slots.put(slot)
-        self.executor: Executor = ProcessPoolExecutor(
-            processes, context, _start_worker, (self._stop, slots, self._pids, self._places)
-        )
+        self._listener = Listener()
+        self._workers: Workers | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._channels: list[Channel] = []
+        self._oom_kills: int | None = None
+        self._killed = False
 
-    def stop(self) -> None:
-        """End all workers: those that don't within `STOP_SECONDS` are killed."""
-        # The sentinel of a process tells its end a moment before the system hands out its status.
-        children = multiprocessing.active_children()
-        ended = wait([child.sentinel for child in children], timeout=0)
-        alive = {child.pid for child in children if child.sentinel not in ended}
-        self.in_hand = [
-            place
-            for pid, place in zip(self._pids, self._places, strict=True)
-            if place >= 0 and pid not in alive
-        ]
-        self._stop.value = 1
-        killer = threading.Timer(STOP_SECONDS, _kill_children)
-        killer.start()
-        try:
-            self.executor.shutdown(wait=True, cancel_futures=True)
-        finally:
-            killer.cancel()
+    def warm_up(self, processes: int, modules: Sequence[str] = ()) -> None:
+        """Start to import what the workers will need, in the background; once.
+
+        Parameters
+        ----------
+        processes
+            Workers, at most. Each starts with its first task.
+        modules
+            What they will import.
+
+        Raises
+        ------
+        WorkerStartError
+            No process can be started.
+        """
+        if self._executor is not None:
+            return
+        self._oom_kills = count_oom_kills()
+        with _starting():
+            self._workers = start_workers(processes, modules, self._listener)
+        self._mine = threading.local()
+        self._slots = iter(range(processes))
+        self._ahead = 2 * processes
+        self._executor = ThreadPoolExecutor(processes, "worker")
 
     def work_through(
         self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
     ) -> None:
-        """Run all tasks and end the workers; see `work_through`."""
-        work_through(self.executor, tasks, take, ahead=2 * len(self._pids), stop=self.stop)
+        """Run all tasks, each a callable that can be pickled, and end the workers.
+
+        See the function `work_through`.
+
+        Raises
+        ------
+        WorkerDied
+            A worker has died.
+        WorkerStartError
+            Workers can't be started.
+        """
+        if self._executor is None:
+            raise ValueError("warm_up comes first")
+        calls = ((key, functools.partial(self._run, task)) for key, task in tasks)
+        work_through(self._executor, calls, take, ahead=self._ahead, stop=self.close)
+
+    def new_lines(self) -> list[str]:
+        """What workers have printed to standard error since this was last called."""
+        lines = self._listener.new
+        return [lines.popleft() for _ in range(len(lines))]
+
+    def __enter__(self) -> LocalPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers: those that don't within `STOP_SECONDS` are killed. Idempotent."""
+        if self._workers is None or self._executor is None:
+            return
+        workers, self._workers = self._workers, None
+        workers.numbers.stop = True
+        killer = threading.Timer(STOP_SECONDS, self._kill, [workers])
+        killer.start()
+        try:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        finally:
+            killer.cancel()
+            for channel in self._channels:
+                channel.close()
+            workers.close()
+            self._listener.join()
+
+    def _run(self, task: Callable[[], T]) -> T:
+        """Have this thread's worker run a task."""
+        workers = self._workers
+        if workers is None:
+            raise WorkerDied("was told to end")
+        channel = self._channel(workers)
+        try:
+            channel.send(task)
+            answer, trace = pickle.loads(channel.receive())
+        except (EOFError, OSError) as error:
+            raise self._died(workers, self._mine.slot) from error
+        if trace is not None:
+            raise answer from _InWorker(trace)
+        return answer  # type: ignore[no-any-return]
+
+    def _channel(self, workers: Workers) -> Channel:
+        if not hasattr(self._mine, "channel"):
+            with _starting():
+                self._mine.slot = next(self._slots)
+                self._mine.channel = workers.start(self._mine.slot)
+            self._channels.append(self._mine.channel)
+        channel: Channel = self._mine.channel
+        return channel
+
+    def _kill(self, workers: Workers) -> None:
+        self._killed = True
+        workers.kill()
+
+    def _died(self, workers: Workers, slot: int) -> Exception:
+        place = workers.numbers.place(slot)
+        if place >= 0 and not self._killed:
+            self.in_hand.append(place)
+        status = workers.exit_status(slot)
+        said = self._listener.last
+        if not workers.numbers.has_started(slot):
+            return WorkerStartError(f"worker processes can't start: {said or how_it_ended(status)}")
+        why = f"it said: {said}" if said else ""
+        if status == -_SIGKILL:
+            why = "by whom is unknown"
+            if (self._oom_kills or 0) < (count_oom_kills() or 0):
+                why = "the kernel did it when memory ran out: try fewer --workers"
+        return WorkerDied(how_it_ended(status), why)
+
+
+def how_it_ended(status: int | None) -> str:
+    """What an exit status says, as a sentence without its subject.
+
+    Examples
+    --------
+    >>> how_it_ended(-9), how_it_ended(-11), how_it_ended(3)
+    ('was killed (SIGKILL)', 'crashed (SIGSEGV)', 'ended with exit status 3')
+    """
+    if status is None:
+        return "has ended, how is unknown"
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"{'was killed' if name in ('SIGKILL', 'SIGTERM') else 'crashed'} ({name})"
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """Turn the system's refusal of another process, file or thread into an error."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise WorkerStartError(
+            f"worker processes can't start: {what}; try fewer --workers, or raise the limit "
+            "(ulimit -a shows it)"
+        ) from error
 
 
 def work_through(
@@ -110,19 +232,14 @@ def work_through(
     """Run all tasks, ``ahead`` of them submitted at a time, and hand each result to ``take``.
 
     Ctrl-C and SIGTERM wait until a result has been taken. Whatever ends this, ``stop`` is called,
-    and what was done by then is taken.
-
-    Raises
-    ------
-    concurrent.futures.process.BrokenProcessPool
-        A worker process, or the server that starts them, has died.
+    and what was done by then is taken. What a task or the executor raises comes through.
     """
     running: dict[Future[T], Key] = {}
     with signals_held() as let_signals_through:
         try:
             while True:
                 for key, task in itertools.islice(tasks, ahead - len(running)):
-                    running[_submit(executor, task)] = key
+                    running[executor.submit(task)] = key
                 if not running:
                     break
                 done, _ = wait_for_futures(running, POLL_SECONDS, FIRST_COMPLETED)
@@ -135,87 +252,3 @@ def work_through(
             for future in wait_for_futures(left).done:
                 if not future.exception():
                     take(left[future], future.result())
-
-
-def _submit(executor: Executor, task: Callable[[], T]) -> Future[T]:
-    try:
-        with signals_blocked():
-            return executor.submit(task)
-    except (EOFError, OSError) as error:
-        raise BrokenProcessPool(f"no worker process can be started: {error}") from error
-
-
-def _kill_children() -> None:
-    for child in multiprocessing.active_children():
-        child.kill()
-
-
-@contextlib.contextmanager
-def signals_held() -> Iterator[Callable[[], None]]:
-    """Put off Ctrl-C and SIGTERM, as far as they have a handler, within a block.
-
-    Yields
-    ------
-    Callable[[], None]
-        Runs the handler of the first signal that came meanwhile, which as a rule raises
-        `KeyboardInterrupt`. Signals that come after that are dropped.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # signals interrupt the main thread only
-        return
-    caught: list[tuple[int, FrameType | None]] = []
-    handlers = {n: h for n in _STOPPING if callable(h := signal.getsignal(n))}
-
-    def let_through() -> None:
-        if caught:
-            number, frame = caught[0]
-            handlers[signal.Signals(number)](number, frame)
-
-    for number in handlers:
-        signal.signal(number, lambda *signalled: caught.append(signalled))
-    try:
-        yield let_through
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    let_through()
-
-
-@contextlib.contextmanager
-def signals_blocked() -> Iterator[None]:
-    """Have processes that start within the block never see Ctrl-C and SIGTERM.
-
-    They would before `_start_worker` runs in them.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker(stop: Any, slots: Any, pids: Any, places: Any) -> None:
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-    slot = slots.get()
-    pids[slot] = os.getpid()
-
-    def now_at(index: int) -> None:
-        places[slot] = index
-
-    from imagenet_subset.worker import hooks
-
-    hooks.should_stop = lambda: bool(stop.value)
-    hooks.now_at = now_at
-    gc.freeze()  # what was imported is never garbage, and needn't be looked at again
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

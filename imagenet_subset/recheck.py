@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 from imagenet_subset.classes import Subset, class_table
 from imagenet_subset.errors import ReadError, WorkerDiedError, printable
 from imagenet_subset.npz import IMAGE_SHAPE
-from imagenet_subset.pool import LocalPool
+from imagenet_subset.pool import LocalPool, WorkerDied
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.sources import Source, open_source
@@ -63,8 +62,8 @@ def compare_with_photos(
         Nothing says which classes the labels stand for, or the images have another size.
     imagenet_subset.errors.SourceError
         The photos can't be found.
-    imagenet_subset.errors.WorkerDiedError
-        A worker process ended without a word.
+    imagenet_subset.errors.WorkerError
+        A worker process can't start, or died.
     """
     subset = ImagenetSubset(report.path)
     bounds = _bounds(subset)
@@ -169,13 +168,13 @@ def _outcomes(
         outcomes[start] = part
         progress(len(part))
 
-    try:
-        LocalPool(workers).work_through(tasks, take)
-    except BrokenProcessPool as error:
-        raise WorkerDiedError(
-            "a worker process was killed or crashed; out of memory is the usual cause: try fewer "
-            "--workers"
-        ) from error
+    with LocalPool() as pool:
+        pool.warm_up(workers)
+        try:
+            pool.work_through(tasks, take)
+        except WorkerDied as died:
+            why = f"; {died.why}" if died.why else ""
+            raise WorkerDiedError(f"a worker process {died.how}{why}") from died
     return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
 
 

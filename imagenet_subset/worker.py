@@ -2,27 +2,49 @@
 
 Pixels never travel between processes: a shard goes in as a list of records, its rows go straight
 into the NPZ at their offsets, and one CRC-32 a row comes back.
+
+Nothing outlives a build. The file is opened for each shard; pipelines, which are dear, wait for the
+run's next shard in `_idle` until `release` ends them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
+import platform
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.context import current
 from imagenet_subset.crc import crc32
-from imagenet_subset.errors import printable, writing
-from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all
+from imagenet_subset.errors import SourceError, WorkerMemoryError, printable, writing
+from imagenet_subset.fileio import pread_into, pwrite_all
 from imagenet_subset.npz import ROW_NBYTES
+from imagenet_subset.proof import (
+    Proof,
+    check_code_and_versions,
+    check_photo,
+    open_same_file,
+    worker_name,
+)
 from imagenet_subset.records import Record, Split
 from imagenet_subset.sources import Source
 from pipelines.base import Pipeline
 from pipelines.select import PipelineConfig
+
+OF_THE_DISK = {errno.ENOENT, errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN}
+"""Why photos can't be read when it is their disk that is missing or broken. (The last is how a
+FUSE file system whose program has ended answers.)"""
+UNREADABLE = "can't be read: "
+"""Prefix of the reason when a file can't be read."""
+_RELEASE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,8 @@ class Job:
     train_offset: int
     """Start of row 0 of ``X_train`` in the file, in bytes."""
     val_offset: int
+    proof: Proof
+    """What a worker must have in common with the build, and the token of this run."""
 
     def row_offset(self, split: Split, row: int) -> int:
         """Start of a row in the file, in bytes."""
@@ -62,9 +86,14 @@ class ShardResult:
     kept: int = 0
     """Rows that were done already and still have the journal's CRC-32."""
     failures: list[tuple[Record, str]] = field(default_factory=list)
+    """Images that can't be decoded, each with the reason."""
+    unreadable: list[tuple[Record, str]] = field(default_factory=list)
+    """Images whose files can't be read, each with the reason."""
     fallbacks: list[tuple[Record, str]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     """Lines for the user to read: what the pipeline logged, which photos look damaged."""
+    process: tuple[str, int] | None = None
+    """Host and process id of the worker."""
 
 
 class _Notices(logging.Handler):
@@ -80,18 +109,9 @@ class _Notices(logging.Handler):
             self.messages.append(record.getMessage())
 
 
-@dataclass(slots=True)
-class Hooks:
-    """What a local pool gives its workers; elsewhere the defaults do nothing."""
-
-    should_stop: Callable[[], bool] = lambda: False
-    """Whether the build was told to stop; then the result is what is done by now."""
-    now_at: Callable[[int], None] = lambda _index: None
-    """Told the journal index of the image that is about to be read, -1 for none."""
-
-
-hooks = Hooks()
-_local = threading.local()
+_lock = threading.Lock()
+_idle: dict[bytes, list[Pipeline]] = {}
+"""Pipelines that wait for the next shard, by the token of their run, which was proven here."""
 
 
 def run_shard(job: Job, shard: Shard) -> ShardResult:
@@ -101,107 +121,175 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
     ------
     OutputError
         The NPZ can't be written.
+    SourceError
+        No photo of the shard can be read.
+    UnfitWorkerError
+        This process sees other files than the build, or might make other pixels.
+    WorkerMemoryError
+        An image takes more memory than there is.
     pipelines.base.PipelineUnavailableError
         The pipeline can't be opened here.
     """
-    worker = _worker(job)
     notices, logger = _Notices(), logging.getLogger("pipelines")
     logger.addHandler(notices)
     try:
-        result = worker.run(shard)
+        with open_same_file(job.partial, job.proof) as fd:
+            _prove(job)
+            result = _Work(job, shard, fd).run()
     finally:
         logger.removeHandler(notices)
-        hooks.now_at(-1)
+        current().now_at(-1)
     result.notices += notices.messages
+    result.process = _this_process()
     return result
 
 
-def _worker(job: Job) -> Worker:
-    """The thread's worker for the job, kept so that its pipeline is built once."""
-    worker: Worker | None = getattr(_local, "worker", None)
-    if worker is None or worker.job != job:
-        if worker is not None:
-            worker.close()
-        worker = _local.worker = Worker(job)
-    return worker
+def _this_process() -> tuple[str, int]:
+    return platform.node(), os.getpid()
 
 
-class Worker:
-    """An open pipeline and an open file."""
+def _prove(job: Job) -> None:
+    """See that this process fits the job, once in a run."""
+    with _lock:
+        if job.proof.token in _idle:
+            return
+    check_code_and_versions(job.proof, job.config.versions())
+    check_photo(job.proof)
+    with _lock:
+        _idle.setdefault(job.proof.token, [])
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self._pipeline: Pipeline | None = None
-        with writing(job.partial, kept=True):
-            self._fd = open_for_update(job.partial)
 
-    def close(self) -> None:
-        """Free the pipeline and close the file."""
-        os.close(self._fd)
-        if self._pipeline is not None:
-            self._pipeline.close()
+@contextlib.contextmanager
+def _pipeline(job: Job) -> Iterator[Pipeline]:
+    """A pipeline of the run that nobody else uses, a new one if need be."""
+    with _lock:
+        waiting = _idle.get(job.proof.token)
+        pipeline = waiting.pop() if waiting else None
+    if pipeline is None:
+        pipeline = job.config.open()
+    try:
+        yield pipeline
+    except BaseException:
+        pipeline.close()
+        raise
+    with _lock:
+        waiting = _idle.get(job.proof.token)
+        if waiting is not None:
+            waiting.append(pipeline)
+            return
+    pipeline.close()  # the run has ended meanwhile
 
-    def run(self, shard: Shard) -> ShardResult:
+
+def release(token: bytes, _number: int = 0) -> tuple[str, int]:
+    """Close this process's idle pipelines of a run that has ended; host and process id.
+
+    As a task of an executor it takes a moment, so that other workers get their share of such tasks,
+    which their number tells apart.
+    """
+    with _lock:
+        pipelines = _idle.pop(token, [])
+    for pipeline in pipelines:
+        pipeline.close()
+    time.sleep(_RELEASE_SECONDS)
+    return _this_process()
+
+
+class _Work:
+    """One shard at work."""
+
+    def __init__(self, job: Job, shard: Shard, fd: int) -> None:
+        self._job, self._shard, self._fd = job, shard, fd
+        self._result = ShardResult([None] * len(shard.records))
+        self._in_hand = shard.records[0]
+        self._errnos: set[int | None] = set()
+
+    def run(self) -> ShardResult:
         """See `run_shard`."""
-        result = self._check(shard)
+        self._check()
         # Places in the shard are the pipeline's keys.
-        pending = [i for i, crc in enumerate(result.crcs) if crc is None]
-        if pending and not hooks.should_stop():
-            self._decode(shard, pending, result)
-        return result
+        pending = [i for i, crc in enumerate(self._result.crcs) if crc is None]
+        if pending and not current().should_stop():
+            try:
+                self._decode(pending)
+            except MemoryError as error:
+                raise self._out_of_memory() from error
+            self._check_that_some_could_be_read(len(pending))
+        return self._result
 
-    def _check(self, shard: Shard) -> ShardResult:
+    def _check(self) -> None:
         """Read back the rows that the journal calls done; those that differ are pending."""
-        result = ShardResult([None] * len(shard.records))
         buffer = memoryview(bytearray(ROW_NBYTES))
-        for i, (record, crc) in enumerate(zip(shard.records, shard.crcs, strict=True)):
+        for i, crc in enumerate(self._shard.crcs):
             if crc is None:
                 continue
-            if hooks.should_stop() or self._holds(record, crc, buffer):
-                result.crcs[i] = crc
-                result.kept += 1
-        return result
+            if current().should_stop() or self._holds(self._shard.records[i], crc, buffer):
+                self._result.crcs[i] = crc
+                self._result.kept += 1
 
     def _holds(self, record: Record, crc: int, buffer: memoryview) -> bool:
         """Whether the record's row in the file has this CRC-32."""
         try:
-            n = pread_into(self._fd, buffer, self.job.row_offset(record.split, record.row))
+            n = pread_into(self._fd, buffer, self._job.row_offset(record.split, record.row))
         except OSError:  # a bad block, which is replaced when it is written to
             return False
         return n == ROW_NBYTES and crc32(buffer) == crc
 
-    def _decode(self, shard: Shard, pending: list[int], result: ShardResult) -> None:
-        if self._pipeline is None:
-            self._pipeline = self.job.config.open()
-        encoded = self._read(shard, pending, result)
-        for batch in self._pipeline.run(encoded):
-            for i, image in zip(batch.keys, batch.images, strict=True):
-                result.crcs[i] = self._write(shard.records[i], image)
-            result.failures += [(shard.records[i], reason) for i, reason in batch.failures]
-            result.fallbacks += [(shard.records[i], reason) for i, reason in batch.fallbacks]
-            result.notices += [self._doubt(shard.records[i], what) for i, what in batch.doubts]
+    def _decode(self, pending: list[int]) -> None:
+        records, result = self._shard.records, self._result
+        with _pipeline(self._job) as pipeline:
+            for batch in pipeline.run(self._read(pending)):
+                for i, image in zip(batch.keys, batch.images, strict=True):
+                    result.crcs[i] = self._write(records[i], image)
+                result.failures += [(records[i], reason) for i, reason in batch.failures]
+                result.fallbacks += [(records[i], reason) for i, reason in batch.fallbacks]
+                result.notices += [self._doubt(records[i], what) for i, what in batch.doubts]
 
     def _doubt(self, record: Record, what: str) -> str:
-        path = printable(self.job.source.path(record))
+        path = printable(self._job.source.path(record))
         return f"{path} looks damaged ({what}), but Pillow decodes it: see whether it is whole"
 
-    def _read(
-        self, shard: Shard, pending: list[int], result: ShardResult
-    ) -> Iterator[tuple[int, bytes]]:
-        records = [shard.records[i] for i in pending]
+    def _read(self, pending: list[int]) -> Iterator[tuple[int, bytes]]:
+        records = [self._shard.records[i] for i in pending]
         places = {record.row: i for i, record in zip(pending, records, strict=True)}
-        for record, data in self.job.source.read(records):
-            if hooks.should_stop():
+        for record, data in self._job.source.read(records):
+            if current().should_stop():
                 return
             i = places[record.row]
-            hooks.now_at(shard.first + i)
-            if isinstance(data, OSError):
-                result.failures.append((record, f"can't be read: {data.strerror or data}"))
-            else:
+            self._in_hand = record
+            current().now_at(self._shard.first + i)
+            if not isinstance(data, OSError):
                 yield i, data
+            elif data.errno == errno.EFBIG:
+                self._result.failures.append((record, str(data.strerror)))
+            else:
+                reason = f"{UNREADABLE}{data.strerror or data}"
+                self._result.unreadable.append((record, reason))
+                self._errnos.add(data.errno)
 
     def _write(self, record: Record, image: NDArray[np.uint8]) -> int:
         row = memoryview(image.data).cast("B")
-        with writing(self.job.partial, kept=True):
-            pwrite_all(self._fd, row, self.job.row_offset(record.split, record.row))
+        with writing(self._job.partial, kept=True):
+            pwrite_all(self._fd, row, self._job.row_offset(record.split, record.row))
         return crc32(row)
+
+    def _check_that_some_could_be_read(self, pending: int) -> None:
+        """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""
+        unreadable = self._result.unreadable
+        if len(unreadable) < max(pending, 2) or not self._errnos <= OF_THE_DISK:
+            return
+        record, reason = unreadable[0]
+        raise SourceError(
+            f"none of {pending} photos could be read by worker {worker_name()}, the first "
+            f"{printable(self._job.source.path(record))} ({reason.removeprefix(UNREADABLE)}); see "
+            "to their disk or folder; "
+            "what is done is kept: run the same command again to go on"
+        )
+
+    def _out_of_memory(self) -> WorkerMemoryError:
+        path = printable(self._job.source.path(self._in_hand))
+        if self._job.config.name == "dali":  # which reads ahead
+            path = f"the photos up to {path}"
+        return WorkerMemoryError(
+            f"out of memory while a worker had {path} in hand; try fewer --workers; what is done "
+            "is kept: run the same command again to go on"
+        )

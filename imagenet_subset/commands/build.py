@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from imagenet_subset.records import SPLITS, Split
 if TYPE_CHECKING:
     from imagenet_subset.builder import BuildResult
     from imagenet_subset.plan import BuildPlan
+    from imagenet_subset.pool import LocalPool
     from imagenet_subset.worker import ShardResult
 
 HELP = "build the NPZ and the CSV of a subset (the default command)"
@@ -46,9 +48,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, with a progress bar, and print what was made."""
+    from imagenet_subset.pool import LocalPool
+
+    with LocalPool() as pool:
+        plan = _plan(args, pool)
+        if args.dry_run:
+            _print_plan(plan)
+            return 0
+        if not args.quiet:
+            for note in plan.notes:
+                print(note, file=sys.stderr)
+        result = _build(plan, args, pool)
+    if not args.quiet:
+        _print_summary(result)
+    return 0
+
+
+def _plan(args: argparse.Namespace, pool: LocalPool) -> BuildPlan:
+    from imagenet_subset.builder import warm_up
     from imagenet_subset.plan import plan_build
 
-    plan = plan_build(
+    return plan_build(
         args.subset_name,
         args.data_dir,
         args.out_dir,
@@ -60,20 +80,11 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         batch_size=args.batch_size,
         gpu=args.gpu,
+        on_chosen=None if args.dry_run else functools.partial(warm_up, pool),
     )
-    if args.dry_run:
-        _print_plan(plan)
-        return 0
-    if not args.quiet:
-        for note in plan.notes:
-            print(note, file=sys.stderr)
-    result = _build(plan, args)
-    if not args.quiet:
-        _print_summary(result)
-    return 0
 
 
-def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
+def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildResult:
     from tqdm import tqdm
 
     from imagenet_subset.builder import run_build
@@ -102,6 +113,7 @@ def _build(plan: BuildPlan, args: argparse.Namespace) -> BuildResult:
             plan,
             overwrite=args.overwrite,
             skip_undecodable=args.skip_undecodable,
+            pool=pool,
             progress=progress,
         )
 

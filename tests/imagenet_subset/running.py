@@ -18,6 +18,9 @@ import numpy as np
 from imagenet_subset.demo import DEMO_WNIDS
 from imagenet_subset.journal import MAGIC
 
+NURSERY = "import run_nursery"
+"""In the command line of the nursery, and of the workers that it forks."""
+
 
 class Build:
     """A build as its user starts it, at the head of a process group of its own."""
@@ -97,14 +100,14 @@ def members(group: int) -> dict[int, str]:
 
 
 def workers(group: int) -> list[int]:
-    """Process ids of the fork server's children."""
-    servers = {pid for pid, command in members(group).items() if "forkserver" in command}
-    return [pid for pid in servers if parent(pid) in servers]
+    """Process ids of the nursery's children."""
+    nurseries = {pid for pid, command in members(group).items() if NURSERY in command}
+    return [pid for pid in nurseries if parent(pid) in nurseries]
 
 
-def servers(group: int) -> list[int]:
-    """Process ids of the fork server."""
-    found = [pid for pid, command in members(group).items() if "forkserver" in command]
+def nurseries(group: int) -> list[int]:
+    """Process ids of the nursery, which forks the workers."""
+    found = [pid for pid, command in members(group).items() if NURSERY in command]
     return [pid for pid in found if parent(pid) == group]
 
 

@@ -178,7 +178,7 @@ def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_
 
 SITECUSTOMIZE = """
 import sys
-if {worker} == ("multiprocessing.forkserver" in " ".join(sys.orig_argv)):
+if {worker} == ("import run_nursery" in " ".join(sys.orig_argv)):
     import sabotage
     sabotage.install_from_environment()
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running import Build, catches, end_of, members, servers, wait_for, workers
+from running import NURSERY, Build, catches, end_of, members, nurseries, wait_for, workers
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from pipelines.cuda import installed
@@ -202,9 +202,9 @@ def test_workers_whose_parent_is_killed_end_by_themselves(photos, tmp_path) -> N
         wait_for(lambda: not members(process.pid), 2)
 
 
-DYING = """
+DYING = f"""
 import os, sys
-is_worker = "multiprocessing.forkserver" in " ".join(sys.orig_argv)
+is_worker = {NURSERY!r} in " ".join(sys.orig_argv)
 if is_worker and not os.path.exists(os.environ["DIED"]):
     from PIL import Image
     true_open = Image.open
@@ -291,9 +291,9 @@ def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) ->
 def test_the_server_that_starts_workers_may_die_at_any_moment(photos, tmp_path, delay) -> None:
     build = Build(photos, tmp_path / "out")
     with build.begun() as process:
-        wait_for(lambda: servers(process.pid))
+        wait_for(lambda: nurseries(process.pid))
         time.sleep(delay)
-        for pid in servers(process.pid):
+        for pid in nurseries(process.pid):
             os.kill(pid, signal.SIGKILL)
         code, stderr = end_of(process)
     if code == 0:  # another was started, or all was done

@@ -1,0 +1,128 @@
+"""What a pool and its worker processes share: a channel for objects, and a few numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import struct
+import sys
+import tempfile
+import time
+from typing import Any, BinaryIO
+
+_LENGTH = struct.Struct("<Q")
+_CELL = 8
+
+Handle = int | tuple[str, int]
+"""By which a child finds the shared numbers: a file descriptor; on Windows name and size."""
+
+
+class Channel:
+    """Pickled objects, one at a time, over two file descriptors, or one, that it will close."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._reader: BinaryIO = os.fdopen(read_fd, "rb")
+        self._writer: BinaryIO = os.fdopen(write_fd, "wb", closefd=write_fd != read_fd)
+
+    def send(self, value: Any) -> None:
+        """Send an object; nothing is sent of one that can't be pickled."""
+        data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        self._writer.write(_LENGTH.pack(len(data)) + data)
+        self._writer.flush()
+
+    def receive(self) -> bytes:
+        """Next object, still pickled.
+
+        Raises
+        ------
+        EOFError
+            The other end is closed.
+        """
+        head = self._reader.read(_LENGTH.size)
+        nbytes = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+        data = self._reader.read(nbytes)
+        if not data or len(data) < nbytes:
+            raise EOFError
+        return data
+
+    def fileno(self) -> int:
+        """File descriptor that is read from."""
+        return self._reader.fileno()
+
+    def close(self) -> None:
+        """Close this end."""
+        for stream in (self._writer, self._reader):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+class SharedNumbers:
+    """64-bit integers that several processes see: a stop flag, and two for each worker.
+
+    Attributes
+    ----------
+    handle : Handle
+        For `attach` in a child process.
+    """
+
+    def __init__(self, mapped: mmap.mmap, handle: Handle) -> None:
+        self._mapped, self.handle = mapped, handle
+        self._cells = memoryview(mapped).cast("q")
+
+    @classmethod
+    def create(cls, slots: int) -> SharedNumbers:
+        """Make them for so many workers, all 0."""
+        nbytes = _CELL * (1 + 2 * slots)
+        if sys.platform == "win32":
+            name = f"imagenet-subset-{os.getpid()}-{time.monotonic_ns()}"
+            return cls(mmap.mmap(-1, nbytes, tagname=name), (name, nbytes))
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("imagenet-subset")
+        else:
+            with tempfile.TemporaryFile() as file:
+                fd = os.dup(file.fileno())
+        os.write(fd, bytes(nbytes))  # where the disk is full, this fails and no later access does
+        return cls(mmap.mmap(fd, nbytes), fd)
+
+    @classmethod
+    def attach(cls, handle: Handle) -> SharedNumbers:
+        """Find those that another process made."""
+        if isinstance(handle, int):
+            return cls(mmap.mmap(handle, os.fstat(handle).st_size), handle)
+        if sys.platform == "win32":
+            return cls(mmap.mmap(-1, handle[1], tagname=handle[0]), handle)
+        raise ValueError(f"{handle} is a handle of Windows")
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._cells.release()
+        self._mapped.close()
+        if isinstance(self.handle, int):
+            os.close(self.handle)
+
+    @property
+    def stop(self) -> bool:
+        """Whether the workers are to stop."""
+        return bool(self._cells[0])
+
+    @stop.setter
+    def stop(self, value: bool) -> None:
+        self._cells[0] = value
+
+    def has_started(self, slot: int) -> bool:
+        """Whether the worker of a slot ever ran."""
+        return bool(self._cells[1 + 2 * slot])
+
+    def note_start(self, slot: int) -> None:
+        """Note that the worker of a slot runs."""
+        self._cells[1 + 2 * slot] = 1
+
+    def place(self, slot: int) -> int:
+        """Index of what the worker of a slot has in hand, -1 for nothing."""
+        return self._cells[2 + 2 * slot] - 1
+
+    def note_place(self, slot: int, index: int) -> None:
+        """Note what the worker of a slot has in hand."""
+        self._cells[2 + 2 * slot] = index + 1

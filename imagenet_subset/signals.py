@@ -1,0 +1,67 @@
+"""Ctrl-C and SIGTERM, put off to a moment that suits."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a build. A terminal and a batch system send them to all of its processes."""
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[Callable[[], None]]:
+    """Put off Ctrl-C and SIGTERM, as far as they have a handler, within a block.
+
+    Yields
+    ------
+    Callable[[], None]
+        Runs the handler of the first signal that came meanwhile, which as a rule raises
+        `KeyboardInterrupt`. Signals that come after that are dropped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # signals interrupt the main thread only
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    handlers = {n: h for n in STOPPING if callable(h := signal.getsignal(n))}
+
+    def let_through() -> None:
+        if caught:
+            number, frame = caught[0]
+            handlers[signal.Signals(number)](number, frame)
+
+    for number in handlers:
+        signal.signal(number, lambda *signalled: caught.append(signalled))
+    try:
+        yield let_through
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    let_through()
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Have processes that start within the block never see Ctrl-C and SIGTERM.
+
+    They would before they come to ignore them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_signals() -> None:
+    """Ignore Ctrl-C and SIGTERM from now on, those that were blocked so far too."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
