@@ -147,33 +147,37 @@ class LocalPool:
 
     def _run(self, task: Callable[[], T]) -> T:
         """Have this thread's worker run a task."""
-        workers = self._workers
+        workers, mine = self._workers, self._mine
         if workers is None:
             raise WorkerDied("was told to end")
-        channel = self._channel(workers)
+        if dead := getattr(mine, "dead", None):
+            raise dead
         try:
-            channel.send(task)
-            answer, trace = pickle.loads(channel.receive())
+            if not hasattr(mine, "channel"):
+                self._start(workers, mine)
+            mine.channel.send(task)
+            answer, trace = pickle.loads(mine.channel.receive())
+        except WorkerStartError as error:
+            mine.dead = error
+            raise
         except (EOFError, OSError) as error:
-            raise self._died(workers, self._mine.slot) from error
+            mine.dead = self._death(workers, mine.slot)
+            raise mine.dead from error
         if trace is not None:
             raise answer from _InWorker(trace)
         return answer  # type: ignore[no-any-return]
 
-    def _channel(self, workers: Workers) -> Channel:
-        if not hasattr(self._mine, "channel"):
-            with _starting():
-                self._mine.slot = next(self._slots)
-                self._mine.channel = workers.start(self._mine.slot)
-            self._channels.append(self._mine.channel)
-        channel: Channel = self._mine.channel
-        return channel
+    def _start(self, workers: Workers, mine: threading.local) -> None:
+        with _starting():
+            mine.slot = next(self._slots)
+            mine.channel = workers.start(mine.slot)
+        self._channels.append(mine.channel)
 
     def _kill(self, workers: Workers) -> None:
         self._killed = True
         workers.kill()
 
-    def _died(self, workers: Workers, slot: int) -> Exception:
+    def _death(self, workers: Workers, slot: int) -> Exception:
         place = workers.numbers.place(slot)
         if place >= 0 and not self._killed:
             self.in_hand.append(place)

@@ -178,7 +178,8 @@ class _ForkedWorkers:
             listener.listen(self._nursery.stderr)
 
     def start(self, slot: int) -> Channel:
-        self._request(slot)
+        with contextlib.suppress(BrokenPipeError):  # the channel's end will say it
+            self._request(slot)
         fd = os.dup(self._sockets[slot].fileno())
         return Channel(fd, fd)
 
