@@ -20,15 +20,15 @@ def count_oom_kills(membership: Path = _MEMBERSHIP, mount: Path = _MOUNT) -> int
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            file = mount / path.lstrip("/") / "memory.events"
+            top, name = mount, "memory.events"
         elif "memory" in controllers.split(","):
-            file = mount / "memory" / path.lstrip("/") / "memory.oom_control"
+            top, name = mount / "memory", "memory.oom_control"
         else:
             continue
-        if (count := _count_in(file)) is not None:
-            return count
-        if (count := _count_in(file.parents[path.count("/")] / file.name)) is not None:
-            return count  # in a container the group is mounted as the root
+        # In a container the group itself is mounted at the top.
+        for folder in (top / path.lstrip("/"), top):
+            if (count := _count_in(folder / name)) is not None:
+                return count
     return None
 
 
