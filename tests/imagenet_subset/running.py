@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from imagenet_subset.demo import DEMO_WNIDS
 from imagenet_subset.journal import MAGIC
@@ -69,6 +71,25 @@ class Build:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
+    @contextlib.contextmanager
+    def caught(self, condition: Callable[[int], object]) -> Iterator[subprocess.Popen[str]]:
+        """The build, halted in its course while a condition of its process id holds.
+
+        A build that ends before it is caught, as one may on a busy machine, is begun anew.
+        """
+        for _ in range(20):
+            with self.begun() as process:
+                while process.poll() is None and not condition(process.pid):
+                    time.sleep(0.002)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGSTOP)
+                    wait_for(lambda pid=process.pid: state(pid) in "TZX")
+                if process.poll() is None and condition(process.pid):
+                    yield process
+                    return
+            shutil.rmtree(self.out, ignore_errors=True)
+        pytest.fail("20 builds ended before they could be caught")
+
     def rows_done(self) -> int:
         """Rows that the journal calls done."""
         with contextlib.suppress(FileNotFoundError):
@@ -79,7 +100,7 @@ class Build:
         return 0
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it didn't come true"
@@ -111,6 +132,13 @@ def nurseries(group: int) -> list[int]:
     return [pid for pid in found if parent(pid) == group]
 
 
+def state(pid: int) -> str:
+    """State of a process, a letter as in /proc; X for none."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return "X"
+
+
 def parent(pid: int) -> int:
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -126,18 +154,23 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return False
 
 
-def end_of(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, str]:
+def end_of(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code and stderr, once nobody of its process group is left."""
-    _, stderr = process.communicate(timeout=seconds)
-    wait_for(lambda: not members(process.pid), 3)
+    _, stderr = process.communicate(timeout=120)
+    wait_for(lambda: not members(process.pid))
     return process.returncode, stderr
+
+
+def sent(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+    """Send a signal to the group of a build that was caught; its exit code and stderr."""
+    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGCONT)
+    return end_of(process)
 
 
 def disturbed(build: Build, disturb: Callable[[], object]) -> tuple[int, str]:
     """Disturb a build when some of its rows are done; its exit code and stderr."""
-    with build.begun() as process:
-        wait_for(build.rows_done)
-        os.killpg(process.pid, signal.SIGSTOP)
+    with build.caught(lambda _: build.rows_done()) as process:
         disturb()
         os.killpg(process.pid, signal.SIGCONT)
         return end_of(process)
