@@ -3,7 +3,8 @@
 What is refused, and what can't be
 ----------------------------------
 An image is refused, with its reason, if Pillow can't identify it, if it ends before its last row
-(``ImageFile.LOAD_TRUNCATED_IMAGES`` stays off) or if it is too large (`pipelines.base.MAX_PIXELS`).
+(``ImageFile.LOAD_TRUNCATED_IMAGES`` stays off) or if it is too large (`pipelines.base.MAX_PIXELS`,
+twice the size of which Pillow begins to warn).
 
 A JPEG has no checksum. If bits of its compressed data are flipped, libjpeg goes on as well as it
 can, with gray or wrong blocks from there on; it counts warnings, but Pillow hands no count on. Such
@@ -73,6 +74,9 @@ def decode(data: bytes) -> NDArray[np.uint8]:
             image = _open_rgb(data)
     except DECODING_ERRORS as error:
         raise DecodeError(why_refused(data, error)) from error
+    except Warning:
+        # Another thread's filter that makes errors of warnings got before ours meanwhile.
+        return decode(data)
     return np.asarray(scale_and_crop(image))
 
 
