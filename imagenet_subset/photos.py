@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
+STRAY = {"a scan": 0xDA, "a frame": 0xC0, "a restart interval": 0xDD}
+"""Markers that don't belong amid a scan; ITU-T T.81, table B.1."""
+
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, table 4
 
 
@@ -182,6 +185,11 @@ def _odd_jpegs(width: int, height: int) -> dict[str, bytes]:
         "ICC profile": jpeg(picture, icc_profile=bytes(range(256)) * 2),
         "comment": jpeg(picture, comment=b"caf\xe9 \xff\xd9"),
         "restart markers": jpeg(picture, restart_marker_rows=1),
+        "JFIF of no resolution": plain[:4] + b"\0\x09JFIF\0\1\2" + plain[20:],
+        "Photoshop cut short": _with_segment(plain, 0xED, b"Photoshop 3.0\x008BIM\4\4\0\0\0"),
+        "progressive that ends early": _first_scans(
+            jpeg(picture, progressive=True, subsampling="4:2:0", quality=60), 2
+        ),
         "multi-picture": encoded(picture, "MPO", save_all=True, append_images=[photo(102, 64, 48)]),
         "garbage after the end": plain + bytes(range(1, 200)),
         "zeros after the end": plain + bytes(512),
@@ -248,6 +256,15 @@ def _undecodable(width: int, height: int) -> dict[str, bytes]:
         "progressive without its last 2 bytes": progressive[:-2],
         "header only": plain[:scan],
         "two bytes": plain[:2],
+        "JFIF without a version": plain[:4] + b"\0\x07JFIF\0" + plain[20:],
+        "ICC profile without its number": _with_segment(plain, 0xE2, b"ICC_PROFILE\0"),
+        "Photoshop without a name": _with_segment(plain, 0xED, b"Photoshop 3.0\x008BIM\4\4"),
+        "Adobe without a version": _with_segment(plain, 0xEE, b"Adobe"),
+        **{f"scan broken by {name}": _amid_the_scan(plain, marker) for name, marker in STRAY.items()},
+        "12 bits a sample": _with_frame(plain, bits=12),
+        "height of 0": _with_frame(plain, height=0),
+        "two components": _with_frame(plain, components=2),
+        "lossless": plain.replace(b"\xff\xc0", b"\xff\xc3", 1),
         "PNG cut in half": png[: len(png) // 2],
     }
 
@@ -255,6 +272,28 @@ def _undecodable(width: int, height: int) -> dict[str, bytes]:
 def _with_segment(data: bytes, marker: int, payload: bytes) -> bytes:
     """Put a marker segment right behind the start of image."""
     return data[:2] + struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload + data[2:]
+
+
+def _first_scans(data: bytes, count: int) -> bytes:
+    """End a progressive JPEG after its first scans, as a download shows it while it goes on."""
+    end = 0
+    for _ in range(count + 1):
+        end = data.index(b"\xff\xda", end + 1)
+    return data[: data.rindex(b"\xff\xc4", 0, end)] + b"\xff\xd9"
+
+
+def _amid_the_scan(data: bytes, marker: int) -> bytes:
+    """Put an empty segment into the compressed data."""
+    middle = (data.index(b"\xff\xda") + len(data)) // 2
+    return data[:middle] + bytes((0xFF, marker, 0, 2)) + data[middle:]
+
+
+def _with_frame(data: bytes, **fields: int) -> bytes:
+    """Change what the frame header says."""
+    at = data.index(b"\xff\xc0") + 4
+    bits, height, width, components = struct.unpack_from(">BHHB", data, at)
+    frame = {"bits": bits, "height": height, "width": width, "components": components} | fields
+    return data[:at] + struct.pack(">BHHB", *frame.values()) + data[at + 6 :]
 
 
 def _adobe_transform(data: bytes, transform: int) -> bytes:

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key")
 
-MAX_PIXELS = 89_478_485
-"""Photos with more pixels are refused from their header, before any memory is taken.
+WARN_PIXELS = 89_478_485
+"""Where Pillow begins to warn of a decompression bomb: 256 MiB at 3 bytes a pixel. Photos with more
+pixels are left to Pillow, each by itself."""
 
-It is where Pillow begins to warn of a decompression bomb: 256 MiB at 3 bytes a pixel."""
+MAX_PIXELS = 2 * WARN_PIXELS
+"""Photos with more pixels are refused from their header, before any memory is taken: there Pillow
+raises an error (``Image._decompression_bomb_check``)."""
 
 
 class PipelineUnavailableError(RuntimeError):

@@ -299,7 +299,7 @@ def _deliver(flight: _Flight[Key], staged: Staged | None) -> Batch[Key]:
         else:
             batch.images[len(batch.keys)] = pixels
             batch.keys.append(image.key)
-            if image.roi is None and (what := doubt(image.data, image.reason)):
+            if image.roi is None and (what := doubt(image.data)):
                 batch.doubts.append((image.key, what))
         if image.roi is None:
             batch.fallbacks.append((image.key, image.reason))

@@ -10,24 +10,38 @@ compressed data gives another picture, as valid as the first, and no header tell
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from pipelines.base import MAX_PIXELS
+from pipelines.base import WARN_PIXELS
+from pipelines.quiet import quiet_pillow
 
-SOI, EOI, SOS, APP14 = 0xD8, 0xD9, 0xDA, 0xEE
-HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
-"""Start of frame: baseline, extended sequential, progressive."""
+SOI, EOI, SOS, APP0, APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
+SEQUENTIAL = (0xC0, 0xC1)
+"""Start of frame: baseline and extended sequential, both Huffman-coded."""
 OTHER_FRAMES = {
-    **dict.fromkeys((0xC3, 0xC5, 0xC6, 0xC7), "a lossless or hierarchical JPEG"),
+    # ImageNet has none, and what libjpeg-turbo makes of one whose scans end early (its smoothing
+    # of blocks) isn't the same in all of its versions.
+    0xC2: "a progressive JPEG",
+    **dict.fromkeys((0xC3, 0xC5, 0xC6, 0xC7, 0xDE), "a lossless or hierarchical JPEG"),
     **dict.fromkeys((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF), "an arithmetic-coded JPEG"),
 }
+TABLES = frozenset({0xC4, 0xDB, 0xDD, 0xFE})
+"""Huffman and quantization tables, the restart interval and comments: of these Pillow's parser
+refuses only what libjpeg refuses too."""
+APPLICATION = range(0xE0, 0xF0)
 WITHOUT_LENGTH = frozenset({0x00, 0x01, SOI, EOI, *range(0xD0, 0xD8)})
 """Markers that no segment follows, and the stuffed zero: none belongs before the first scan."""
 ADOBE_YCBCR = 1
+JFIF_LENGTH = 9
+"""Length that Pillow's parser needs in a JFIF segment: it reads the version and may miss the rest
+(``APP`` in ``PIL/JpegImagePlugin.py``)."""
 TRUNCATED = "a truncated JPEG"
+NO_MARKER = "no marker where one must be"
 
 COMMON_SAMPLING = (
     b"\x11\x11\x11",  # 4:4:4
@@ -38,12 +52,9 @@ COMMON_SAMPLING = (
 YCBCR_IDS = (b"\x01\x02\x03", b"\x00\x01\x02")
 """Component ids of which no decoder thinks that they mean RGB."""
 
-BETWEEN_SCANS = frozenset({0xC4, SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE})
-"""Tables, the next scan, the number of lines, application data and comments."""
-
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ENDS_SCAN = np.array([_AFTER_SCAN.match(bytes((0xFF, byte))) is not None for byte in range(256)])
-"""For each byte whether it is a marker, behind 0xFF, that ends the compressed data before it."""
+"""For each byte whether, after 0xFF, it is a marker that ends the compressed data before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,68 +94,114 @@ def route(data: bytes) -> JpegHeader | str:
         return TRUNCATED
 
 
-def doubt(data: bytes, reason: str | None = None) -> str | None:
+def doubt(data: bytes) -> str | None:
     """What looks damaged about a file that Pillow nevertheless decodes; None as a rule.
 
     Pillow doesn't mind when bytes follow where the end of the image is missing: what a download
     that reserved its room and was cut short leaves behind is decoded, its lower part gray.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole file.
-    reason : str, optional
-        What `route` says of it, if that is known.
     """
-    found = reason or route(data)
-    return "it has no end of image" if found == TRUNCATED else None
+    if data[:2] != b"\xff\xd8":
+        return None
+    try:
+        scan = _first_scan(data)
+        ends = scan is None or _ends(data, scan)
+    except IndexError:
+        ends = False
+    return None if ends else "it has no end of image"
+
+
+def _first_scan(data: bytes) -> int | None:
+    """Offset of the first scan; None where something else than segments comes before."""
+    at = 2
+    while data[at] == 0xFF and data[at + 1] not in WITHOUT_LENGTH:
+        if data[at + 1] == SOS:
+            return at
+        at += 1 if data[at + 1] == 0xFF else 2 + _length(data, at)
+    return None
+
+
+def _length(data: bytes, at: int) -> int:
+    """Length of the segment at offset ``at``, its two bytes included."""
+    return data[at + 2] << 8 | data[at + 3]
 
 
 def _route(data: bytes) -> JpegHeader | str:
-    """Walk the segments up to the first scan; reading past the end raises `IndexError`."""
+    """Walk the segments up to the scan; reading past the end raises `IndexError`."""
     frame = 0
     adobe = ADOBE_YCBCR
+    known = True
     at = 2
     while True:
         if data[at] != 0xFF:
-            return "no marker where one must be"
+            return NO_MARKER
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
         if marker == SOS:
             break
-        if marker in HUFFMAN_FRAMES:
+        if marker in APPLICATION:
+            known = known and _is_plain_jfif(data, at)
+            if marker == APP14 and data[at + 4 : at + 9] == b"Adobe":
+                adobe = data[at + 15]
+        elif marker in SEQUENTIAL:
             if frame:
                 return "a JPEG of several frames"
             frame = at
-        elif marker == APP14:
-            if data[at + 4 : at + 9] == b"Adobe":
-                adobe = data[at + 15]
-        elif marker in OTHER_FRAMES:
-            return OTHER_FRAMES[marker]
-        elif marker in WITHOUT_LENGTH:
-            return "no marker where one must be"
-        at += 2 + (data[at + 2] << 8 | data[at + 3])
+        elif marker not in TABLES:
+            return _unusual(marker)
+        length = data[at + 2] << 8 | data[at + 3]
+        if length < 2:
+            return "a segment without a length"
+        at += 2 + length
     if not frame:
         return "a scan before its frame"
     header = _read_frame(data, frame, adobe)
-    if isinstance(header, JpegHeader) and not _ends(data, at):
+    if isinstance(header, str):
+        return header
+    if data[at + 4] != header.components or _length(data, at) != 6 + 2 * header.components:
+        return "a JPEG of several scans"
+    if not _ends(data, at):
         return TRUNCATED
-    return header
+    # Pillow refuses a file for what its parser makes of these segments, libjpeg skips them.
+    return header if known or _pillow_opens(data) else "a segment that Pillow refuses"
+
+
+def _is_plain_jfif(data: bytes, at: int) -> bool:
+    """Whether the application segment at offset ``at`` is one that Pillow is known to take."""
+    is_jfif = data[at + 1] == APP0 and data[at + 4 : at + 8] == b"JFIF"
+    return is_jfif and _length(data, at) >= JFIF_LENGTH
+
+
+def _unusual(marker: int) -> str:
+    if marker in OTHER_FRAMES:
+        return OTHER_FRAMES[marker]
+    return NO_MARKER if marker in WITHOUT_LENGTH else "a segment that is rare"
+
+
+def _pillow_opens(data: bytes) -> bool:
+    """Whether Pillow takes the header. If not, it says why when the file is left to it."""
+    try:
+        with quiet_pillow():
+            Image.open(io.BytesIO(data), formats=("JPEG",))
+    except Exception:
+        return False
+    return True
 
 
 def _read_frame(data: bytes, at: int, adobe: int) -> JpegHeader | str:
     """Judge the frame header at offset ``at``."""
+    if data[at + 4] != 8:
+        return "not 8 bits a sample"
     height = data[at + 5] << 8 | data[at + 6]
     width = data[at + 7] << 8 | data[at + 8]
     components = data[at + 9]
-    if data[at + 4] != 8:
-        return "not 8 bits a sample"
     if not width or not height:
         return "no size in the header"
-    if width * height > MAX_PIXELS:
+    if width * height > WARN_PIXELS:
         return "very many pixels"
+    if _length(data, at) != 8 + 3 * components:
+        return "a frame of odd length"
     if components == 1:
         return JpegHeader(width, height, 1) if data[at + 11] == 0x11 else "unusual sampling"
     if components != 3:
@@ -159,14 +216,14 @@ def _read_frame(data: bytes, at: int, adobe: int) -> JpegHeader | str:
 def _ends(data: bytes, scan: int) -> bool:
     """Whether an end of image follows the scan that starts at offset ``scan``.
 
-    An embedded thumbnail's end lies before the first scan and doesn't count. Bytes behind the
+    An embedded thumbnail's end lies before the first scan and doesn't count. Bytes after the
     end of the image are common and harmless.
     """
-    if data.endswith(b"\xff\xd9") and len(data) > scan + 3:
+    if data.endswith(b"\xff\xd9") and len(data) >= scan + 4 + _length(data, scan):
         return True
     at = scan
     while True:
-        at += 2 + (data[at + 2] << 8 | data[at + 3])
+        at += 2 + _length(data, at)
         found = _AFTER_SCAN.search(data, at)
         if not found:
             return False
@@ -178,8 +235,9 @@ def _ends(data: bytes, scan: int) -> bool:
 def has_stray_marker(data: bytes) -> bool:
     """Whether the compressed data of a file that `route` let through is broken by a marker.
 
-    There libjpeg gives up and Pillow refuses the file, while DALI passes on what it has. The whole
-    file is read for it, so this isn't part of `route`: turbo hears of it from libjpeg.
+    There is a single scan, so all but restarts and the end of the image is astray. There libjpeg
+    gives up and Pillow refuses the file, while DALI passes on what it has. The whole file is read
+    for it, so this isn't part of `route`: turbo hears of it from libjpeg.
     """
     content = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(content[:-1] == 0xFF)
@@ -188,12 +246,8 @@ def has_stray_marker(data: bytes) -> bool:
     for place in markers.tolist():
         if place < at:
             continue  # within a segment
-        at = place
-        marker = data[at + 1]
-        if marker == EOI:
-            return False
-        if in_scan and marker not in BETWEEN_SCANS:
-            return True
-        in_scan = in_scan or marker == SOS
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if in_scan:
+            return data[place + 1] != EOI
+        in_scan = data[place + 1] == SOS
+        at = place + 2 + _length(data, place)
     return True

@@ -3,7 +3,8 @@
 What is refused, and what can't be
 ----------------------------------
 An image is refused, with its reason, if Pillow can't identify it, if it ends before its last row
-(``ImageFile.LOAD_TRUNCATED_IMAGES`` stays off) or if it is too large (`pipelines.base.MAX_PIXELS`).
+(``ImageFile.LOAD_TRUNCATED_IMAGES`` stays off) or if it is too large (`pipelines.base.MAX_PIXELS`,
+twice the size of which Pillow begins to warn).
 
 A JPEG has no checksum. If bits of its compressed data are flipped, libjpeg goes on as well as it
 can, with gray or wrong blocks from there on; it counts warnings, but Pillow hands no count on. Such
@@ -14,23 +15,20 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, features
 
 from pipelines.base import MAX_PIXELS, Batch, DecodeError, Key
 from pipelines.geometry import CROP
 from pipelines.jpeg import doubt
+from pipelines.quiet import quiet_pillow
+from pipelines.refusal import FORMATS, why_refused
 from pipelines.resample import scale_and_crop
-
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
-"""What a file named ``.JPEG`` may hold. No other reader of Pillow's runs on files from anywhere:
-some start programs, such as Ghostscript. Of several frames the first is taken."""
 
 BATCH_SIZE = 16
 """Images a batch: 2.3 MiB, so that they are still in the cache when they are written."""
@@ -72,15 +70,13 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         The file can't be decoded, with the reason in one line.
     """
     try:
-        # Workers are processes with one thread that decodes, so the filter is nobody else's.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_pillow():
             image = _open_rgb(data)
-    except UnidentifiedImageError as error:
-        raise DecodeError(f"not one of {', '.join(FORMATS)}" if data else "empty file") from error
     except DECODING_ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DecodeError(reason) from error
+        raise DecodeError(why_refused(data, error)) from error
+    except Warning:
+        # Another thread's filter that makes errors of warnings got before ours meanwhile.
+        return decode(data)
     return np.asarray(scale_and_crop(image))
 
 
@@ -146,7 +142,7 @@ class PerImagePipeline:
                 batch.failures.append((key, str(error)))
                 continue
             batch.keys.append(key)
-            if (reason or self.is_pillow) and (what := doubt(data, reason)):
+            if (reason or self.is_pillow) and (what := doubt(data)):
                 batch.doubts.append((key, what))
         batch.images = self._images[: len(batch.keys)]
         return batch

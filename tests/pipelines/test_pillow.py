@@ -16,7 +16,7 @@ from PIL import Image
 
 from imagenet_subset.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
-from pipelines.base import MAX_PIXELS, DecodeError
+from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
 from pipelines.geometry import crop_box, resized_size
 from pipelines.pillow import PillowPipeline, decode
 
@@ -85,11 +85,19 @@ def png_of_size(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "size", [(MAX_PIXELS + 1, 1), (1, MAX_PIXELS + 1), (9_460, 9_460), (2**31 - 1, 2**31 - 1)]
+    "size", [(MAX_PIXELS + 1, 1), (1, MAX_PIXELS + 1), (13_378, 13_378), (2**31 - 1, 2**31 - 1)]
 )
 def test_a_decompression_bomb_is_refused_from_its_header(size):
     with pytest.raises(DecodeError, match="pixels"):
         decode(png_of_size(*size))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_photo_of_which_pillow_only_warns_is_decoded(file_format):
+    """100 megapixels: torchvision decodes them."""
+    data = encoded(Image.new("L", (10_000, 10_000), 77), file_format)
+    assert 10_000**2 > WARN_PIXELS
+    assert (decode(data) == 77).all()
 
 
 def test_a_photo_without_pixels_is_refused():
