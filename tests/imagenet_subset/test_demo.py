@@ -30,7 +30,7 @@ def small(root: Path, **options) -> Path:
 
 
 def test_the_tree_is_complete_but_for_most_train_photos(tree: Path) -> None:
-    listing = open_source(tree).list(SUBSET, ["train", "val"], skip_missing=False)
+    listing = open_source(tree).list(SUBSET, ["train", "val"])
     assert len(listing.records["train"]) == 200
     assert len(listing.records["val"]) == 500
     (note,) = listing.notes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,14 @@ def test_a_list_that_can_not_be_read_is_named(tmp_path: Path) -> None:
         read_train_list(tmp_path / "none.txt", [TENCH])
     with pytest.raises(SourceError, match="can't read"):
         read_train_list(tmp_path, [TENCH])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+def test_a_pipe_or_a_device_is_no_list(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(SourceError, match="is a pipe or a device, not a file"):
+            read_train_list(path, [TENCH])
 
 
 def runs_of_the_real_list() -> list[list[tuple[str, int]]]:
