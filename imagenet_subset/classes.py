@@ -196,7 +196,7 @@ def _find(name_or_path: str) -> Path:
 def _read(path: Path) -> list[str]:
     """Lines of a subset file, as an editor would number them."""
     try:
-        with open_regular(path, buffering=-1) as file:
+        with open_regular(path) as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SubsetError(f"can't read {printable(path)}: {error.strerror or error}") from error

@@ -7,22 +7,33 @@ import os
 import stat
 from typing import BinaryIO
 
+_FLAGS = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")
+)
+"""Without O_NONBLOCK, opening a pipe waits for its writer."""
 
-def open_regular(path: str | os.PathLike[str], buffering: int = 0) -> BinaryIO:
-    """Open a file for reading bytes, by default unbuffered.
+
+def open_fd(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Open a file for reading; its descriptor and its size in bytes.
 
     Raises
     ------
     OSError
         It can't be opened; ``EISDIR`` for a folder, ``ENXIO`` for a pipe, a device or a socket.
     """
-    file: BinaryIO = open(path, "rb", buffering, opener=_without_waiting)  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.ENXIO, "is a pipe or a device, not a file", os.fspath(path))
-    return file
+    fd = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.ENXIO, "is a pipe or a device, not a file", os.fspath(path))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, status.st_size
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Opening a pipe waits for its writer, unless it is told not to."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading bytes; see `open_fd` for what is refused."""
+    return os.fdopen(open_fd(path)[0], "rb")

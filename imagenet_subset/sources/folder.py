@@ -12,7 +12,7 @@ from pathlib import Path
 from imagenet_subset.classes import Subset
 from imagenet_subset.errors import SourceError, printable
 from imagenet_subset.records import SPLITS, Record, Split
-from imagenet_subset.regular import open_regular
+from imagenet_subset.regular import open_fd
 from imagenet_subset.sources import Listing, OnMissing
 from imagenet_subset.sources.finder import Finder
 from imagenet_subset.sources.instead import listing_errors, what_is_there
@@ -23,6 +23,7 @@ _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 LARGEST_PHOTO = 1 << 30
 """In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
 in RGB, 16 bits a channel, so that no photo that it decodes has to be larger."""
+_MORE = 1 << 16
 _PAUSES = (0.1, 0.4)
 """Seconds before a read is tried for the second and for the third time."""
 _PATIENCE = 3
@@ -79,11 +80,16 @@ def _read(path: str, pauses: Sequence[float]) -> bytes | OSError:
 
 
 def _read_once(path: str) -> bytes:
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
+    fd, size = open_fd(path)
+    try:
         if size > LARGEST_PHOTO:
             raise OSError(errno.EFBIG, f"has {size / 1e9:.1f} GB, more than any photo", path)
-        return file.read()
+        parts = [os.read(fd, size)]
+        while part := os.read(fd, _MORE):  # the file may have grown since, or a read come short
+            parts.append(part)
+        return b"".join(parts) if len(parts) > 1 else parts[0]
+    finally:
+        os.close(fd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
     seen: dict[int, int] = {}
     line_number = 0
     try:
-        with open_regular(path, buffering=1 << 16) as file:
+        with open_regular(path) as file:
             for line_number, line in enumerate(file, 1):
                 if line_number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
