@@ -137,7 +137,7 @@ def _list_photos(tree: Path, subset_name: Path, path: Path) -> int:
     """Write the train photos' paths in the rows' order; their number."""
     subset = load_subset(subset_name)
     source = open_source(tree)
-    listing = source.list(subset, ["train"], skip_missing=False)
+    listing = source.list(subset, ["train"])
     paths = [source.path(record) for record in listing.records["train"]]
     path.write_text("\n".join(paths))
     return len(paths)

@@ -2,7 +2,8 @@
 
 `build` makes it, `verify` proves it, `open_subset` opens it memory-mapped. What can go wrong is an
 `ImagenetSubsetError`; the tree is drawn in `imagenet_subset.errors`. NumPy is imported at once, so
-that the first `open_subset` takes milliseconds too; anything else only when a name is used.
+that the first `open_subset` takes milliseconds too; anything else only when a name is used. With a
+stranger's ``pipelines`` on the path, `open_subset` works and the others are an `ImportError`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_subset.errors import ImagenetSubsetError
 from imagenet_subset.reader import ImagenetSubset, open_subset
+from imagenet_subset.shadowed import check_pipelines
 
 if TYPE_CHECKING:
     from imagenet_subset.api import build, verify
@@ -41,6 +43,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    check_pipelines()
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 

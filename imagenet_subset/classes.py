@@ -18,11 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.errors import SubsetError, printable
+from imagenet_subset.regular import open_regular
 
 _SHIPPED = Path(__file__).parent / "aux_files"
 AUX_FILES = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[1] / "aux_files"
 """Beside this module in a wheel, beside the package in a clone."""
 
+_MEANINGS = {
+    "n02012849": "bird",
+    "n03126707": "machine",
+    "n02113186": "dog",
+    "n02963159": "garment",
+    "n03710637": "tights",
+    "n03710721": "swimsuit",
+}
+"""What classes are that share their name with another, from WordNet's glosses."""
+
+_LARGEST = 1_000_000
+"""Bytes of a subset file; the 1,000 WNIDs take 10,000, and comments have their room."""
 _SAFE_NAME = re.compile(r"[\w][\w.+-]*", re.ASCII)
 
 
@@ -38,6 +51,18 @@ class ImageClass:
     human_label: str
     first_train_id: int
     """ILSVRC number of its first train photo; the others follow without a gap."""
+
+    @property
+    def title(self) -> str:
+        """Name for people, which tells classes of equal names apart.
+
+        Examples
+        --------
+        >>> [c.title for c in find_classes("crane")]
+        ['crane (bird)', 'crane (machine)']
+        """
+        meaning = _MEANINGS.get(self.wnid)
+        return f"{self.human_label} ({meaning})" if meaning else self.human_label
 
 
 @functools.cache
@@ -171,9 +196,14 @@ def _find(name_or_path: str) -> Path:
 def _read(path: Path) -> list[str]:
     """Lines of a subset file, as an editor would number them."""
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SubsetError(f"can't read {printable(path)}: {error.strerror or error}") from error
+    if len(data) > _LARGEST:
+        raise SubsetError(
+            f"{printable(path)}: more than 1 MB; expected a text with one WNID per line"
+        )
     utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
@@ -185,12 +215,17 @@ def _read(path: Path) -> list[str]:
     return list(io.StringIO(text, newline=None))
 
 
+def _told_apart(c: ImageClass) -> str:
+    meaning = _MEANINGS.get(c.wnid)
+    return f"{c.wnid} ({meaning})" if meaning else c.wnid
+
+
 def _unknown(word: str) -> str:
     """Say what a word that is no WNID may have been meant to be."""
     shown = printable(word[:40])
     named = [c for c in class_table().values() if _plain(c.human_label) == _plain(word)]
     if named:
-        wnids = " or ".join(c.wnid for c in named)  # two classes are called crane
+        wnids = " or ".join(_told_apart(c) for c in named)
         return f"expected a WNID, found the name {shown!r}; write {wnids}"
     near = difflib.get_close_matches(word, class_table(), n=3, cutoff=0.6)
     if not near:
@@ -198,5 +233,5 @@ def _unknown(word: str) -> str:
             f"expected a WNID of ILSVRC 2012 such as n12267677, found {shown!r}; "
             "`imagenet-subset classes` lists them"
         )
-    names = " or ".join(f"{wnid} ({class_table()[wnid].human_label})" for wnid in near)
+    names = " or ".join(f"{wnid} ({class_table()[wnid].title})" for wnid in near)
     return f"{shown} is no WNID of ILSVRC 2012; the nearest are {names}"

@@ -6,30 +6,18 @@ Each command is a module of `imagenet_subset.commands`. Only these and this one 
 from __future__ import annotations
 
 import argparse
-import difflib
-import importlib
-import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
 
-from imagenet_subset import __version__
 from imagenet_subset.errors import ImagenetSubsetError, printable
-from pipelines.base import PipelineUnavailableError
+from imagenet_subset.shadowed import check_pipelines
+from imagenet_subset.streams import drop_unwritten, mend_streams
+from imagenet_subset.usage import parse
 
-COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
-DEFAULT = "build"
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells wrong usage in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; {self.prog} --help lists what there is\n")
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,11 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        arguments = _normalize(sys.argv[1:] if argv is None else argv)
-        parser = _parser()
-        if unknown := _unknown_command(arguments):
-            parser.error(unknown)
-        return _run(parser.parse_args(arguments))
+        if wrong := _wrong_place():
+            return _fail(wrong, 1)
+        return _run(parse(sys.argv[1:] if argv is None else argv))
     except Terminated as stop:
         return _stopped("stopped by SIGTERM", stop, TERMINATED)
     except KeyboardInterrupt as stop:
@@ -57,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> int:
     """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
-    _mend_streams()
+    mend_streams()
     code = main()
+    drop_unwritten()
     _ignore_signals()
     # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, which dataclasses
     # call as they are made, and though it was caught ends `python -m` as if killed by SIGINT.
@@ -67,17 +54,21 @@ def program() -> int:
     return code
 
 
-def _mend_streams() -> None:
-    """See that printing never fails: on a closed stream, or for a character that it lacks."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open to the end
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _wrong_place() -> str:
+    """What keeps every command from running here; empty if nothing does."""
+    try:
+        check_pipelines()
+        os.getcwd()
+    except ImportError as error:
+        return str(error)
+    except OSError as error:
+        return f"the current folder: {error.strerror}; change to a folder that is there"
+    return ""
 
 
 def _run(args: argparse.Namespace) -> int:
+    from pipelines.base import PipelineUnavailableError
+
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -86,9 +77,7 @@ def _run(args: argparse.Namespace) -> int:
             raise
         return _fail(str(error), 1)
     except BrokenPipeError:
-        # The reader of our output has gone, as in `imagenet-subset classes | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # the reader of our output has gone, as in `imagenet-subset classes | head`
     except Exception as error:
         if args.debug:
             raise
@@ -98,6 +87,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _unforeseen(error: Exception) -> str:
     """Line for what nobody thought of; a file that the system refuses is no defect of ours."""
+    if isinstance(error, MemoryError):
+        return "out of memory; --debug shows where"
     if isinstance(error, OSError) and error.strerror:
         where = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
         return f"{where}{error.strerror}; --debug shows what for"
@@ -122,55 +113,3 @@ def _fail(message: str, code: int) -> int:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise Terminated
-
-
-def _normalize(arguments: Sequence[str]) -> list[str]:
-    """Put in the default command, and underscores for hyphens in flags.
-
-    Examples
-    --------
-    >>> _normalize(["--subset-name=imagenet-30", "--dry-run"])
-    ['build', '--subset_name=imagenet-30', '--dry_run']
-    """
-    known = arguments and arguments[0] in (*COMMANDS, "-h", "--help", "--version")
-    return [_flag(word) for word in ([] if known else [DEFAULT]) + list(arguments)]
-
-
-def _unknown_command(arguments: Sequence[str]) -> str:
-    """What to say of a word where only a command can stand; empty if there is none.
-
-    Examples
-    --------
-    >>> _unknown_command(["build", "inspct", "a.npz"])
-    "no command 'inspct'; inspect is near"
-    """
-    words = [*arguments, "", ""]
-    if words[0] != DEFAULT or not words[1] or words[1].startswith("-"):
-        return ""
-    near = difflib.get_close_matches(words[1], COMMANDS, n=1)
-    return f"no command {printable(words[1])!r}" + "".join(f"; {name} is near" for name in near)
-
-
-def _flag(word: str) -> str:
-    if not word.startswith("--"):
-        return word
-    name, equals, value = word[2:].partition("=")
-    return "--" + name.replace("-", "_") + equals + value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="imagenet-subset",
-        description="Make a small classification set out of ImageNet (ILSVRC 2012): a list of "
-        "WordNet IDs in, one NPZ and one CSV out.",
-        epilog="Without a command, build: imagenet-subset --subset_name imagenet30",
-    )
-    parser.add_argument("--version", action="version", version=f"imagenet-subset {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"imagenet_subset.commands.{name}")
-        sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
-    return parser

@@ -10,7 +10,7 @@ import numpy as np
 
 from imagenet_subset.classes import ImageClass, class_table
 from imagenet_subset.photos import jpeg, odd_images, photo
-from imagenet_subset.sources.ilsvrc import val_ids_of, val_name
+from imagenet_subset.sources.ilsvrc import rank_key, val_ids_of, val_name
 
 DEMO_WNIDS = (
     "n12267677", "n02690373", "n02701002", "n01491361", "n02793495",
@@ -20,6 +20,9 @@ DEMO_WNIDS = (
 _SIZES = ((500, 375), (375, 500), (500, 333), (640, 480), (400, 400), (250, 190), (800, 600))
 _SMALL_SIZES = ((200, 150), (150, 200), (128, 128), (180, 96), (90, 181))
 """Val has 50 photos of each class, so that small ones keep the demo quick."""
+_TELLING = (1009, 10095, 137, 1379, 13801)
+"""Numbers in the names of each class's first photos: the train list doesn't have them in plain
+lexicographic order."""
 
 
 def write_demo_tree(
@@ -81,7 +84,9 @@ def write_demo_tree(
 
 def _train_names(c: ImageClass, n: int, rng: np.random.Generator) -> list[tuple[str, int]]:
     """``wnid/wnid_k`` and ILSVRC number of ``n`` photos, in the order of the train list."""
-    names = sorted(f"{c.wnid}/{c.wnid}_{k}" for k in rng.choice(30_000, n, replace=False))
+    drawn = rng.choice(np.setdiff1d(np.arange(30_000), _TELLING), n, replace=False).tolist()
+    numbers = [*_TELLING, *drawn][:n]
+    names = sorted((f"{c.wnid}/{c.wnid}_{k}" for k in numbers), key=rank_key)
     ranks = np.sort(rng.choice(c.num_train_images, n, replace=False))
     return [
         (name, c.first_train_id + rank) for name, rank in zip(names, ranks.tolist(), strict=True)

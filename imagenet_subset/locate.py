@@ -135,7 +135,7 @@ def _find_photo(
         what = f"{printable(wnid)} is no class" if wnid else f"{split}_id {image_id} is no image"
         raise ReadError(f"{what} of ILSVRC 2012, so there is no photo to find")
     only = Subset(wnid, (class_table()[wnid],))
-    for record in source.list(only, [split], skip_missing=True).records[split]:
+    for record in source.list(only, [split], on_missing="ignore").records[split]:
         if record.image_id == image_id:
             return source.path(record)
     raise SourceError(

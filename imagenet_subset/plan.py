@@ -223,7 +223,7 @@ def plan_build(
         )
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     ordered = tuple(split for split in SPLITS if split in splits)
-    listing = source.list(subset, ordered, skip_missing=skip_missing)
+    listing = source.list(subset, ordered, on_missing="skip" if skip_missing else "error")
     return BuildPlan(
         subset=subset,
         source=source,

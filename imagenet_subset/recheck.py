@@ -133,7 +133,7 @@ def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> li
     if not classes:
         raise ReadError(f"{path}: nothing says which classes its labels stand for")
     splits = [split for split in SPLITS if len(subset.ids(split))]
-    listing = source.list(Subset(subset.name, classes), splits, skip_missing=True)
+    listing = source.list(Subset(subset.name, classes), splits, on_missing="ignore")
     found: list[Record] = []
     for split in splits:
         by_id = {record.image_id: record for record in listing.records[split]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from imagenet_subset.cores import available_cores
@@ -29,8 +30,13 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def add_train_list(parser: argparse.ArgumentParser) -> None:
     """Declare ``--train_list``."""
-    parser.add_argument("--train_list", metavar="FILE",
+    parser.add_argument("--train_list", type=path, metavar="FILE",
         help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+
+
+def path(text: str) -> str:
+    """Path, for argparse; ``~`` is the home folder after a ``=`` too, where shells leave it."""
+    return os.path.expanduser(text)
 
 
 def natural(text: str) -> int:
@@ -70,6 +76,7 @@ def html_path(text: str) -> Path:
 
 def _ending(text: str, *suffixes: str) -> Path:
     """Keep a name that the shell put in place of a pattern from being overwritten."""
-    if Path(text).suffix.lower() not in suffixes:
+    named = Path(path(text))
+    if named.suffix.lower() not in suffixes:
         raise argparse.ArgumentTypeError(f"{text!r} doesn't end in {' or '.join(suffixes)}")
-    return Path(text)
+    return named

@@ -6,11 +6,13 @@ import argparse
 import functools
 import shutil
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from imagenet_subset.commands import arguments
 from imagenet_subset.errors import printable
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.wording import counted
 
 if TYPE_CHECKING:
     from imagenet_subset.builder import BuildResult
@@ -24,12 +26,12 @@ HELP = "build the NPZ and the CSV of a subset (the default command)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``build``."""
     add = parser.add_argument
-    add("--subset_name", required=True, metavar="NAME",
+    add("--subset_name", required=True, type=arguments.path, metavar="NAME",
         help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "
         "one WordNet ID per line")  # fmt: skip
-    add("--data_dir", default="./Data/CLS-LOC", metavar="DIR",
+    add("--data_dir", type=arguments.path, default="./Data/CLS-LOC", metavar="DIR",
         help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)")  # fmt: skip
-    add("--out_dir", default="./out_files", metavar="DIR",
+    add("--out_dir", type=arguments.path, default="./out_files", metavar="DIR",
         help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
     arguments.add_pipeline(parser)
     arguments.add_workers(parser)
@@ -37,11 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--splits", type=_splits, default=SPLITS, metavar="S",
         help="train, val or train,val (default); the other becomes arrays of length 0")  # fmt: skip
     add("--missing", choices=("error", "skip"), default="error",
-        help="photos that aren't there: refuse (default), or build without them")  # fmt: skip
+        help="photos that aren't there: refuse (default), or build without them; each class keeps "
+        "one at least")  # fmt: skip
     add("--skip_undecodable", action="store_true",
         help="finish without the images that can't be decoded")  # fmt: skip
     add("--overwrite", action="store_true",
         help="replace a finished file, or an unfinished one of another build")  # fmt: skip
+    add("--full_check", action="store_true",
+        help="read the whole file back before it gets its name; by default its size, the last row "
+        "of each array and one row in 64")  # fmt: skip
     add("--dry_run", action="store_true", help="print the plan and write nothing")
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
@@ -107,27 +113,31 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
                 bar.initial += shard.kept
                 bar.last_print_n += shard.kept
                 bar.n += shard.kept
-            bar.update(len(shard.crcs) - shard.kept)
+            bar.update(_come_through(shard) - shard.kept)
 
         return run_build(
             plan,
             overwrite=args.overwrite,
             skip_undecodable=args.skip_undecodable,
             pool=pool,
+            full_check=args.full_check,
             progress=progress,
         )
+
+
+def _come_through(shard: ShardResult) -> int:
+    """Rows that are done or have failed; a shard that was told to stop has others too."""
+    return sum(crc is not None for crc in shard.crcs) + len(shard.failures)
 
 
 def _print_plan(plan: BuildPlan) -> None:
     from imagenet_subset.fileio import gigabytes
 
+    train, val = (Counter(record.label for record in plan.records[split]) for split in SPLITS)
     print(f"{'label':>5}  {'WNID':9}  {'class':28}  {'train':>6}  {'val':>5}")
-    for label, image_class in enumerate(plan.subset.classes):
-        counts = [sum(r.label == label for r in plan.records[split]) for split in SPLITS]
-        name = image_class.human_label
-        print(f"{label:5}  {image_class.wnid}  {name:28}  {counts[0]:6}  {counts[1]:5}")
-    train, val = plan.rows["train"], plan.rows["val"]
-    print(f"{'':5}  {'':9}  {'together':28}  {train:6}  {val:5}")
+    for label, c in enumerate(plan.subset.classes):
+        print(f"{label:5}  {c.wnid}  {c.title:28}  {train[label]:6}  {val[label]:5}")
+    print(f"{'':5}  {'':9}  {'together':28}  {train.total():6}  {val.total():5}")
     folder = plan.output.folder.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -151,22 +161,30 @@ def _print_summary(result: BuildResult) -> None:
         return
     train, val = plan.rows["train"], plan.rows["val"]
     size = gigabytes(plan.layout.size)
-    print(f"{printable(paths.npz)}  {size}: {train} train and {val} val images, "
-          f"{len(plan.subset.classes)} classes")  # fmt: skip
+    classes = counted(len(plan.subset.classes), "class", "classes")
+    print(f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
+          f"{classes}")  # fmt: skip
     print(printable(paths.csv))
-    rate = result.decoded / result.seconds if result.seconds else 0.0
-    print(f"{result.decoded} images in {result.seconds:.1f} s, {rate:.0f} images/s", end="")
-    print(f"; {result.kept} were done already" if result.kept else "")
+    print(_work_done(result))
     if result.fallbacks:
-        print(f"{len(result.fallbacks)} images were left to Pillow (--debug names them)")
+        print(f"left to Pillow: {counted(len(result.fallbacks), 'image')} (--debug names them)")
     _print_left_out(plan)
+
+
+def _work_done(result: BuildResult) -> str:
+    kept = f"{result.kept:,} {'was' if result.kept == 1 else 'were'} done already"
+    if not result.decoded:
+        return f"nothing was left to decode; {kept}"
+    rate = f", {result.decoded / result.seconds:.0f} images/s" if result.seconds else ""
+    work = f"{counted(result.decoded, 'image')} in {result.seconds:.1f} s{rate}"
+    return f"{work}; {kept}" if result.kept else work
 
 
 def _print_left_out(plan: BuildPlan) -> None:
     if plan.missing:
-        print(f"{plan.missing} images are missing from the source and left out")
+        print(f"left out: {counted(plan.missing, 'image')} missing from the source")
     if plan.undecodable:
-        print(f"{plan.undecodable} images can't be decoded and are left out: "
+        print(f"left out: {counted(plan.undecodable, 'image')} that can't be decoded, listed in "
               f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
               "builds with them")  # fmt: skip
 

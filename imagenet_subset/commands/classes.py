@@ -29,8 +29,8 @@ def run(args: argparse.Namespace) -> int:
     if args.wnids_only:
         print("\n".join(c.wnid for c in found))
         return 0
-    width = max(len(c.human_label) for c in found)
+    width = max(len(c.title) for c in found)
     print(f"{'WNID':9}  {'CLS-LOC id':>10}  {'class':{width}}  {'train photos':>12}")
     for c in found:
-        print(f"{c.wnid}  {c.clsloc_id:10}  {c.human_label:{width}}  {c.num_train_images:12}")
+        print(f"{c.wnid}  {c.clsloc_id:10}  {c.title:{width}}  {c.num_train_images:12}")
     return 0

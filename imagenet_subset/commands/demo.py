@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from imagenet_subset.commands import arguments
 from imagenet_subset.errors import OutputError, printable, writing
 
 HELP = "write a small ILSVRC tree of generated photos and build a subset from it"
@@ -13,7 +14,7 @@ _SUBSET = "demo5"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``demo``."""
-    parser.add_argument("--out_dir", default="./demo", metavar="DIR",
+    parser.add_argument("--out_dir", type=arguments.path, default="./demo", metavar="DIR",
         help="where everything goes (default: %(default)s)")  # fmt: skip
 
 

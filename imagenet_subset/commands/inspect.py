@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from imagenet_subset.commands import arguments
 from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.records import SPLITS
 
@@ -15,7 +16,9 @@ HELP = "show what an NPZ holds: arrays, provenance, classes, and the numbers for
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``inspect``."""
-    parser.add_argument("file", metavar="FILE", help="the NPZ; one of another program will do")
+    parser.add_argument(
+        "file", type=arguments.path, metavar="FILE", help="the NPZ; one of another program will do"
+    )
     parser.add_argument(
         "--stats",
         action="store_true",

@@ -21,12 +21,13 @@ HELP = "tell what a row of an NPZ is: its id, class and JPEG"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``locate``."""
     add = parser.add_argument
-    add("file", metavar="FILE", help="the NPZ")
+    add("file", type=arguments.path, metavar="FILE", help="the NPZ")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--row", type=int, metavar="N", help="row in X_<split>, from 0")
     which.add_argument("--id", type=int, metavar="N", help="ILSVRC number, as in <split>_id")
     add("--split", choices=SPLITS, required=True)
-    add("--data_dir", metavar="DIR", help="where ImageNet is, to find the JPEG there")
+    add("--data_dir", type=arguments.path, metavar="DIR",
+        help="where ImageNet is, to find the JPEG there")  # fmt: skip
     arguments.add_train_list(parser)
     add("--save", type=arguments.png_path, metavar="PNG", help="write the row's image")
     add("--json", action="store_true", help="print it as JSON")

@@ -15,7 +15,7 @@ HELP = "draw a contact sheet of an NPZ, or one web page with thumbnails of every
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``preview``."""
     add = parser.add_argument
-    add("file", metavar="FILE", help="the NPZ")
+    add("file", type=arguments.path, metavar="FILE", help="the NPZ")
     add("--out", type=arguments.png_path, metavar="PNG",
         help="the sheet (default: sheet.png, unless --html is given); beyond 30 lines of images "
         "further pages go beside it, as sheet-2.png")  # fmt: skip

@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_pipeline(parser)
     arguments.add_workers(parser)
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="also try a few hundred JPEGs from below this folder"
+        "--data_dir",
+        type=arguments.path,
+        metavar="DIR",
+        help="also try a few hundred JPEGs from below this folder",
     )
 
 

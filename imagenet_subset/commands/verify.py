@@ -20,8 +20,8 @@ _SAMPLE = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``verify``."""
     add = parser.add_argument
-    add("file", metavar="FILE", help="the .npz")
-    add("--data_dir", metavar="DIR",
+    add("file", type=arguments.path, metavar="FILE", help="the .npz")
+    add("--data_dir", type=arguments.path, metavar="DIR",
         help="ImageNet's folder: decode photos again and compare the pixels")  # fmt: skip
     arguments.add_train_list(parser)
     some = parser.add_mutually_exclusive_group()

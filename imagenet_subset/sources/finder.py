@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imagenet_subset.classes import ImageClass, Subset, class_table, val_ground_truth
 from imagenet_subset.errors import SourceError, printable
 from imagenet_subset.records import Split
+from imagenet_subset.sources import OnMissing
 from imagenet_subset.sources.ilsvrc import (
     is_train_name,
     numbers_by_rank,
@@ -18,9 +18,13 @@ from imagenet_subset.sources.ilsvrc import (
     val_ids_of,
     val_name,
 )
-
-_SUFFIXES = (".jpeg", ".jpg")
-_NAMED = 3
+from imagenet_subset.sources.instead import (
+    PHOTO_SUFFIXES,
+    leave_out,
+    listing_errors,
+    without_photos,
+)
+from imagenet_subset.wording import counted, few
 
 Found = tuple[int, int, str]
 """Image id, label, location."""
@@ -30,19 +34,28 @@ class Finder:
     """One look for a subset's images: what is there, what is missing, what is odd."""
 
     def __init__(
-        self, root: str, train_list: Path | None, subset: Subset, skip_missing: bool
+        self, root: str, train_list: Path | None, subset: Subset, on_missing: OnMissing
     ) -> None:
         self.root = root
         self.train_list = train_list
         self.subset = subset
-        self.skip_missing = skip_missing
+        self.on_missing = on_missing
         self.missing: dict[Split, list[str]] = {"train": [], "val": []}
         self.incomplete: list[str] = []
         """Class folders whose photos can't be numbered, each with what it has and lacks."""
+        self.bare: dict[Split, list[ImageClass]] = {}
+        """Classes without a single photo, for each split that was looked through."""
         self.notes: list[str] = []
 
-    def train(self) -> list[Found]:
-        """Train photos, in any order."""
+    def find(self, split: Split) -> list[Found]:
+        """Photos of a split, in any order."""
+        found = self._train() if split == "train" else self._val()
+        labels = {label for _, label, _ in found}
+        classes = enumerate(self.subset.classes)
+        self.bare[split] = [c for label, c in classes if label not in labels]
+        return found
+
+    def _train(self) -> list[Found]:
         path = self.train_list
         listed = read_train_list(path, self.subset.wnids) if path else None
         found: list[Found] = []
@@ -78,11 +91,11 @@ class Finder:
         folder = f"train/{image_class.wnid}/"
         strangers = [name for stem, name in names.items() if not is_train_name(image_class, stem)]
         if not names:
-            self.missing["train"] += [f"{folder} (all {expected} photos)"] * expected
+            self.missing["train"] += [f"{folder} (all {expected:,} photos)"] * expected
         elif strangers:
             self.incomplete.append(f"{folder} with {strangers[0]}, which isn't named as its photos")
         elif len(names) != expected:
-            self.incomplete.append(f"{folder} with {len(names)} photos of {expected}")
+            self.incomplete.append(f"{folder} with {len(names):,} photos of {expected:,}")
         return numbers_by_rank(image_class, names)
 
     def _compare(
@@ -93,21 +106,22 @@ class Finder:
         self.missing["train"] += [f"train/{wnid}/{s}.JPEG" for s in numbers if s not in names]
         if not numbers:
             expected = image_class.num_train_images
-            what = f"train/{wnid}/ (all {expected} photos: none is in {train_list})"
+            what = f"train/{wnid}/ (all {expected:,} photos: none is in {train_list})"
             self.missing["train"] += [what] * expected
         extra = [name for stem, name in names.items() if stem not in numbers]
         if not extra:
             return
-        text = f"{len(extra)} files of train/{wnid}/ aren't in {train_list} ({_few(extra)})"
-        if not self.skip_missing:
+        photos = f"{counted(len(extra), 'photo')} of train/{wnid}/ ({few(extra)})"
+        text = f"{train_list} has no ILSVRC number for {photos}"
+        some = len(extra) < len(names)
+        if self.on_missing == "error" or (self.on_missing == "skip" and not some):
             raise SourceError(
-                f"{text}, so that they have no ILSVRC number; remove them, give the list that has "
-                "them, or build without them by --missing skip"
+                f"{text}; give the list that has them, or "
+                + ("build without them by --missing skip" if some else leave_out(wnid))
             )
-        self.notes.append(f"{text}; building without them")
+        self.notes.append(f"{text}: left out")
 
-    def val(self) -> list[Found]:
-        """Val photos, in any order."""
+    def _val(self) -> list[Found]:
         wanted = val_ids_of([c.clsloc_id for c in self.subset.classes])
         flat, folders = self._scan_val()
         found: list[Found] = []
@@ -126,8 +140,8 @@ class Finder:
         strangers = [location for stem, location in flat.items() if val_id(stem) is None]
         if strangers:
             self.notes.append(
-                f"{len(strangers)} photos in val aren't named ILSVRC2012_val_*.JPEG: left out, the "
-                f"first {printable(strangers[0])}"
+                f"left out {counted(len(strangers), 'photo')} in val not named "
+                f"ILSVRC2012_val_*.JPEG, the first {printable(strangers[0])}"
             )
         wnids = set(self.subset.wnids)
         with listing_errors(self._path("val")), os.scandir(self._path("val")) as entries:
@@ -161,17 +175,22 @@ class Finder:
     def _photos(self, folder: str) -> dict[str, str]:
         """Photos in a folder: file name by name without suffix; none if there is no folder."""
         names: dict[str, str] = {}
-        path = self._path(folder)
-        with listing_errors(path), contextlib.suppress(FileNotFoundError), os.scandir(path) as all_:
-            for entry in all_:
+        path, (_, _, wnid) = self._path(folder), folder.partition("/")
+        reading = listing_errors(path, leave_out(wnid) if wnid else "")
+        with reading, contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
+            for entry in entries:
                 stem, suffix = os.path.splitext(entry.name)
                 # macOS puts a "._name" file beside each file on foreign disks.
-                if suffix.lower() not in _SUFFIXES or stem.startswith(".") or not entry.is_file():
+                if (
+                    suffix.lower() not in PHOTO_SUFFIXES
+                    or stem.startswith(".")
+                    or not entry.is_file()
+                ):
                     continue
                 if stem in names:
                     raise SourceError(
                         f"{printable(path)} has both {printable(names[stem])} and "
-                        f"{printable(entry.name)}; remove one"
+                        f"{printable(entry.name)}; remove one of them"
                     )
                 names[stem] = entry.name
         return names
@@ -182,30 +201,22 @@ class Finder:
     def check(self) -> None:
         """Refuse what can't be numbered and what is missing, or note the latter."""
         if self.incomplete:
+            folders = counted(len(self.incomplete), "class folder")
             raise SourceError(
-                f"{len(self.incomplete)} class folders in {printable(self.root)} don't have their "
-                f"number of photos ({_few(self.incomplete)}), so that the photos' ILSVRC numbers "
-                "can't be told; complete them, or give train_cls.txt by --train_list"
+                f"{printable(self.root)} has {folders} whose photos can't be numbered without "
+                f"train_cls.txt ({few(self.incomplete)}); give it by --train_list, or complete them"
             )
-        counts = [f"{len(names)} {split}" for split, names in self.missing.items() if names]
+        if self.on_missing != "ignore":
+            for split, classes in self.bare.items():
+                if classes:
+                    every = len(classes) == len(self.subset.classes)
+                    others = [other for other in self.bare if not self.bare[other]]
+                    raise SourceError(without_photos(self.root, split, classes, every, others))
+        counts = [counted(len(n), f"{split} photo") for split, n in self.missing.items() if n]
         if not counts:
             return
         first = list(dict.fromkeys(self.missing["train"] + self.missing["val"]))
-        text = f"{' and '.join(counts)} photos are missing in {printable(self.root)}: {_few(first)}"
-        if not self.skip_missing:
+        text = f"missing in {printable(self.root)}: {' and '.join(counts)} ({few(first)})"
+        if self.on_missing == "error":
             raise SourceError(f"{text}; put them there, or build without them by --missing skip")
         self.notes.append(f"{text}; building without them")
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join([printable(name) for name in names[:_NAMED]] + ["..."] * (len(names) > _NAMED))
-
-
-@contextlib.contextmanager
-def listing_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an operating system's failure to look into ``path`` into a `SourceError`."""
-    try:
-        yield
-    except OSError as error:
-        at = error.filename or path
-        raise SourceError(f"can't list {printable(at)}: {error.strerror or error}") from error

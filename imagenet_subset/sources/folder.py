@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from imagenet_subset.classes import Subset
 from imagenet_subset.errors import SourceError, printable
-from imagenet_subset.records import Record, Split
-from imagenet_subset.sources import Listing
-from imagenet_subset.sources.finder import Finder, listing_errors
+from imagenet_subset.records import SPLITS, Record, Split
+from imagenet_subset.regular import open_fd
+from imagenet_subset.sources import Listing, OnMissing
+from imagenet_subset.sources.finder import Finder
+from imagenet_subset.sources.instead import listing_errors, what_is_there
 
 _BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
+
+LARGEST_PHOTO = 1 << 30
+"""In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
+in RGB, 16 bits a channel, so that no photo that it decodes has to be larger."""
+_MORE = 1 << 16
+_PAUSES = (0.1, 0.4)
+"""Seconds before a read is tried for the second and for the third time."""
+_PATIENCE = 3
+_FINAL = (errno.EFBIG, errno.EISDIR, errno.ENXIO)
+"""Errors that say what the file is, so that no pause mends them."""
 
 
 def open_folder(data_dir: Path, train_list: Path | None = None) -> FolderSource:
@@ -50,6 +64,34 @@ def _find_train_list(root: Path) -> Path | None:
     return None
 
 
+def _read(path: str, pauses: Sequence[float]) -> bytes | OSError:
+    """Contents of a photo; tried again after each of the pauses, in seconds."""
+    for pause in pauses:
+        try:
+            return _read_once(path)
+        except OSError as error:
+            if error.errno in _FINAL:
+                return error
+        time.sleep(pause)
+    try:
+        return _read_once(path)
+    except OSError as error:
+        return error
+
+
+def _read_once(path: str) -> bytes:
+    fd, size = open_fd(path)
+    try:
+        if size > LARGEST_PHOTO:
+            raise OSError(errno.EFBIG, f"has {size / 1e9:.1f} GB, more than any photo", path)
+        parts = [os.read(fd, size)]
+        while part := os.read(fd, _MORE):  # the file may have grown since, or a read come short
+            parts.append(part)
+        return b"".join(parts) if len(parts) > 1 else parts[0]
+    finally:
+        os.close(fd)
+
+
 @dataclass(frozen=True, slots=True)
 class FolderSource:
     """A tree of folders. Locations are paths below the root."""
@@ -58,18 +100,15 @@ class FolderSource:
     """Absolute path of the folder that holds ``train`` and ``val``."""
     train_list: Path | None = None
 
-    def list(self, subset: Subset, splits: Sequence[Split], *, skip_missing: bool) -> Listing:
+    def list(
+        self, subset: Subset, splits: Sequence[Split], *, on_missing: OnMissing = "error"
+    ) -> Listing:
         """See `imagenet_subset.sources.Source.list`."""
-        for split in splits:
-            if not os.path.isdir(os.path.join(self.root, split)):
-                raise SourceError(
-                    f"{printable(self.root)} has no {split}/; put its photos there, or build "
-                    "without them by --splits"
-                )
-        finder = Finder(self.root, self.train_list, subset, skip_missing)
+        self._check_folders(splits)
+        finder = Finder(self.root, self.train_list, subset, on_missing)
         records: dict[Split, list[Record]] = {}
         for split in splits:
-            found = sorted(finder.train() if split == "train" else finder.val())
+            found = sorted(finder.find(split))
             records[split] = [
                 Record(row, split, image_id, label, subset.classes[label].wnid, location)
                 for row, (image_id, label, location) in enumerate(found)
@@ -78,16 +117,31 @@ class FolderSource:
         missing = {split: len(finder.missing[split]) for split in splits}
         return Listing(records, missing, tuple(finder.notes))
 
+    def _check_folders(self, splits: Sequence[Split]) -> None:
+        absent = [s for s in splits if not os.path.isdir(os.path.join(self.root, s))]
+        if not absent:
+            return
+        others = [s for s in SPLITS if s not in absent]
+        with listing_errors(self.root):
+            there = what_is_there(self.root, absent[0])
+        raise SourceError(
+            f"{printable(self.root)} has no {absent[0]} photos: {there}; put them there"
+            + (f", or build without them by --splits {others[0]}" if others else "")
+        )
+
     def read(self, records: Iterable[Record]) -> Iterator[tuple[Record, bytes | OSError]]:
-        """See `imagenet_subset.sources.Source.read`."""
+        """See `imagenet_subset.sources.Source.read`.
+
+        A read that fails is tried again after a pause, since network disks fail for a moment, with
+        ENOENT too. After `_PATIENCE` photos that couldn't be read the disk is taken to be gone:
+        the others are tried once.
+        """
+        patience = _PATIENCE
         for record in records:
-            try:
-                with open(os.path.join(self.root, record.location), "rb", buffering=0) as file:
-                    data = file.read()
-            except OSError as error:
-                yield record, error
-            else:
-                yield record, data
+            data = _read(os.path.join(self.root, record.location), _PAUSES if patience else ())
+            if patience and isinstance(data, OSError) and data.errno not in _FINAL:
+                patience -= 1
+            yield record, data
 
     def path(self, record: Record) -> str:
         """See `imagenet_subset.sources.Source.path`."""

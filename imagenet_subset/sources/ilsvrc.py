@@ -2,8 +2,8 @@
 
 - Val: the number in ``ILSVRC2012_val_00000001.JPEG``; its class is that line of the ground truth.
 - Train: the number in ``ImageSets/CLS-LOC/train_cls.txt`` (``n01440764/n01440764_10026 1``). The
-  list is in plain lexicographic order, so that without it the number is 1 + the photos of all
-  lower WNIDs + the rank in the class; which holds only when the class is complete.
+  list is sorted by `rank_key`, so that without it the number is 1 + the photos of all lower WNIDs
+  + the rank in the class. This holds only when the class is complete.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from imagenet_subset.classes import ImageClass, class_table, val_ground_truth
 from imagenet_subset.errors import SourceError, printable
+from imagenet_subset.regular import open_regular
 
 _VAL_NAME = re.compile(r"ILSVRC2012_val_([0-9]{8})")
 _TRAIN_LINE = re.compile(rb"(n[0-9]{8})/(.+) ([0-9]{1,7})\s*")
@@ -66,7 +67,7 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
     seen: dict[int, int] = {}
     line_number = 0
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             for line_number, line in enumerate(file, 1):
                 if line_number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
@@ -118,7 +119,21 @@ def is_train_name(image_class: ImageClass, stem: str) -> bool:
     return wnid == image_class.wnid and number.isascii() and number.isdecimal()
 
 
+def rank_key(stem: str) -> bytes:
+    """Sorting key of a photo in its class, by its name without suffix.
+
+    ``train_cls.txt`` puts a shorter number after those that it begins: plain lexicographic order,
+    but as if each name ended in ``~``. Each line that is known of the real list is so.
+
+    Examples
+    --------
+    >>> sorted(["n01440764_1009", "n01440764_101", "n01440764_10095"], key=rank_key)
+    ['n01440764_10095', 'n01440764_1009', 'n01440764_101']
+    """
+    return os.fsencode(stem) + b"~"
+
+
 def numbers_by_rank(image_class: ImageClass, stems: Iterable[str]) -> dict[str, int]:
-    """Numbers of a complete class's photos, by their rank in plain lexicographic order."""
-    ranked = sorted(stems, key=os.fsencode)
+    """Numbers of a complete class's photos, by their rank in the order of the train list."""
+    ranked = sorted(stems, key=rank_key)
     return {stem: image_class.first_train_id + rank for rank, stem in enumerate(ranked)}

@@ -24,7 +24,7 @@ def train_entries() -> list[tuple[str, int]]:
     return [
         (f"{wnid}/{wnid}_{k}", class_table()[wnid].first_train_id + rank)
         for wnid in sorted(SUBSET.wnids)
-        for rank, k in enumerate((100, 1007, 21, 3, 99))
+        for rank, k in enumerate((1007, 100, 21, 3, 99))
     ]
 
 
@@ -83,7 +83,7 @@ class SourceContract:
         )
 
     def test_every_photo_is_listed_once_with_its_number_and_its_label(self, source: Source) -> None:
-        listing = source.list(SUBSET, ["train", "val"], skip_missing=False)
+        listing = source.list(SUBSET, ["train", "val"])
         labels = {wnid: label for label, wnid in enumerate(SUBSET.wnids)}
         expected: dict[Split, dict[int, str]] = {
             "train": {number: name[:9] for name, number in train_entries()},
@@ -99,23 +99,23 @@ class SourceContract:
         assert "train photos of these classes" in note, "the list is no whole ILSVRC's"
 
     def test_rows_stand_in_ascending_id(self, source: Source) -> None:
-        for records in source.list(SUBSET, ["train", "val"], skip_missing=False).records.values():
+        for records in source.list(SUBSET, ["train", "val"]).records.values():
             assert [r.row for r in records] == list(range(len(records)))
             assert [r.image_id for r in records] == sorted(r.image_id for r in records)
 
     @pytest.mark.parametrize("split", ["train", "val"])
     def test_only_the_split_asked_for_is_listed(self, source: Source, split: Split) -> None:
-        assert list(source.list(SUBSET, [split], skip_missing=False).records) == [split]
+        assert list(source.list(SUBSET, [split]).records) == [split]
 
     def test_one_class_of_many_is_listed_alone(self, source: Source) -> None:
         acorn = Subset("acorn", (class_table()[ACORN],))
-        listing = source.list(acorn, ["train", "val"], skip_missing=False)
+        listing = source.list(acorn, ["train", "val"])
         assert len(listing.records["train"]) == 5
         assert len(listing.records["val"]) == 50
         assert {r.wnid for records in listing.records.values() for r in records} == {ACORN}
 
     def test_a_photo_is_read_as_it_is_in_whatever_order(self, source: Source) -> None:
-        listing = source.list(SUBSET, ["train", "val"], skip_missing=False)
+        listing = source.list(SUBSET, ["train", "val"])
         records = [*listing.records["val"][::-7], *listing.records["train"][::2]]
         read = list(source.read(records))
         assert [record for record, _ in read] == records
@@ -126,21 +126,21 @@ class SourceContract:
         assert list(source.read([])) == []
 
     def test_a_source_travels_to_another_process(self, source: Source) -> None:
-        listing = source.list(SUBSET, ["train"], skip_missing=False)
+        listing = source.list(SUBSET, ["train"])
         other, records = pickle.loads(pickle.dumps((source, listing.records["train"])))
         assert [data for _, data in other.read(records)] == [
             photos()[name_of(record)] for record in records
         ]
 
     def test_a_path_ends_in_the_photos_name(self, source: Source) -> None:
-        for records in source.list(SUBSET, ["train", "val"], skip_missing=False).records.values():
+        for records in source.list(SUBSET, ["train", "val"]).records.values():
             for record in records:
                 assert source.path(record).endswith(name_of(record).rpartition("/")[2])
 
     def test_a_photo_that_can_not_be_read_costs_no_other(
         self, source: Source, folder: Path
     ) -> None:
-        records = source.list(SUBSET, ["train"], skip_missing=False).records["train"]
+        records = source.list(SUBSET, ["train"]).records["train"]
         self.lose(folder, name_of(records[2]))
         outcomes = [data for _, data in source.read(records)]
         assert isinstance(outcomes[2], OSError)
@@ -152,8 +152,9 @@ class SourceContract:
     def test_missing_photos_are_counted_and_named(self, folder: Path, train_list: Path) -> None:
         lost = [f"train/{ACORN}/{ACORN}_21.JPEG", f"val/{val_name(min(val_numbers()))}.JPEG"]
         source = self.without(folder, train_list, *lost)
-        with pytest.raises(SourceError, match="1 train and 1 val photos are missing") as error:
-            source.list(SUBSET, ["train", "val"], skip_missing=False)
+        says = r"missing in .*: 1 train photo and 1 val photo \("
+        with pytest.raises(SourceError, match=says) as error:
+            source.list(SUBSET, ["train", "val"])
         for name in lost:
             assert name in str(error.value)
         assert "\n" not in str(error.value)
@@ -161,7 +162,7 @@ class SourceContract:
     def test_missing_photos_can_be_skipped(self, folder: Path, train_list: Path) -> None:
         lost = [f"train/{ACORN}/{ACORN}_21.JPEG", f"val/{val_name(min(val_numbers()))}.JPEG"]
         source = self.without(folder, train_list, *lost)
-        listing = source.list(SUBSET, ["train", "val"], skip_missing=True)
+        listing = source.list(SUBSET, ["train", "val"], on_missing="skip")
         assert listing.missing == {"train": 1, "val": 1}
         assert any("building without them" in note for note in listing.notes)
         numbers = dict(train_entries())
@@ -174,25 +175,42 @@ class SourceContract:
     ) -> None:
         lost = [f"train/{name}.JPEG" for name, _ in train_entries() if name.startswith(ACORN)]
         source = self.without(folder, train_list, *lost)
-        with pytest.raises(SourceError, match="5 train photos are missing"):
-            source.list(SUBSET, ["train"], skip_missing=False)
-        listing = source.list(SUBSET, ["train"], skip_missing=True)
+        for on_missing in ("error", "skip"):
+            with pytest.raises(SourceError, match="no train photo of") as error:
+                source.list(SUBSET, ["train"], on_missing=on_missing)
+            assert f"{ACORN} (acorn)" in str(error.value)
+            assert str(error.value).endswith(f"take {ACORN} out of the subset file")
+            assert "--missing" not in str(error.value), "which wouldn't help"
+        listing = source.list(SUBSET, ["train"], on_missing="ignore")
         assert len(listing.records["train"]) == 10
+        assert listing.missing == {"train": 5}
+        listing = source.list(SUBSET, ["val"], on_missing="skip")
+        assert len(listing.records["val"]) == 150, "of the other split no class is missing"
+
+    def test_a_split_that_is_wholly_missing_is_no_empty_array(
+        self, folder: Path, train_list: Path
+    ) -> None:
+        source = self.without(folder, train_list, *(n for n in photos() if n.startswith("val/")))
+        for on_missing in ("error", "skip"):
+            with pytest.raises(SourceError, match=r"no val photo of any class.*--splits train"):
+                source.list(SUBSET, ["train", "val"], on_missing=on_missing)
+        listing = source.list(SUBSET, ["train", "val"], on_missing="ignore")
+        assert [len(listing.records[split]) for split in ("train", "val")] == [15, 0]
 
     def test_an_incomplete_class_without_a_train_list_is_never_numbered(self, folder: Path) -> None:
         source = self.make(folder, photos(), None)
-        for skip_missing in (False, True):
-            with pytest.raises(SourceError, match=r"5 photos of 1300.*--train_list"):
-                source.list(SUBSET, ["train"], skip_missing=skip_missing)
-        assert len(source.list(SUBSET, ["val"], skip_missing=False).records["val"]) == 150
+        for on_missing in ("error", "skip", "ignore"):
+            with pytest.raises(SourceError, match=r"5 photos of 1,300.*--train_list"):
+                source.list(SUBSET, ["train"], on_missing=on_missing)
+        assert len(source.list(SUBSET, ["val"]).records["val"]) == 150
 
     def test_a_photo_that_is_not_in_the_train_list_is_refused_or_left_out(
         self, folder: Path, train_list: Path
     ) -> None:
         extra = f"train/{ACORN}/{ACORN}_5.JPEG"
         source = self.make(folder, {**photos(), extra: b"x"}, train_list)
-        with pytest.raises(SourceError, match=f"{ACORN}_5.JPEG.*no ILSVRC number"):
-            source.list(SUBSET, ["train"], skip_missing=False)
-        listing = source.list(SUBSET, ["train"], skip_missing=True)
+        with pytest.raises(SourceError, match=f"no ILSVRC number for 1 photo .*{ACORN}_5.JPEG"):
+            source.list(SUBSET, ["train"])
+        listing = source.list(SUBSET, ["train"], on_missing="skip")
         assert len(listing.records["train"]) == 15
         assert f"{ACORN}_5.JPEG" in listing.notes[0]

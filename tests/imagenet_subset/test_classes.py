@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -164,10 +166,12 @@ def test_the_order_of_the_lines_decides_the_labels_and_the_hash(elsewhere: Path)
         (f"{ACORN}\n# x\n{ACORN}\n", f":3: {ACORN} stands in line 1 already; remove one"),
         ("acorn\n", ":1: expected a WNID, found the name 'acorn'; write n12267677"),
         ("Great White Shark\n", ":1: expected a WNID, found the name 'Great White Shark'"),
-        ("crane\n", "write n02012849 or n03126707"),
+        ("crane\n", "write n02012849 (bird) or n03126707 (machine)"),
+        ("cardigan\n", "write n02113186 (dog) or n02963159 (garment)"),
         ("???\n", ":1: expected a WNID of ILSVRC 2012 such as n12267677, found '???'"),
         (f"{ACORN}, {AIRLINER}\n", f":1: {ACORN}, {AIRLINER} is no WNID"),
         ("x" * 100_000, ":1: expected a WNID"),
+        ("x" * 1_000_001, ": more than 1 MB; expected a text with one WNID per line"),
         ("", ": no WNID in it; expected one per line"),
         ("# nothing\n\n", ": no WNID in it; expected one per line"),
         ("a\x1b[31mb\n", ":1: expected a WNID"),
@@ -192,7 +196,20 @@ def test_a_folder_is_no_subset_file(elsewhere: Path) -> None:
     assert "can't read folder.txt" in refusal("folder.txt")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+def test_a_pipe_or_a_device_is_no_subset_file(elsewhere: Path) -> None:
+    os.mkfifo("pipe.txt")
+    Path("zero.txt").symlink_to("/dev/zero")
+    for name in ("pipe.txt", "zero.txt", "/dev/zero"):
+        assert f"can't read {name}: is a pipe or a device, not a file" in refusal(name)
+
+
 # Looking for classes
+
+
+def test_no_two_classes_have_the_same_title() -> None:
+    assert len({c.title.lower() for c in class_table().values()}) == 1000
+    assert class_table()[ACORN].title == "acorn"
 
 
 @pytest.mark.parametrize(

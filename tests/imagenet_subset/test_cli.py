@@ -14,8 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagenet_subset.cli import COMMANDS, main
+from imagenet_subset.builder import BuildResult
+from imagenet_subset.cli import main
+from imagenet_subset.commands.build import _come_through, _work_done
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.records import Record
+from imagenet_subset.usage import COMMANDS
+from imagenet_subset.worker import ShardResult
 
 ROOT = Path(__file__).parents[2]
 CPU = ("--device", "cpu", "--pipeline", "pillow")
@@ -95,17 +100,32 @@ def test_an_unknown_wnid_names_the_line_and_the_nearest(cli, tree, tmp_path) -> 
 def test_a_missing_class_folder_is_counted_and_named(cli, own_tree, subset_file) -> None:
     shutil.rmtree(own_tree / "train/n12267677")
     message = one_line(build(cli, own_tree, subset_file))
-    assert "3 train photos are missing" in message
-    assert "train/n12267677/" in message
-    assert "--missing skip" in message
+    assert "has no train photo of n12267677 (acorn): train/n12267677/ doesn't exist" in message
+    assert message.endswith("put the photos there, or take n12267677 out of the subset file")
+    assert message == one_line(build(cli, own_tree, subset_file, "--missing", "skip"))
 
 
 def test_missing_photos_of_both_splits_are_counted_together(cli, own_tree, subset_file) -> None:
     next((own_tree / "train/n12267677").iterdir()).unlink()
-    shutil.rmtree(own_tree / "val")
-    (own_tree / "val").mkdir()
+    for photo in sorted((own_tree / "val").iterdir())[:2]:
+        photo.unlink()
     message = one_line(build(cli, own_tree, subset_file))
-    assert "1 train and 250 val photos are missing" in message
+    assert "1 train photo and 2 val photos (" in message
+    assert message.endswith("put them there, or build without them by --missing skip")
+
+
+def test_photos_one_folder_deeper_are_no_empty_file(cli, own_tree, subset_file, tmp_path) -> None:
+    for folder in [*(own_tree / "train").iterdir(), own_tree / "val"]:
+        folder.rename(own_tree / "images")
+        folder.mkdir()
+        (own_tree / "images").rename(folder / "images")
+    message = one_line(build(cli, own_tree, subset_file, "--missing", "skip"))
+    assert "has no train photo of any class of the subset: train/n12267677/ has 3 photos one" in (
+        message
+    )
+    message = one_line(build(cli, own_tree, subset_file, "--missing", "skip", "--splits", "val"))
+    assert "val/ has 250 photos one folder deeper, in images/, as ILSVRC2012_val_" in message
+    assert not list(tmp_path.glob("out_files*"))
 
 
 def test_missing_photos_can_be_skipped(cli, own_tree, subset_file, tmp_path) -> None:
@@ -113,8 +133,8 @@ def test_missing_photos_can_be_skipped(cli, own_tree, subset_file, tmp_path) -> 
     next((own_tree / "val").iterdir()).unlink()
     done = build(cli, own_tree, subset_file, "--missing", "skip")
     assert done.returncode == 0, done.stderr
-    assert "1 train and 1 val photos are missing" in done.stderr
-    assert "2 images are missing from the source and left out" in done.stdout
+    assert "1 train photo and 1 val photo (" in done.stderr
+    assert "left out: 2 images missing from the source" in done.stdout
     with np.load(tmp_path / "out_files/five_cls.npz") as npz:
         assert len(npz["X_train"]) == 14
         assert len(npz["X_val"]) == 249
@@ -155,6 +175,54 @@ def test_wrong_usage_exits_with_2(cli, arguments) -> None:
     assert "--help" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["build", "--owerwrite"], "build: no flag --owerwrite; --overwrite is near; "),
+        (["--subset-nam", "x"], "build: no flag --subset_nam; --subset_name is near; "),
+        (["--subset_name=x", "--over"], "build: no flag --over; --overwrite is near; "),
+        (["verify", "a.npz", "--al"], "verify: no flag --al; --all is near; "),
+        (["verify", "--zzz=3"], "verify: no flag --zzz; imagenet-subset verify --help lists"),
+        (["--versoin"], "build: no flag --versoin; --version is near; "),
+        (["classes", "a", "b"], "classes: 'b' isn't expected; imagenet-subset classes --help"),
+        (["classes", "-x"], "classes: '-x' isn't expected; "),
+        (["inspect", "--", "--a.npz", "--b"], "inspect: '--b' isn't expected; "),
+        (["\n"], "imagenet-subset: no command "),
+    ],
+)
+def test_a_word_that_is_not_known_points_to_the_command_s_help(cli, words, says) -> None:
+    done = cli(*words)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.endswith("--help lists what there is\n")
+
+
+def test_words_after_two_hyphens_are_left_alone(cli) -> None:
+    assert "--my-file.npz" in one_line(cli("inspect", "--", "--my-file.npz"))
+
+
+def test_the_home_folder_is_found_after_an_equals_sign(cli, tree, subset_file, tmp_path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "tree").symlink_to(tree, target_is_directory=True)
+    shutil.copy(subset_file, home / "mine.txt")
+    env = {"HOME": str(home), "USERPROFILE": str(home)}
+    done = cli("--subset_name=~/mine.txt", "--data_dir=~/tree", "--out_dir=~/out", "--splits=val",
+               *CPU, env=env)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    npz = home / "out/mine_cls.npz"
+    assert npz.exists()
+    for words in (["inspect"], ["verify"], ["preview", "--out=~/a.png", "--html=~/a.html"],
+                  ["locate", "--row=0", "--split=val", "--data_dir=~/tree", "--save=~/b.png"],
+                  ["verify", "--data_dir=~/tree", "--sample=1"]):  # fmt: skip
+        done = cli(*words, "~/out/mine_cls.npz", env=env)
+        assert done.returncode == 0, done.stderr
+    assert (home / "a.png").exists()
+    assert (home / "b.png").exists()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_mistyped_command_is_told_its_right_name(cli) -> None:
     done = cli("inspct", "a.npz")
     assert done.returncode == 2
@@ -186,7 +254,33 @@ def test_what_nobody_thought_of_is_a_line_too(monkeypatch, capsys) -> None:
         main(["classes", "--debug"])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+def test_a_subset_file_that_never_ends_is_refused_at_once(cli, tree, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    for name in ("/dev/zero", "pipe.txt"):
+        message = one_line(build(cli, tree, name))
+        assert message.endswith(f"can't read {name}: is a pipe or a device, not a file")
+        message = one_line(build(cli, tree, "imagenet30", "--train_list", name))
+        assert message.endswith(f"can't read {name}: is a pipe or a device, not a file")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use can't be deleted there")
+def test_a_deleted_working_folder_is_told(tmp_path) -> None:
+    code = f'cd {shlex.quote(str(tmp_path))} && rmdir . 2>/dev/null; rmdir $PWD; exec "$@"'
+    words = [sys.executable, "-m", "imagenet_subset", "--subset_name", "imagenet30"]
+    done = subprocess.run(["sh", "-c", code, "sh", *words], capture_output=True, text=True)
+    assert one_line(done).endswith("No such file or directory; change to a folder that is there")
+
+
 # Other manners
+
+
+def test_a_full_check_builds_the_same(cli, tree, subset_file, tmp_path) -> None:
+    for out, more in (("a", []), ("b", ["--full_check"])):
+        done = build(cli, tree, subset_file, "--out_dir", out, *more)
+        assert done.returncode == 0, done.stderr
+    names = [tmp_path / out / "five_cls.npz" for out in "ab"]
+    assert names[0].read_bytes() == names[1].read_bytes()
 
 
 def test_every_command_has_help_and_stands_in_the_readme(capsys) -> None:
@@ -233,6 +327,36 @@ def test_a_closed_stream_is_no_failure(tree, subset_file, tmp_path, closed) -> N
     assert (tmp_path / "out_files/five_cls.npz").exists()
 
 
+full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+
+
+@full
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_for_messages_is_no_failure(tree, subset_file, tmp_path, unbuffered) -> None:
+    words = [sys.executable, "-m", "imagenet_subset", "--data_dir", tree, *CPU, "--subset_name"]
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as out:
+        for subset, code in ((subset_file, 0), ("nothing", 1)):
+            done = subprocess.run(
+                [*map(str, words), str(subset)], cwd=tmp_path, env=env, stderr=out,
+                stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            assert done.returncode == code
+    assert (tmp_path / "out_files/five_cls.npz").exists()
+
+
+@full
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_for_output_is_a_line(tmp_path, unbuffered) -> None:
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "imagenet_subset", "classes"], cwd=tmp_path, env=env,
+            stdout=out, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert "standard output: No space left on device" in one_line(done)
+
+
 def test_a_name_that_the_terminal_can_not_show_is_no_failure(cli, tree, subset_file) -> None:
     done = build(cli, tree, subset_file, "--out_dir", "\xfc", env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
@@ -243,6 +367,30 @@ def test_classes_finds_names_with_spaces(cli) -> None:
     done = cli("classes", "great white")
     assert "n01484850" in done.stdout
     assert done.stdout.count("\n") == 2
+
+
+def test_classes_and_plan_tell_equal_names_apart(cli, tree, tmp_path) -> None:
+    done = cli("classes", "crane")
+    assert "crane (bird)" in done.stdout
+    assert "crane (machine)" in done.stdout
+
+
+def test_what_there_was_to_do_is_told_in_numbers_that_mean_something(tmp_path) -> None:
+    results = {
+        (350, 0, 2.0): "350 images in 2.0 s, 175 images/s",
+        (1, 1, 2.0): "1 image in 2.0 s, 0 images/s; 1 was done already",
+        (1200, 5, 0.0): "1,200 images in 0.0 s; 5 were done already",
+        (0, 350, 2.0): "nothing was left to decode; 350 were done already",
+    }
+    for (decoded, kept, seconds), text in results.items():
+        result = BuildResult(None, decoded=decoded, kept=kept, seconds=seconds)  # type: ignore[arg-type]
+        assert _work_done(result) == text
+
+
+def test_the_bar_counts_no_row_that_a_stopped_shard_left_undone() -> None:
+    failure = Record(1, "train", 2, 0, "n12267677", "x"), "not a photo"
+    shard = ShardResult([7, None, 0, None, None], kept=1, failures=[failure])
+    assert _come_through(shard) == 3
 
 
 def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) -> None:

@@ -30,7 +30,7 @@ def small(root: Path, **options) -> Path:
 
 
 def test_the_tree_is_complete_but_for_most_train_photos(tree: Path) -> None:
-    listing = open_source(tree).list(SUBSET, ["train", "val"], skip_missing=False)
+    listing = open_source(tree).list(SUBSET, ["train", "val"])
     assert len(listing.records["train"]) == 200
     assert len(listing.records["val"]) == 500
     (note,) = listing.notes
@@ -54,12 +54,24 @@ def test_every_odd_kind_of_file_that_decodes_is_among_the_photos(tree: Path) -> 
 def test_the_lists_stand_where_the_download_has_them(tree: Path) -> None:
     lists = (tree / "../../ImageSets/CLS-LOC").resolve()
     lines = (lists / "train_cls.txt").read_text().splitlines()
-    assert lines == sorted(lines)
+    numbers = [int(line.split()[1]) for line in lines]
+    assert numbers == sorted(numbers)
     assert len(lines) == 200
     assert all((tree / "train" / f"{line.split()[0]}.JPEG").is_file() for line in lines)
     val = dict(line.split() for line in (lists / "val.txt").read_text().splitlines())
     assert len(val) == 500
     assert all(name == f"ILSVRC2012_val_{int(number):08}" for name, number in val.items())
+
+
+def test_the_train_list_has_a_short_number_after_those_that_it_begins(tree: Path) -> None:
+    lines = (tree / "../../ImageSets/CLS-LOC/train_cls.txt").read_text().splitlines()
+    for wnid in DEMO_WNIDS:
+        of_class = [line.split()[0] for line in lines if line.startswith(wnid)]
+        plain = sorted(of_class)
+        for short, long in (("1009", "10095"), ("137", "1379")):
+            names = [f"{wnid}/{wnid}_{number}" for number in (long, short)]
+            assert [name for name in of_class if name in names] == names
+            assert [name for name in plain if name in names] == names[::-1]
 
 
 def test_equal_arguments_give_equal_files_and_another_seed_others(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,7 +24,9 @@ from source_contract import (
 
 from imagenet_subset.classes import Subset, class_table
 from imagenet_subset.errors import SourceError
-from imagenet_subset.sources import Source, open_source
+from imagenet_subset.records import Record, Split
+from imagenet_subset.sources import OnMissing, Source, open_source
+from imagenet_subset.sources.folder import LARGEST_PHOTO, FolderSource
 from imagenet_subset.sources.ilsvrc import val_name
 
 SMALLEST = min(class_table().values(), key=lambda c: c.num_train_images)
@@ -74,12 +79,12 @@ def tree(tmp_path: Path) -> Path:
     return write(tmp_path / "ILSVRC/Data/CLS-LOC", photos())
 
 
-def listed(root: Path, *splits: str, skip: bool = False, train_list: Path | None = None):
+def listed(root: Path, *splits: Split, train_list: Path | None = None, **options: OnMissing):
     source = open_source(root, train_list)
-    return source.list(SUBSET, splits or ("train", "val"), skip_missing=skip)  # type: ignore[arg-type]
+    return source.list(SUBSET, splits or ("train", "val"), **options)
 
 
-def refusal(root: Path, *splits: str, **options) -> str:
+def refusal(root: Path, *splits: Split, **options) -> str:
     with pytest.raises(SourceError) as error:
         listed(root, *splits, **options)
     assert str(error.value).isprintable(), "one line"
@@ -93,7 +98,7 @@ def refusal(root: Path, *splits: str, **options) -> str:
 def test_the_root_is_found_from_any_folder_above(tree: Path, above: str) -> None:
     source = open_source((tree / above).resolve())
     assert Path(source.root) == tree
-    assert len(source.list(SUBSET, ["train"], skip_missing=False).records["train"]) == 15
+    assert len(source.list(SUBSET, ["train"]).records["train"]) == 15
 
 
 def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
@@ -102,14 +107,17 @@ def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
 
 def test_a_tree_without_the_split_asked_for_is_refused(tree: Path) -> None:
     shutil.rmtree(tree / "val")
-    assert "has no val/; put its photos there, or build without them by" in refusal(tree)
+    assert refusal(tree).endswith(
+        "has no val photos: val/ doesn't exist, and the folder has 1 folder, the first train, and "
+        "no .JPEG; put them there, or build without them by --splits train"
+    )
     assert len(listed(tree, "train").records["train"]) == 15
 
 
 def test_a_relative_data_dir_outlives_a_change_of_folder(tree: Path, monkeypatch) -> None:
     monkeypatch.chdir(tree.parent)
     source = open_source(Path("CLS-LOC"))
-    records = source.list(SUBSET, ["val"], skip_missing=False).records["val"]
+    records = source.list(SUBSET, ["val"]).records["val"]
     monkeypatch.chdir("/")
     assert all(isinstance(data, bytes) for _, data in source.read(records))
 
@@ -133,7 +141,7 @@ def test_the_list_beside_the_link_comes_first(tree: Path, tmp_path: Path) -> Non
     own.write_text(f"{ACORN}/{ACORN}_100 {first + 1000}\n")
     (tmp_path / "own/Data").mkdir()
     (tmp_path / "own/Data/CLS-LOC").symlink_to(tree)
-    records = listed(tmp_path / "own", skip=True).records["train"]
+    records = listed(tmp_path / "own", "train", on_missing="ignore").records["train"]
     assert [r.image_id for r in records] == [first + 1000]
 
 
@@ -155,7 +163,9 @@ def test_links_that_lead_nowhere_are_missing_photos(tree: Path) -> None:
     photo = tree / "val" / f"{val_name(min(val_numbers()))}.JPEG"
     photo.unlink()
     photo.symlink_to("nowhere")
-    assert "5 train and 1 val photos are missing" in refusal(tree)
+    assert f"no train photo of {ACORN} (acorn)" in refusal(tree)
+    assert "missing in" in (message := refusal(tree, "val"))
+    assert "1 val photo (" in message
 
 
 @needs_links
@@ -182,7 +192,7 @@ def test_a_folder_named_as_a_photo_is_no_photo(tree: Path) -> None:
     photo = tree / "train" / ACORN / f"{ACORN}_100.JPEG"
     photo.unlink()
     photo.mkdir()
-    assert "1 train photos are missing" in refusal(tree)
+    assert "1 train photo (" in refusal(tree)
 
 
 def test_a_file_in_place_of_a_class_folder_is_named(tree: Path) -> None:
@@ -262,20 +272,28 @@ def test_strangers_in_val_are_noted_and_in_a_class_folder_refused(tree: Path, na
 # Numbers of train photos
 
 
+def in_the_list_s_order(a: str, b: str) -> int:
+    """Which of two names is first in ``train_cls.txt``: the one that goes on where one ends."""
+    if a.startswith(b) or b.startswith(a):
+        return len(b) - len(a)
+    return -1 if a < b else 1
+
+
 def complete(root: Path) -> list[str]:
-    """Write a complete class, one file under as many names; the names in lexicographic order."""
+    """Write a complete class, one file under as many names; the names in the list's order."""
     folder = root / "train" / SMALLEST.wnid
     folder.mkdir(parents=True)
     (root / "photo").write_bytes(b"photo")
     names = [f"{SMALLEST.wnid}_{k * k + 3}" for k in range(SMALLEST.num_train_images)]
     for name in names:
         os.link(root / "photo", folder / f"{name}.JPEG")
-    return sorted(names)
+    return sorted(names, key=functools.cmp_to_key(in_the_list_s_order))
 
 
 def test_the_photos_of_a_complete_class_are_numbered_by_their_rank(tmp_path: Path) -> None:
     names = complete(tmp_path)
-    records = open_source(tmp_path).list(ONE, ["train"], skip_missing=False).records["train"]
+    assert names != sorted(names)
+    records = open_source(tmp_path).list(ONE, ["train"]).records["train"]
     assert SMALLEST.num_train_images == 732
     assert [r.location for r in records] == [f"train/{SMALLEST.wnid}/{n}.JPEG" for n in names]
     assert [r.image_id for r in records] == list(
@@ -289,7 +307,7 @@ def test_one_photo_too_few_or_too_many_is_never_numbered(tmp_path: Path) -> None
     os.link(tmp_path / "photo", folder / f"{SMALLEST.wnid}_1000000.JPEG")
     for count in (733, 731):
         with pytest.raises(SourceError, match=rf"{count} photos of 732\).*--train_list"):
-            open_source(tmp_path).list(ONE, ["train"], skip_missing=True)
+            open_source(tmp_path).list(ONE, ["train"], on_missing="skip")
         for name in names[:2]:
             (folder / f"{name}.JPEG").unlink(missing_ok=True)
 
@@ -299,16 +317,17 @@ def test_a_stranger_can_not_stand_in_for_a_missing_photo(tmp_path: Path) -> None
     folder = tmp_path / "train" / SMALLEST.wnid
     (folder / f"{names[5]}.JPEG").rename(folder / f"{names[6]} copy.JPEG")
     with pytest.raises(SourceError, match=f"{names[6]} copy.JPEG, which isn't named as its photos"):
-        open_source(tmp_path).list(ONE, ["train"], skip_missing=True)
+        open_source(tmp_path).list(ONE, ["train"], on_missing="skip")
 
 
-def test_without_a_list_an_absent_class_can_be_skipped(tmp_path: Path) -> None:
+def test_without_a_list_an_absent_class_is_refused_or_ignored(tmp_path: Path) -> None:
     complete(tmp_path)
     both = Subset("two", (class_table()[ACORN], SMALLEST))
     source = open_source(tmp_path)
-    with pytest.raises(SourceError, match="1300 train photos are missing"):
-        source.list(both, ["train"], skip_missing=False)
-    listing = source.list(both, ["train"], skip_missing=True)
+    for on_missing in ("error", "skip"):
+        with pytest.raises(SourceError, match=rf"train/ has 1 folder.* or take {ACORN} out"):
+            source.list(both, ["train"], on_missing=on_missing)
+    listing = source.list(both, ["train"], on_missing="ignore")
     assert listing.missing == {"train": 1300}
     assert {r.label for r in listing.records["train"]} == {1}
 
@@ -319,11 +338,106 @@ def test_a_class_that_the_list_does_not_know_is_missing(tree: Path, tmp_path: Pa
     (tmp_path / "empty/train").mkdir(parents=True)
     message = refusal(tmp_path / "empty", "train", train_list=path)
     total = sum(c.num_train_images for c in SUBSET.classes)
-    assert message.startswith(f"{total} train photos are missing in ")
-    assert f"train/{SUBSET.wnids[0]}/ (all " in message
-    assert f"none is in {path})" in message
-    listing = listed(tmp_path / "empty", "train", train_list=path, skip=True)
+    assert message.endswith("train/ is empty; put the photos there")
+    listing = listed(tmp_path / "empty", "train", train_list=path, on_missing="ignore")
     assert listing.missing == {"train": total}
+    assert f"(all 1,300 photos: none is in {path})" in listing.notes[1]
+
+
+def test_a_class_whose_photos_the_list_does_not_know_can_not_be_skipped(
+    tree: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.txt"
+    path.write_text(
+        "".join(f"{name} {number}\n" for name, number in train_entries() if ACORN not in name)
+    )
+    for on_missing in ("error", "skip"):
+        message = refusal(tree, "train", train_list=path, on_missing=on_missing)
+        assert f"{path} has no ILSVRC number for 5 photos of train/{ACORN}/" in message
+        assert message.endswith(
+            f"give the list that has them, or take {ACORN} out of the subset file"
+        )
+
+
+# What is there instead
+
+
+TENCH = Subset("tench", (class_table()["n01440764"],))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ([], "{at}/ is empty"),
+        (["images/a_1.JPEG", "images/a_2.JPEG", "x.txt"],
+         "{at}/ has 2 photos one folder deeper, in images/, as a_1.JPEG"),
+        (["1.png", "2.png"], "{at}/ has 2 files, the first 1.png, and no .JPEG"),
+        (["a/1.png", "b/2.png", "c"], "{at}/ has 2 folders and 1 file, the first a, and no .JPEG"),
+        (["._n01440764_1.JPEG"], "{at}/ has 1 file, the first ._n01440764_1.JPEG, and no .JPEG"),
+        (["n01440764.tar", "x.txt"], "{at}/ has n01440764.tar, to be unpacked"),
+        (["a.zip", "b.tar", "c.TGZ", "d"], "{at}/ has a.zip, b.tar, c.TGZ, to be unpacked"),
+        (["0000.parquet"], "{at}/ has 0000.parquet, to be unpacked"),
+        (["a\nb/c.jpg"], "{at}/ has 1 photo one folder deeper, in a\\nb/, as c.jpg"),
+    ],
+)  # fmt: skip
+def test_a_split_without_a_photo_says_what_is_there_instead(
+    tmp_path: Path, split: Split, files: list[str], says: str
+) -> None:
+    at = {"train": "train/n01440764", "val": "val"}[split]
+    (tmp_path / at).mkdir(parents=True)
+    write(tmp_path / at, dict.fromkeys(files, b""))
+    path = tmp_path / "train_cls.txt"
+    path.write_text("n01440764/n01440764_10026 1\n")
+    source = open_source(tmp_path, path)
+    for on_missing in ("error", "skip"):
+        with pytest.raises(SourceError) as error:
+            source.list(TENCH, [split], on_missing=on_missing)
+        message = str(error.value)
+        if split == "train" and "x.JPEG" in files:
+            assert "has no ILSVRC number for 1 photo" in message
+            continue
+        assert (
+            f" has no {split} photo of any class of the subset: {says.format(at=at)}; " in message
+        )
+        assert message.endswith("put the photos there")
+        assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["n01440764.tar", "n01443537.tar"],
+         "doesn't exist, and train/ has n01440764.tar, to be unpacked"),
+        (["train/n01440764/x.JPEG"], "doesn't exist, but train/ has train/n01440764/"),
+        (["tench/1.JPEG"],
+         "doesn't exist, and train/ has 1 photo one folder deeper, in tench/, as 1.JPEG"),
+        (["n01443537/1.JPEG"],
+         "doesn't exist, and train/ has 1 folder, the first n01443537, and no .JPEG"),
+    ],
+)  # fmt: skip
+def test_a_class_folder_that_is_not_there_says_what_is_beside_it(
+    tmp_path: Path, files: list[str], says: str
+) -> None:
+    write(tmp_path / "train", dict.fromkeys(files, b""))
+    with pytest.raises(SourceError) as error:
+        open_source(tmp_path).list(TENCH, ["train"], on_missing="skip")
+    assert f": train/n01440764/ {says}; put the photos there" in str(error.value)
+
+
+def test_a_split_that_is_still_packed_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"train/x/y": b"", "ILSVRC2012_img_val.tar": b""})
+    with pytest.raises(SourceError, match=r"and the folder has ILSVRC2012_img_val\.tar, to be unp"):
+        open_source(tmp_path).list(TENCH, ["val"])
+
+
+def test_one_val_class_that_is_missing_is_named_alone(tree: Path) -> None:
+    for number, wnid in val_numbers().items():
+        if wnid == ACORN:
+            (tree / "val" / f"{val_name(number)}.JPEG").unlink()
+    message = refusal(tree, on_missing="skip")
+    assert f"has no val photo of {ACORN} (acorn): val/ has 100 photos of other names" in message
+    assert message.endswith(f"put the photos there, or take {ACORN} out of the subset file")
 
 
 def test_a_list_that_is_shorter_than_ilsvrc_s_is_noted(tree: Path) -> None:
@@ -331,6 +445,79 @@ def test_a_list_that_is_shorter_than_ilsvrc_s_is_noted(tree: Path) -> None:
     total = sum(c.num_train_images for c in SUBSET.classes)
     assert note.endswith(f"has 15 of ILSVRC's {total:,} train photos of these classes")
     assert listed(tree, "val").notes == ()
+
+
+# Reading
+
+
+def record_of(location: str) -> Record:
+    return Record(0, "train", 1, 0, ACORN, location)
+
+
+@needs_links
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str, monkeypatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waited"))
+    monkeypatch.chdir(tmp_path)
+    if kind == "pipe":
+        os.mkfifo("photo")
+    elif kind == "device":
+        os.symlink("/dev/zero", "photo")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind("photo")
+    else:
+        os.mkdir("photo")
+    ((_, error),) = FolderSource(str(tmp_path)).read([record_of("photo")])
+    assert isinstance(error, OSError)
+    assert error.errno in (errno.ENXIO, errno.EISDIR)
+    assert error.errno != errno.EFBIG, "a fault of the photo itself"
+
+
+def test_a_file_too_large_for_a_photo_is_refused_by_its_size(tmp_path: Path) -> None:
+    for name, size in (("huge", 20_000_000_000), ("large", LARGEST_PHOTO + 1), ("small", 10)):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(size)
+    records = [record_of(name) for name in ("huge", "large", "small")]
+    huge, large, small = (data for _, data in FolderSource(str(tmp_path)).read(records))
+    assert isinstance(huge, OSError)
+    assert (huge.errno, huge.strerror) == (errno.EFBIG, "has 20.0 GB, more than any photo")
+    assert isinstance(large, OSError)
+    assert large.errno == errno.EFBIG
+    assert small == bytes(10)
+
+
+def test_a_photo_that_comes_back_while_it_is_waited_for_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            (tmp_path / "late").write_bytes(b"there")
+
+    monkeypatch.setattr("time.sleep", sleep)
+    record = record_of("late")
+    assert list(FolderSource(str(tmp_path)).read([record])) == [(record, b"there")]
+    assert len(pauses) == 2
+
+
+def test_after_three_photos_that_can_not_be_read_no_other_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    (tmp_path / "there").write_bytes(b"there")
+    locations = ["gone", "there", "gone", "gone", *["gone"] * 100, "there"]
+    outcomes = [data for _, data in FolderSource(str(tmp_path)).read(map(record_of, locations))]
+    for location, data in zip(locations, outcomes, strict=True):
+        if location == "there":
+            assert data == b"there"
+        else:
+            assert isinstance(data, FileNotFoundError)
+    assert len(pauses) == 3 * 2
+    assert sum(pauses) < 3, "a disk that is gone mustn't take minutes"
 
 
 # Names that are hard to print
@@ -347,7 +534,7 @@ def test_a_name_that_is_hard_to_print_is_read_and_told_in_one_line(tree: Path, s
         photo.write_bytes(b"hard")
     except OSError:
         pytest.skip("this file system refuses the name")
-    assert "aren't in" in refusal(tree)
+    assert "has no ILSVRC number for 1 photo" in refusal(tree)
     if "\n" in stem:
         return  # a train list can't hold it
     train_list = tree / "../../ImageSets/CLS-LOC/train_cls.txt"
@@ -355,12 +542,12 @@ def test_a_name_that_is_hard_to_print_is_read_and_told_in_one_line(tree: Path, s
     with open(train_list, "ab") as file:
         file.write(os.fsencode(f"{ACORN}/{stem} {number}\n"))
     source = open_source(tree)
-    records = source.list(SUBSET, ["train"], skip_missing=False).records["train"]
+    records = source.list(SUBSET, ["train"]).records["train"]
     assert len(records) == 16
     (record,) = (r for r in records if r.image_id == number)
     assert list(source.read([record])) == [(record, b"hard")]
     photo.unlink()
-    assert "1 train photos are missing" in refusal(tree)
+    assert "1 train photo (" in refusal(tree)
 
 
 # Permissions
@@ -379,7 +566,7 @@ if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    open_source(Path(sys.argv[1])).list(subset, ["train", "val"], skip_missing=True)
+    open_source(Path(sys.argv[1])).list(subset, ["train", "val"], on_missing="skip")
 except SourceError as error:
     print(error)
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,13 +95,41 @@ def test_a_list_that_can_not_be_read_is_named(tmp_path: Path) -> None:
         read_train_list(tmp_path, [TENCH])
 
 
-def test_the_rank_in_plain_lexicographic_order_is_the_number(tmp_path: Path) -> None:
-    names = [f"{ACORN}_{k}" for k in (1, 10, 100, 11, 2, 20, 3)]
-    shuffled = random.Random(1).sample(names, len(names))
+@pytest.mark.skipif(sys.platform == "win32", reason="no such files there")
+def test_a_pipe_or_a_device_is_no_list(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(SourceError, match="is a pipe or a device, not a file"):
+            read_train_list(path, [TENCH])
+
+
+def runs_of_the_real_list() -> list[list[tuple[str, int]]]:
+    """Runs of neighbouring lines of the real ``train_cls.txt``, from its first five classes."""
+    runs: list[list[tuple[str, int]]] = []
+    for line in (Path(__file__).parent / "train_cls_runs.txt").read_text().splitlines():
+        name, number = line.split()
+        if not runs or runs[-1][-1][1] != int(number) - 1:
+            runs.append([])
+        runs[-1].append((name.partition("/")[2], int(number)))
+    return runs
+
+
+def test_the_rank_in_a_class_is_the_number_that_the_real_list_gives() -> None:
+    runs = runs_of_the_real_list()
+    assert sum(map(len, runs)) == 400
+    for run in runs:
+        image_class = class_table()[run[0][0][:9]]
+        first = run[0][1] - image_class.first_train_id  # photos of the class before the run
+        shuffled = random.Random(1).sample([name for name, _ in run], len(run))
+        numbers = numbers_by_rank(image_class, shuffled)
+        assert {name: first + number for name, number in numbers.items()} == dict(run)
+        assert shuffled != sorted(shuffled) != [name for name, _ in run], "plain order won't do"
+
+
+def test_ranks_count_from_the_number_of_the_class_s_first_photo() -> None:
+    names = [f"{ACORN}_{k}" for k in (100, 10, 11, 1, 20, 2, 3)]
     expected = {name: FIRST_ACORN + rank for rank, name in enumerate(names)}
-    assert numbers_by_rank(class_table()[ACORN], shuffled) == expected
-    lines = "".join(f"{ACORN}/{name} {number}\n" for name, number in expected.items())
-    assert read(tmp_path, lines, ACORN)[ACORN] == expected
+    assert numbers_by_rank(class_table()[ACORN], sorted(names)) == expected
 
 
 def test_val_names_and_numbers_are_each_others_inverse() -> None:

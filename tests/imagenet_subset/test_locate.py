@@ -81,7 +81,7 @@ def test_in_a_complete_class_folder_a_train_photo_is_found_by_its_rank(
 ) -> None:
     folder = tmp_path / "CLS-LOC/train" / VOLCANO.wnid
     folder.mkdir(parents=True)
-    names = sorted(f"{VOLCANO.wnid}_{i}" for i in range(VOLCANO.num_train_images))
+    names = [f"{VOLCANO.wnid}_{10_000 + i}" for i in range(VOLCANO.num_train_images)]
     for name in names:
         (folder / f"{name}.JPEG").touch()
     ids = {"train": [VOLCANO.first_train_id + 700]}

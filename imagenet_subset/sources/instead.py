@@ -1,0 +1,120 @@
+"""What to say where there are no photos: what is there instead, and the way out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from imagenet_subset.classes import ImageClass, class_table
+from imagenet_subset.errors import SourceError, printable
+from imagenet_subset.records import Split
+from imagenet_subset.wording import counted, few
+
+PHOTO_SUFFIXES = (".jpeg", ".jpg")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".parquet", ".tfrecord", ".7z", ".rar")
+
+
+@contextlib.contextmanager
+def listing_errors(path: str | os.PathLike[str], way_out: str = "") -> Iterator[None]:
+    """Turn an operating system's failure to look into ``path`` into a `SourceError`."""
+    try:
+        yield
+    except OSError as error:
+        at = error.filename or path
+        raise SourceError(
+            f"can't list {printable(at)}: {error.strerror or error}; put that right"
+            + (f", or {way_out}" if way_out else "")
+        ) from error
+
+
+def leave_out(wnid: str) -> str:
+    """What to do about a class that can't be had."""
+    return f"take {wnid} out of the subset file"
+
+
+def without_photos(
+    root: str, split: Split, classes: Sequence[ImageClass], every: bool, others: Sequence[Split]
+) -> str:
+    """Say that classes have no photo at all in a split.
+
+    Parameters
+    ----------
+    every
+        Whether they are all classes of the subset.
+    others
+        Splits asked for that have photos of every class.
+    """
+    wnid = classes[0].wnid
+    folder = f"{split}/{wnid}"
+    if split == "val" and not os.path.isdir(os.path.join(root, folder)):
+        folder = split
+    with listing_errors(os.path.join(root, folder), leave_out(wnid)):
+        there = what_is_there(root, folder)
+    if every:
+        names, ways = "any class of the subset", [f"leave them out by --splits {s}" for s in others]
+    else:
+        names = few([f"{c.wnid} ({c.title})" for c in classes])
+        one = len(classes) == 1
+        ways = [leave_out(wnid) if one else "take these classes out of the subset file"]
+    what = f"{printable(root)} has no {split} photo of {names}"
+    return f"{what}: {there}; {', or '.join(['put the photos there', *ways])}"
+
+
+def what_is_there(root: str, folder: str) -> str:
+    """Say what is in a folder that has none of the photos that were looked for.
+
+    Parameters
+    ----------
+    folder
+        Path below ``root``.
+
+    Raises
+    ------
+    OSError
+        It can't be listed.
+    """
+    path, shown = os.path.join(root, folder), f"{printable(folder)}/"
+    if os.path.isdir(path):
+        return f"{shown} {_contents(path)}"
+    above, name = os.path.split(folder)
+    parent = os.path.join(root, above)
+    where = f"{printable(above)}/" if above else "the folder"
+    if deeper := [e.name for e in _folders(parent) if os.path.isdir(os.path.join(e, name))]:
+        return f"{shown} doesn't exist, but {where} has {printable(deeper[0])}/{printable(name)}/"
+    if not os.path.isdir(parent):
+        return f"{shown} doesn't exist"
+    return f"{shown} doesn't exist, and {where} {_contents(parent, name)}"
+
+
+def _contents(path: str, name: str = "") -> str:
+    """What a folder has; of many archives those that begin with ``name``."""
+    entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    names = [entry.name for entry in entries]
+    if not names:
+        return "is empty"
+    if archives := _ending(names, _ARCHIVES):
+        of_name = [archive for archive in archives if name and archive.startswith(name)]
+        return f"has {few(of_name or archives)}, to be unpacked"
+    if photos := _ending(names, PHOTO_SUFFIXES):
+        return f"has {counted(len(photos), 'photo')} of other names, the first {few(photos[:1])}"
+    for entry in _folders(path):
+        if entry.name in class_table():
+            continue  # where it belongs: the photos of another class
+        if photos := _ending(sorted(os.listdir(entry)), PHOTO_SUFFIXES):
+            inside = f"{printable(entry.name)}/, as {printable(photos[0])}"
+            return f"has {counted(len(photos), 'photo')} one folder deeper, in {inside}"
+    folders = len(_folders(path))
+    what = [counted(folders, "folder")] * (folders > 0)
+    what += [counted(len(names) - folders, "file")] * (len(names) > folders)
+    return f"has {' and '.join(what)}, the first {few(names[:1])}, and no .JPEG"
+
+
+def _ending(names: Iterable[str], suffixes: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name.lower().endswith(suffixes) and name[0] != "."]
+
+
+def _folders(path: str) -> list[os.DirEntry[str]]:
+    if not os.path.isdir(path):
+        return []
+    return sorted((e for e in os.scandir(path) if e.is_dir()), key=lambda entry: entry.name)

@@ -1,0 +1,66 @@
+"""Standard output and error that can be printed to, whatever is the matter with them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+
+def mend_streams() -> None:
+    """See that messages never fail: on a closed stream, a full disk, or a character it lacks.
+
+    What stdout can't take is an `OSError` that names it.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = _Output(sys.stdout), _Messages(sys.stderr)
+
+
+def drop_unwritten() -> None:
+    """Have Python not try again, at its end and with a traceback, what stdout didn't take."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Stream:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._failed(error)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _Output(_Stream):
+    def _failed(self, error: OSError) -> None:
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+class _Messages(_Stream):
+    def _failed(self, error: OSError) -> None:
+        """Drop what standard error can't take: there is nowhere to complain."""
