@@ -127,7 +127,8 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
 
 def _come_through(shard: ShardResult) -> int:
     """Rows that are done or have failed; a shard that was told to stop has others too."""
-    return sum(crc is not None for crc in shard.crcs) + len(shard.failures)
+    done = sum(crc is not None for crc in shard.crcs)
+    return done + len(shard.failures) + len(shard.unreadable)
 
 
 def _print_plan(plan: BuildPlan) -> None:
