@@ -318,7 +318,7 @@ def removable(path: Path) -> Iterator[Callable[[], None]]:
     """
     try:
         fd = regular(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:  # it isn't there, or can't be a build's
         yield lambda: None
         return
     # While it is open no new file can get its number.

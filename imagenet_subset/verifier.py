@@ -20,7 +20,7 @@ from imagenet_subset.crc import combine, combine_rows, crc32
 from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.fileio import pread_into
 from imagenet_subset.idcheck import label_problems
-from imagenet_subset.npz import KEYS, Layout
+from imagenet_subset.npz import KEYS, Layout, headers
 from imagenet_subset.npzmap import Archive, NpzMember, open_archive
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS
@@ -185,12 +185,7 @@ def _structure_problems(
             report.checked.append("no provenance: a file of another program")
         return
     crcs = {key: archive.members[key].crc for key in KEYS}
-    pieces = [
-        (f"header of {m.key}", m.offset, m.local_header(crcs[m.key]) + m.npy_header)
-        for m in layout.members
-    ]
-    pieces.append(("directory", layout.members[-1].end, layout.directory(crcs)))
-    for name, offset, expected in pieces:
+    for name, offset, expected in headers(layout, crcs):
         if archive.mapped[offset : offset + len(expected)].tobytes() != expected:
             yield f"the {name} at byte {offset} is damaged: it isn't what the format demands"
     if len(archive.mapped) != layout.size:
