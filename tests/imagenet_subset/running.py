@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,8 +23,15 @@ from imagenet_subset.journal import MAGIC
 class Build:
     """A build as its user starts it, at the head of a process group of its own."""
 
-    def __init__(self, data: Path, out: Path, *more: str, splits: str = "train,val") -> None:
-        self.data, self.out = data, out
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        *more: str,
+        splits: str = "train,val",
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.data, self.out, self.env = data, out, env
         subset = data / "two.txt"
         if not subset.exists():
             subset.write_text("\n".join(DEMO_WNIDS[:2]))
@@ -38,7 +46,13 @@ class Build:
         return self.out / "two_cls.npz"
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            self.command,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     def sha256(self) -> str:
         """Finish the build; SHA-256 of what it made."""
@@ -55,6 +69,7 @@ class Build:
         """The build, running; whatever is left of it in the end is killed."""
         with subprocess.Popen(
             self.command,
+            env={**os.environ, **self.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -76,7 +91,7 @@ class Build:
         return 0
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it didn't come true"

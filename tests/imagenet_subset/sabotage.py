@@ -2,8 +2,8 @@
 
 ``FAULT="name:n:errno"`` in the environment lets the ``n``-th call of ``name`` in the output folder
 ``FAULT_FOLDER`` fail, in whichever process comes to it first; the file ``FAULT_FIRED`` is the sign
-that it did. With ``n`` 0 every call fails. Installed from a ``sitecustomize`` it reaches the parent,
-and the fork server with its workers.
+that it did. With ``n`` 0 every call fails. Installed from a ``sitecustomize`` it reaches the
+parent and its workers.
 """
 
 from __future__ import annotations
