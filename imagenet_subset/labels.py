@@ -60,7 +60,7 @@ def read_provenance(path: Path, comment: bytes) -> dict[str, Any] | None:
     del provenance["crc32"]
     for field, right in _fields(provenance):
         if not right:
-            raise _not_ours(path, f"its field {field} isn't what a build writes")
+            raise _not_ours(path, f"{field} is of another kind")
     return provenance
 
 
@@ -73,8 +73,8 @@ def _is_shallow(value: object, levels: int) -> bool:
 
 def _not_ours(path: Path, why: str) -> ReadError:
     return ReadError(
-        f"{printable(path)}: the provenance in its ZIP comment is none of a build: {why}; "
-        "build the file again"
+        f"{printable(path)}: the provenance in its ZIP comment isn't one that a build writes "
+        f"({why}); build the file again"
     )
 
 

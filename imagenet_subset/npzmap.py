@@ -304,4 +304,4 @@ def _start(info: zipfile.ZipInfo, mapped: NDArray[np.uint8]) -> int:
 
 def _line(error: BaseException) -> str:
     text = str(error).splitlines()
-    return text[0] if text else type(error).__name__
+    return printable(text[0]) if text else type(error).__name__
