@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -145,11 +146,38 @@ def end_of(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, st
     return process.returncode, stderr
 
 
+STOPS_WHEN_ROWS_ARE_NOTED = """
+import os, signal
+
+def stopping(fd, data, offset, true=os.pwrite):
+    written = true(fd, data, offset)
+    if os.readlink(f"/proc/self/fd/{fd}").endswith(".journal"):
+        os.pwrite = true
+        os.killpg(os.getpgrp(), signal.SIGSTOP)
+    return written
+
+os.pwrite = stopping
+"""
+
+
 def disturbed(build: Build, disturb: Callable[[], object]) -> tuple[int, str]:
-    """Disturb a build when some of its rows are done; its exit code and stderr."""
-    with build.begun() as process:
-        wait_for(build.rows_done)
-        os.killpg(process.pid, signal.SIGSTOP)
-        disturb()
-        os.killpg(process.pid, signal.SIGCONT)
-        return end_of(process)
+    """Disturb a build when some of its rows are done and some aren't; its exit code and stderr.
+
+    It stops itself as soon as it has noted the first rows: nobody has to look in time.
+    """
+    with tempfile.TemporaryDirectory() as hook:
+        Path(hook, "sitecustomize.py").write_text(STOPS_WHEN_ROWS_ARE_NOTED)
+        build.env = {"PYTHONPATH": hook}
+        with build.begun() as process:
+            wait_for(lambda: state(process.pid) == "T")
+            build.env = {}
+            assert build.rows_done() > 0
+            assert not build.npz.exists()
+            disturb()
+            os.killpg(process.pid, signal.SIGCONT)
+            return end_of(process, 300)
+
+
+def state(pid: int) -> str:
+    """State of a process as in /proc: T if it is stopped, Z if it has ended."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

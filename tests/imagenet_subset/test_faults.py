@@ -19,9 +19,10 @@ from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
 from imagenet_subset.journal import opened
 from imagenet_subset.plan import BuildPlan, plan_build
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"),
+]
 
 HERE = Path(__file__).parent
 FINAL = ("two_cls.npz", "two_cls_metadata.csv")
@@ -203,7 +204,7 @@ def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_
 
 SITECUSTOMIZE = """
 import sys
-if {worker} == ("multiprocessing.forkserver" in " ".join(sys.orig_argv)):
+if {worker} != ("-m imagenet_subset" in " ".join(sys.orig_argv)):
     import sabotage
     sabotage.install_from_environment()
 """

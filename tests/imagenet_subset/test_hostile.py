@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_subset import journal
@@ -140,7 +140,6 @@ def test_a_type_that_no_array_has_is_refused_by_every_reader(
         said(command, capsys)
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
@@ -260,7 +259,6 @@ def test_a_forged_field_of_the_provenance_is_refused_or_does_no_harm(
     assert refused >= 2, "what is nested too deep, at least"
 
 
-@settings(deadline=None)
 @given(st.sampled_from(PLACES), JSON)
 def test_any_value_in_the_provenance_is_refused_or_does_no_harm(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[str, ...], value: Any
@@ -355,7 +353,6 @@ def test_a_forged_journal_is_refused_in_one_line_and_overwrite_gets_past_it(
     refused_and_begun_again(todo)
 
 
-@settings(deadline=None)
 @given(JSON | st.fixed_dictionaries({"fingerprint": JSON, "source": JSON}))
 def test_any_header_of_a_journal_opens_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, header: Any

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import sabotage
-from running import Build, end_of, wait_for
+from running import Build, end_of, state, wait_for
 
 from imagenet_subset import output
 from imagenet_subset.builder import BuildResult, run_build
@@ -175,10 +175,6 @@ def stopping(photos, tmp_path) -> Callable[..., Build]:
         return Build(photos, tmp_path / "out", *more, env=env)
 
     return build
-
-
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_second_run_that_tidies_up_takes_nothing_from_the_first(

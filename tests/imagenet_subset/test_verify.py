@@ -606,10 +606,10 @@ def terminal() -> Iterator[tuple[int, int]]:
 
 def test_progress_is_shown_on_a_terminal_only(two: Path, terminal: tuple[int, int]) -> None:
     command = [sys.executable, "-m", "imagenet_subset", "verify", str(two)]
-    quiet = subprocess.run(command, capture_output=True, timeout=60)
+    quiet = subprocess.run(command, capture_output=True, timeout=300)
     assert quiet.stderr == b""
     ours, theirs = terminal
-    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60)
+    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=300)
     os.close(theirs)
     drawn = b""
     with contextlib.suppress(OSError):  # the end, once the other side is closed
