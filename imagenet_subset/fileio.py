@@ -6,8 +6,10 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagenet_subset.errors import LockedError, OutputError, printable, writing
@@ -18,14 +20,33 @@ else:
     import fcntl
 
 _BINARY = getattr(os, "O_BINARY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the latter on Windows
 
 
+def regular(path: str | os.PathLike[str], flags: int) -> int:
+    """Opener, for `open` too, that refuses what is no file of data, and never waits for a pipe.
+
+    Raises
+    ------
+    OSError
+        The file can't be opened, or is a pipe, a device or a folder.
+    """
+    fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    raise OSError(errno.EINVAL, f"it is {kind}, not a file", os.fspath(path))
+
+
 def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> int:
-    """File descriptor for reading and writing in place."""
-    return os.open(path, os.O_RDWR | _BINARY | (os.O_CREAT if create else 0), 0o666)
+    """File descriptor for reading and writing in place; see `regular`."""
+    return regular(path, os.O_RDWR | (os.O_CREAT if create else 0))
 
 
 def pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
@@ -47,6 +68,9 @@ def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
     return done
 
 
+# Without calls that take an offset, two threads must not move a descriptor's position at a time.
+_position = threading.Lock()
+
 if hasattr(os, "pwrite"):
 
     def _pwrite(fd: int, data: memoryview, offset: int) -> int:
@@ -54,8 +78,9 @@ if hasattr(os, "pwrite"):
 else:
 
     def _pwrite(fd: int, data: memoryview, offset: int) -> int:
-        os.lseek(fd, offset, os.SEEK_SET)
-        return os.write(fd, data)
+        with _position:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.write(fd, data)
 
 
 if hasattr(os, "preadv"):
@@ -65,8 +90,9 @@ if hasattr(os, "preadv"):
 else:
 
     def _pread_into(fd: int, buffer: memoryview, offset: int) -> int:
-        os.lseek(fd, offset, os.SEEK_SET)
-        data = os.read(fd, len(buffer))
+        with _position:
+            os.lseek(fd, offset, os.SEEK_SET)
+            data = os.read(fd, len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -166,7 +192,7 @@ def locked(path: Path) -> Iterator[int]:
         fd = open_for_update(path, create=True)
         try:
             _lock(fd, path)
-            if _is_same_file(fd, path):
+            if is_same_file(fd, path):
                 yield fd
                 return
         finally:
@@ -176,7 +202,8 @@ def locked(path: Path) -> Iterator[int]:
         # lock: look again.
 
 
-def _is_same_file(fd: int, path: Path) -> bool:
+def is_same_file(fd: int, path: Path) -> bool:
+    """Whether ``path`` is the name of an open file."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:
@@ -230,7 +257,7 @@ def check_in_place(fd: int, path: Path) -> None:
         Somebody removed or replaced the file, or its disk was unmounted.
     """
     with writing(path, kept=True):
-        in_place = _is_same_file(fd, path)
+        in_place = is_same_file(fd, path)
     if not in_place:
         raise OutputError(
             f"{printable(path)} was removed or replaced while it was written, or its disk has "
@@ -250,12 +277,16 @@ def _sync(fd: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable, where the system has a way."""
+    """Make a rename in ``folder`` durable, where the system and its file system have a way."""
     if sys.platform == "win32":
         return
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        # SMB shares, gocryptfs and some other FUSE file systems can't sync a folder.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(fd)
 
@@ -264,7 +295,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file under a temporary name beside it, then rename it over ``path``."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=regular) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -274,3 +305,37 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def removable(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the file that has a name now, so that no other one is removed in its place later.
+
+    Yields
+    ------
+    Callable[[], None]
+        Removes the file, unless it has gone or another one has its name.
+    """
+    try:
+        fd = regular(path, os.O_RDONLY)
+    except OSError:  # it isn't there, or can't be a build's
+        yield lambda: None
+        return
+    # While it is open no new file can get its number.
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        yield lambda: remove_opened(path, file.fileno(), file.close)
+
+
+def remove_opened(path: Path, fd: int, close: Callable[[], None]) -> None:
+    """Remove ``path`` if it is the name of an open file.
+
+    Parameters
+    ----------
+    close
+        Closes the file; called first on Windows, which removes no open file.
+    """
+    if not is_same_file(fd, path):
+        return
+    if sys.platform == "win32":
+        close()
+    path.unlink(missing_ok=True)

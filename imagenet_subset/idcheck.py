@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.classes import class_table, val_ground_truth
+from imagenet_subset.errors import printable
 from imagenet_subset.labels import ClassRow
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
@@ -40,11 +41,12 @@ def _table_problems(rows: tuple[ClassRow, ...]) -> Iterator[str]:
     for row in rows:
         known = class_table().get(row.WNID)
         if known is None:
-            yield f"class {row.subset_label} of the CSV: {row.WNID} is no class of ILSVRC 2012"
+            wnid = printable(row.WNID)
+            yield f"class {row.subset_label} of the CSV: {wnid} is no class of ILSVRC 2012"
         elif (known.clsloc_id, known.human_label) != (row.original_id, row.human_label):
             yield (
                 f"class {row.subset_label} of the CSV: {row.WNID} is {known.clsloc_id}, "
-                f"{known.human_label}, and not {row.original_id}, {row.human_label}"
+                f"{known.human_label}, and not {row.original_id}, {printable(row.human_label)}"
             )
 
 
@@ -77,8 +79,9 @@ def _class_problems(
     if bad is not None:
         names = {c.clsloc_id: c.human_label for c in class_table().values()}
         belongs = f"shows {names[int(found[bad])]}" if found[bad] else "doesn't exist"
+        name = printable(rows[labels[bad]].human_label)
         yield (
-            f"row {bad} of {split}: label {labels[bad]} ({rows[labels[bad]].human_label}), but "
+            f"row {bad} of {split}: label {labels[bad]} ({name}), but "
             f"ILSVRC's {split} image {ids[bad]} {belongs}"
         )
 

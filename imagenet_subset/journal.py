@@ -23,20 +23,28 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import reprlib
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.crc import crc32
 from imagenet_subset.errors import ResumeMismatchError, printable, writing
-from imagenet_subset.fileio import open_for_update, pread_into, pwrite_all, write_atomically
+from imagenet_subset.fileio import (
+    open_for_update,
+    pread_into,
+    pwrite_all,
+    remove_opened,
+    write_atomically,
+)
 
 MAGIC = b"imagenet-subset journal 1\n"
 _HEAD = struct.Struct("<2I")
+_MAX_HEADER = 1 << 20  # a provenance has 64 KiB at most
 _DONE = np.uint64(1 << 32)
 
 
@@ -54,14 +62,16 @@ class Journal:
         How many rows had begun to move up when a move was cut short; 0 if none was.
     """
 
-    def __init__(self, path: Path, fd: int, start: int, header: dict[str, Any], rows: int) -> None:
+    def __init__(
+        self, path: Path, file: IO[bytes], start: int, header: dict[str, Any], rows: int
+    ) -> None:
         self._path = path
-        self._fd = fd
+        self._file = file
         self._start = start
         self.fingerprint: dict[str, Any] = header["fingerprint"]
         self.source: str = header["source"]
         buffer = bytearray(8 * (rows + 1))
-        pread_into(fd, memoryview(buffer), start)
+        pread_into(file.fileno(), memoryview(buffer), start)
         values = np.frombuffer(buffer, "<u8").astype(np.uint64)
         self.entries, self.moved = values[:rows], int(values[rows])
 
@@ -99,9 +109,20 @@ class Journal:
         self.moved = count
         self._write(np.array([count], np.uint64), len(self.entries))
 
+    def remove(self) -> None:
+        """Remove the file, unless another build's journal has its name by now.
+
+        Raises
+        ------
+        OutputError
+            It can't be removed.
+        """
+        with writing(self._path, kept=True):
+            remove_opened(self._path, self._file.fileno(), self._file.close)
+
     def _write(self, values: NDArray[np.uint64], place: int) -> None:
         with writing(self._path, kept=True):
-            pwrite_all(self._fd, values.astype("<u8").tobytes(), self._start + 8 * place)
+            pwrite_all(self._file.fileno(), values.astype("<u8").tobytes(), self._start + 8 * place)
 
 
 def create(path: Path, fingerprint: Mapping[str, Any], rows: int, source: str = "") -> None:
@@ -131,31 +152,48 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
         The file is damaged, or no journal.
     """
     with writing(path):
-        fd = open_for_update(path)
+        file = os.fdopen(open_for_update(path), "r+b", buffering=0)
     try:
         with writing(path):
-            header, start = _read_header(fd, path)
-        yield Journal(path, fd, start, header, rows)
+            header, start = _read_header(file.fileno(), path)
+        yield Journal(path, file, start, header, rows)
     finally:
         # What a network disk could not store is told here, and is no loss: those rows are pending.
         with contextlib.suppress(OSError):
-            os.close(fd)
+            file.close()
 
 
 def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:
     head = bytearray(len(MAGIC) + _HEAD.size)
     pread_into(fd, memoryview(head), 0)
     length, crc = _HEAD.unpack_from(head, len(MAGIC))
-    data = bytearray(min(length, os.fstat(fd).st_size))
-    pread_into(fd, memoryview(data), len(head))
+    data = bytearray(min(length, _MAX_HEADER))
+    n = pread_into(fd, memoryview(data), len(head))
     # A power cut may leave zeros, and the CRC-32 of nothing is 0.
-    if not head.startswith(MAGIC) or not data or crc32(data) != crc:
-        raise ResumeMismatchError(
-            f"{printable(path)} is damaged, so what is done can't be told; "
-            "pass --overwrite to begin again"
-        )
-    header: dict[str, Any] = json.loads(data)
+    if not head.startswith(MAGIC) or not n or n < length or crc32(data) != crc:
+        raise _damaged(path)
+    try:
+        header = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path) from error
+    if not _is_header(header):
+        raise _damaged(path)
     return header, len(head) + length
+
+
+def _is_header(header: object) -> bool:
+    return (
+        isinstance(header, dict)
+        and isinstance(header.get("fingerprint"), dict)
+        and isinstance(header.get("source"), str)
+    )
+
+
+def _damaged(path: Path) -> ResumeMismatchError:
+    return ResumeMismatchError(
+        f"{printable(path)} is damaged, so what is done can't be told; "
+        "pass --overwrite to begin again"
+    )
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -168,14 +206,20 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str 
     """
     found: list[str] = []
     for key in sorted(theirs.keys() | ours.keys()):
-        there, here = theirs.get(key), ours.get(key)
+        there, here, name = theirs.get(key), ours.get(key), f"{prefix}{key}"
         if isinstance(there, Mapping) and isinstance(here, Mapping):
-            found += differences(there, here, f"{prefix}{key}.")
-        elif there != here:
-            found.append(f"{prefix}{key}: {_brief(there)} there, {_brief(here)} here")
+            found += differences(there, here, f"{name}.")
+        elif there == here:
+            continue
+        elif prefix == "records.":
+            found.append(f"{name}: other photos, or another order or numbering of them")
+        else:
+            found.append(f"{printable(name)}: {_brief(there)} there, {_brief(here)} here")
     return found
 
 
 def _brief(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    # reprlib goes a few levels deep only: a forged file may have nested lists without end.
+    text = "nothing" if value is None else value
+    text = text if isinstance(text, str) else reprlib.repr(text)
+    return printable(text if len(text) <= 40 else text[:37] + "...")

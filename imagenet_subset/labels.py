@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from imagenet_subset.errors import ReadError, printable
+from imagenet_subset.fileio import gigabytes, regular
 from imagenet_subset.npz import FORMAT_VERSION, encode_comment
+
+_MAX_CSV = 1 << 24
+"""Bytes; a thousand classes take some 50,000."""
+_DEEPEST = 8
+"""Levels of lists and objects in a provenance; a build writes three."""
 
 
 class ClassRow(NamedTuple):
@@ -28,7 +35,8 @@ def read_provenance(path: Path, comment: bytes) -> dict[str, Any] | None:
     Raises
     ------
     ReadError
-        A newer version of the program wrote the file, or the comment is mangled.
+        A newer version of the program wrote the file, the comment is mangled, or a field that
+        is read has another type than a build writes.
     """
     try:
         provenance = json.loads(comment)
@@ -42,13 +50,57 @@ def read_provenance(path: Path, comment: bytes) -> dict[str, Any] | None:
             f"{printable(path)} has format version {version!r}, this program reads version "
             f"{FORMAT_VERSION}; install a newer imagenet-subset"
         )
+    if not _is_shallow(provenance, _DEEPEST):
+        raise _not_ours(path, "it is nested too deep")
     if encode_comment(provenance) != comment:
         raise ReadError(
             f"{printable(path)}: the provenance in its ZIP comment is damaged (its own CRC-32 "
             "differs); build the file again"
         )
     del provenance["crc32"]
+    for field, right in _fields(provenance):
+        if not right:
+            raise _not_ours(path, f"{field} is of another kind")
     return provenance
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inside = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(v, levels - 1) for v in inside)
+
+
+def _not_ours(path: Path, why: str) -> ReadError:
+    return ReadError(
+        f"{printable(path)}: the provenance in its ZIP comment isn't one that a build writes "
+        f"({why}); build the file again"
+    )
+
+
+def _fields(provenance: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Each field that is read, and whether it has its type, the outer ones before the inner.
+
+    A field that isn't there is a fault only where it is needed.
+    """
+    subset: Any = provenance.get("subset")
+    yield "subset", isinstance(subset, dict)
+    yield "subset.name", isinstance(subset.get("name"), str)
+    yield "subset.wnids", _is_list_of_str(subset.get("wnids"))
+    yield "splits", _is_list_of_str(provenance.get("splits", []))
+    pipeline: Any = provenance.get("pipeline", {"name": "", "device": "", "versions": {}})
+    yield "pipeline", isinstance(pipeline, dict)
+    yield "pipeline.name", isinstance(pipeline.get("name"), str)
+    yield "pipeline.device", isinstance(pipeline.get("device"), str)
+    yield "pipeline.versions", isinstance(pipeline.get("versions"), dict)
+    yield "pipeline.versions", _is_list_of_str(list(pipeline["versions"].values()))
+    left_out = provenance.get("left_out", {})
+    yield "left_out", isinstance(left_out, dict)
+    yield "left_out", all(type(n) is int and n >= 0 for n in left_out.values())
+
+
+def _is_list_of_str(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[ClassRow, ...]:
@@ -61,43 +113,54 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
     """
     wnids = None if provenance is None else tuple(provenance["subset"]["wnids"])
     beside = path.with_name(f"{path.stem}_metadata.csv")
-    if beside.is_file():
-        try:
-            rows = _rows_of_csv(beside)
-        except ReadError as error:
-            remedy = "" if wnids is None else "; remove it: the NPZ knows its classes itself"
-            raise ReadError(f"{error}{remedy}") from error
-        if wnids is not None and tuple(row.WNID for row in rows) != wnids:
-            raise ReadError(
-                f"{printable(beside)} names other classes than {printable(path.name)} was built "
-                "from; remove it, or put the file's own CSV in its place"
-            )
-        return rows
-    return () if wnids is None else _rows_of_wnids(wnids, path)
+    try:
+        rows = _rows_of_csv(beside)
+    except FileNotFoundError:
+        return () if wnids is None else _rows_of_wnids(wnids, path)
+    except ReadError as error:
+        remedy = "" if wnids is None else "; remove it: the NPZ knows its classes itself"
+        raise ReadError(f"{error}{remedy}") from error
+    if wnids is not None and tuple(row.WNID for row in rows) != wnids:
+        raise ReadError(
+            f"{printable(beside)} names other classes than {printable(path.name)} was built "
+            "from; remove it, or put the file's own CSV in its place"
+        )
+    return rows
 
 
 def _rows_of_csv(path: Path) -> tuple[ClassRow, ...]:
-    fields = list(ClassRow._fields)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:  # Excel begins with a BOM
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if header != fields:
-                found = printable(",".join(header)[:60])
-                raise ReadError(
-                    f"{printable(path)}:1: expected {','.join(fields)}, found {found!r}"
-                )
-            rows = []
-            for line in filter(None, reader):
-                if len(line) != len(fields):
-                    where = f"{printable(path)}:{reader.line_num}"
-                    raise ReadError(f"{where}: expected {len(fields)} fields, found {len(line)}")
-                rows.append(ClassRow(int(line[0]), int(line[1]), line[2], line[3]))
-    except (OSError, ValueError, csv.Error) as error:
+        # Excel begins with a BOM.
+        with open(path, encoding="utf-8-sig", newline="", opener=regular) as file:
+            if (size := os.fstat(file.fileno()).st_size) > _MAX_CSV:
+                raise ReadError(f"{printable(path)} is {gigabytes(size)} long: no list of classes")
+            rows = list(_parsed(path, file))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ReadError(f"can't read {printable(path)}: {error.strerror or error}") from error
+    except (ValueError, csv.Error) as error:
         raise ReadError(f"can't read {printable(path)}: {error}") from error
     if [row.subset_label for row in rows] != list(range(len(rows))):
         raise ReadError(f"{printable(path)}: subset_label isn't 0, 1, 2, ... in this order")
     return tuple(rows)
+
+
+def _parsed(path: Path, file: Iterable[str]) -> Iterator[ClassRow]:
+    fields = list(ClassRow._fields)
+    reader = csv.reader(file)
+    header = next(reader, [])
+    if header != fields:
+        found = printable(",".join(header)[:60])
+        raise ReadError(f"{printable(path)}:1: expected {','.join(fields)}, found {found!r}")
+    for line in filter(None, reader):
+        where = f"{printable(path)}:{reader.line_num}"
+        if len(line) != len(fields):
+            raise ReadError(f"{where}: expected {len(fields)} fields, found {len(line)}")
+        row = ClassRow(int(line[0]), int(line[1]), line[2], line[3])
+        if not 0 <= row.original_id < 1 << 31:
+            raise ReadError(f"{where}: expected an original_id from 1 to 1000, found {line[1]!r}")
+        yield row
 
 
 def _rows_of_wnids(wnids: tuple[str, ...], path: Path) -> tuple[ClassRow, ...]:
@@ -107,7 +170,7 @@ def _rows_of_wnids(wnids: tuple[str, ...], path: Path) -> tuple[ClassRow, ...]:
     unknown = [wnid for wnid in wnids if wnid not in table]
     if unknown:
         raise ReadError(
-            f"{printable(path)}: its provenance names {unknown[0]}, no ILSVRC 2012 class"
+            f"{printable(path)}: its provenance names {printable(unknown[0])}, no ILSVRC 2012 class"
         )
     return tuple(
         ClassRow(label, table[wnid].clsloc_id, wnid, table[wnid].human_label)

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -210,6 +210,40 @@ def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
+def headers(layout: Layout, crcs: Mapping[str, int]) -> Iterator[tuple[str, int, bytes]]:
+    """Everything but the arrays' data, for CRC-32s by key: name, offset and bytes of each piece."""
+    for m in layout.members:
+        yield f"header of {m.key}", m.offset, m.local_header(crcs[m.key]) + m.npy_header
+    yield "directory", layout.members[-1].end, layout.directory(crcs)
+
+
+def pieces(
+    layout: Layout,
+    row_crcs: Mapping[Split, NDArray[np.uint32]],
+    columns: Mapping[str, NDArray[np.int32]],
+) -> Iterator[tuple[str, int, bytes]]:
+    """Everything but the images: name, offset and bytes of each piece.
+
+    Parameters
+    ----------
+    row_crcs
+        For each split ``(N,) uint32``, the CRC-32 of each image row.
+    columns
+        ``y_train, train_id, y_val, val_id``, each ``(N,) int32``.
+    """
+    crcs: dict[str, int] = {}
+    for member in layout.members:
+        header = crc32(member.npy_header)
+        if member.key in columns:
+            data = columns[member.key].astype(member.dtype).tobytes()
+            crcs[member.key] = crc32(data, header)
+            yield member.key, member.data_offset, data
+        else:
+            rows = combine_rows(row_crcs["train" if member.key == "X_train" else "val"], ROW_NBYTES)
+            crcs[member.key] = combine(header, rows, member.nbytes)
+    yield from headers(layout, crcs)
+
+
 def finish(
     fd: int,
     layout: Layout,
@@ -222,20 +256,8 @@ def finish(
     ----------
     fd
         Open for writing, `Layout.size` bytes long.
-    row_crcs
-        For each split ``(N,) uint32``, the CRC-32 of each image row.
-    columns
-        ``y_train, train_id, y_val, val_id``, each ``(N,) int32``.
+    row_crcs, columns
+        See `pieces`.
     """
-    crcs: dict[str, int] = {}
-    for member in layout.members:
-        header = member.npy_header
-        if member.key in columns:
-            data = columns[member.key].astype(member.dtype).tobytes()
-            crcs[member.key] = crc32(data, crc32(header))
-            pwrite_all(fd, data, member.data_offset)
-        else:
-            rows = combine_rows(row_crcs["train" if member.key == "X_train" else "val"], ROW_NBYTES)
-            crcs[member.key] = combine(crc32(header), rows, member.nbytes)
-        pwrite_all(fd, member.local_header(crcs[member.key]) + header, member.offset)
-    pwrite_all(fd, layout.directory(crcs), layout.members[-1].end)
+    for _, offset, data in pieces(layout, row_crcs, columns):
+        pwrite_all(fd, data, offset)

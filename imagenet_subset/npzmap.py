@@ -2,7 +2,7 @@
 
 `numpy.load` ignores ``mmap_mode`` for an NPZ. But a member that is stored, and not compressed,
 is a ``.npy`` file that starts at a known offset, so that its data can be mapped like that of any
-other file; `read_archive` finds the offset and `NpzMember.array` maps it.
+other file; `open_archive` finds the offset and `Archive.array` maps it.
 
 The package ``mmnpz`` rests on the same idea. It isn't used: it leaves compressed members out
 without a word, reads headers by private functions of NumPy, and keeps the archive's comment and
@@ -12,13 +12,15 @@ CRCs, which are needed here, to itself.
 from __future__ import annotations
 
 import ast
+import contextlib
 import errno
 import lzma
 import os
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -28,7 +30,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from imagenet_subset.errors import ReadError, printable
-from imagenet_subset.fileio import gigabytes
+from imagenet_subset.fileio import gigabytes, pread_into, regular
+from imagenet_subset.npz import KEYS
 
 _LOCAL_HEADER = struct.Struct("<4s22x2H")
 _END, _END_SIGNATURE, _MAX_COMMENT = struct.Struct("<20xH"), b"PK\5\6", 0xFFFF
@@ -40,7 +43,7 @@ _MAX_HEADER = 1 << 16
 _GARBLED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, NotImplementedError,
     ValueError, OverflowError,
-    TypeError, SyntaxError, RecursionError, MemoryError,
+    TypeError, SyntaxError, RecursionError, MemoryError, LookupError, AttributeError,
 )  # fmt: skip
 
 
@@ -73,61 +76,66 @@ class NpzMember:
         """Whether the array can be a view of the file."""
         return not (self.compressed or self.dtype.hasobject)
 
-    def array(self, mapped: NDArray[np.uint8]) -> NDArray[Any]:
-        """Read-only array: a view of ``mapped``, or a copy in memory if it is compressed.
 
-        Parameters
-        ----------
-        mapped
-            The whole file, `Archive.mapped`.
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An open NPZ: its arrays' descriptions by key, its comment, and the file's bytes."""
+
+    path: Path
+    file: IO[bytes]
+    """Open as long as `open_archive` lasts: a build may put a new file under the name meanwhile."""
+    mapped: NDArray[np.uint8]
+    """``(size,) uint8``, the whole file, read-only; outlives the open file."""
+    unshared: str
+    """Why ``mapped`` is no map that processes share; empty for the usual one, which is."""
+    members: dict[str, NpzMember] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Arrays beside `KEYS` that can't be read, and why, a line each."""
+    comment: bytes = b""
+
+    def in_memory(self, key: str) -> bool:
+        """Whether the array of a key is a copy in memory, and no view of the file."""
+        return self.members[key].compressed or not isinstance(self.mapped, np.memmap)
+
+    def array(self, key: str) -> NDArray[Any]:
+        """Read-only array of a key that is there: a view of ``mapped``, or decompressed.
 
         Raises
         ------
         ReadError
             A compressed member is damaged or too large for the memory, or holds Python objects.
         """
-        if self.dtype.hasobject:
+        member = self.members[key]
+        if member.dtype.hasobject:
             raise ReadError(
-                f"{printable(self.path)}: {self.key} holds Python objects, which only pickle can "
-                "read and could run any code; write it as numbers"
+                f"{printable(self.path)}: {printable(key)} holds Python objects, which only pickle "
+                "can read and could run any code; write it as numbers"
             )
-        if self.compressed:
-            return self._decompressed()
-        data = mapped[self.data_offset : self.data_offset + self.nbytes]
-        order: Literal["F", "C"] = "F" if self.fortran_order else "C"
-        return data.view(self.dtype).reshape(self.shape, order=order)
+        if member.compressed:
+            return self._decompressed(member)
+        data = self.mapped[member.data_offset : member.data_offset + member.nbytes]
+        order: Literal["F", "C"] = "F" if member.fortran_order else "C"
+        return data.view(member.dtype).reshape(member.shape, order=order)
 
-    def _decompressed(self) -> NDArray[Any]:
+    def _decompressed(self, member: NpzMember) -> NDArray[Any]:
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as file:
+            with zipfile.ZipFile(self.file) as archive, archive.open(f"{member.key}.npy") as file:
                 array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         except MemoryError as error:
             raise ReadError(
-                f"{printable(self.path)}: {self.key} is compressed and takes "
-                f"{gigabytes(self.nbytes)} of memory, more than there is; write it uncompressed"
+                f"{printable(self.path)}: {member.key} is compressed and takes "
+                f"{gigabytes(member.nbytes)} of memory, more than there is; write it uncompressed"
             ) from error
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
         except _GARBLED as error:
-            raise _damaged(self.path, f"{self.key} can't be decompressed") from error
+            raise _damaged(self.path, f"{member.key} can't be decompressed") from error
         array.setflags(write=False)
         return array
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """An NPZ: its arrays' descriptions by key, its comment, and the file's bytes."""
-
-    path: Path
-    members: dict[str, NpzMember]
-    comment: bytes
-    mapped: NDArray[np.uint8]
-    """``(size,) uint8``, the whole file, read-only."""
-
-    def array(self, key: str) -> NDArray[Any]:
-        """Array of a key that is there; see `NpzMember.array`."""
-        return self.members[key].array(self.mapped)
-
-
-def read_archive(path: str | os.PathLike[str]) -> Archive:
+@contextlib.contextmanager
+def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
     """Read the headers of an NPZ and map the file, without reading any data.
 
     Raises
@@ -137,40 +145,89 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
     """
     where = Path(os.path.abspath(path))
     try:
-        # One open file for all of it: a build may put a new file under the name at any moment.
-        with open(where, "rb") as file, zipfile.ZipFile(file) as archive:
-            mapped = np.memmap(file, mode="r")
-            members = [
-                _member(where, info, archive, mapped)
-                for info in archive.infolist()
-                if info.filename.endswith(".npy")
-            ]
-            comment = archive.comment
-        if _comment_is_cut(mapped):
+        file = open(where, "rb", opener=regular)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise _unreadable(where, error) from error
+    with file:
+        archive = _parsed(where, file)
+        if not archive.members and not archive.unreadable:
+            raise ReadError(f"{printable(where)} is a ZIP archive without arrays, not an NPZ")
+        yield archive
+
+
+def _parsed(where: Path, file: IO[bytes]) -> Archive:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = Archive(where, file, *_map(where, file), comment=archive.comment)
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    _add_member(found, info, archive)
+        if _comment_is_cut(found.mapped):
             raise _damaged(where, "it is cut short within its last bytes, the ZIP comment")
     except OSError as error:
         if error.errno == errno.EINVAL:  # a damaged directory points before the file's start
-            raise ReadError(f"{printable(where)} {_what_else(where)}") from error
-        raise ReadError(f"can't read {printable(where)}: {error.strerror or error}") from error
+            raise ReadError(f"{printable(where)} {_what_else(where, file)}") from error
+        raise _unreadable(where, error) from error
     except _GARBLED as error:
-        raise ReadError(f"{printable(where)} {_what_else(where)}") from error
-    if not members:
-        raise ReadError(f"{printable(where)} is a ZIP archive without arrays, not an NPZ")
-    return Archive(where, {member.key: member for member in members}, comment, mapped)
+        raise ReadError(f"{printable(where)} {_what_else(where, file)}") from error
+    return found
 
 
-def _what_else(path: Path) -> str:
+def _map(path: Path, file: IO[bytes]) -> tuple[NDArray[np.uint8], str]:
+    """The file's bytes, and what kept them from being a shared map: some FUSE file systems do."""
+    try:
+        return np.memmap(file, mode="r"), ""
+    except OSError as error:
+        why = error.strerror or str(error)
+    try:
+        private = np.memmap(file, mode="c")
+        private.setflags(write=False)
+        return private, why
+    except OSError:
+        return _read_whole(path, file, why), why
+
+
+def _read_whole(path: Path, file: IO[bytes], why: str) -> NDArray[np.uint8]:
+    size = os.fstat(file.fileno()).st_size
+    try:
+        data = np.empty(size, np.uint8)
+    except MemoryError as error:
+        raise ReadError(
+            f"{printable(path)} can't be memory-mapped ({why}) and takes {gigabytes(size)} of "
+            "memory, more than there is; copy it to a local disk"
+        ) from error
+    n = pread_into(file.fileno(), data.data, 0)
+    data.setflags(write=False)
+    return data[:n]
+
+
+def _what_else(path: Path, file: IO[bytes]) -> str:
     if path.suffix == ".partial":
         return "is an unfinished build; run the same build command again to finish it"
-    with open(path, "rb") as file:
-        start = file.read(6)
+    start = bytearray(6)
+    pread_into(file.fileno(), memoryview(start), 0)
     if start.startswith(b"PK\3\4"):
         return "is damaged or cut short: it starts as an NPZ, but its ZIP directory is unreadable"
     return "is a single .npy array, not an NPZ" if start == b"\x93NUMPY" else "is not an NPZ"
 
 
+def _unreadable(path: Path, error: OSError) -> ReadError:
+    return ReadError(f"can't read {printable(path)}: {error.strerror or error}")
+
+
 def _damaged(path: Path, what: str) -> ReadError:
     return ReadError(f"{printable(path)} is damaged: {what}; copy or build it again")
+
+
+def _add_member(found: Archive, info: zipfile.ZipInfo, archive: zipfile.ZipFile) -> None:
+    """Add an array; of one that no subset needs, as macOS's archiver adds, a fault does no harm."""
+    key = info.filename.removesuffix(".npy")
+    try:
+        found.members[key] = _member(found.path, info, archive, found.mapped)
+    except ReadError as error:
+        if key in KEYS:
+            raise
+        found.unreadable[key] = str(error)
 
 
 def _member(
@@ -233,7 +290,9 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"fortran_order {order!r}, shape {shape!r}")
     if not all(type(n) is int for n in shape):
         raise ValueError(f"shape {shape!r}")
-    return shape, order, npy.descr_to_dtype(header["descr"])
+    dtype = npy.descr_to_dtype(header["descr"])
+    np.broadcast_to(np.empty((), dtype), shape)  # refuses a shape that no array of NumPy's has
+    return shape, order, dtype
 
 
 def _start(info: zipfile.ZipInfo, mapped: NDArray[np.uint8]) -> int:
@@ -245,4 +304,4 @@ def _start(info: zipfile.ZipInfo, mapped: NDArray[np.uint8]) -> int:
 
 def _line(error: BaseException) -> str:
     text = str(error).splitlines()
-    return text[0] if text else type(error).__name__
+    return printable(text[0]) if text else type(error).__name__

@@ -19,6 +19,7 @@ from imagenet_subset import journal as journals
 from imagenet_subset import npz
 from imagenet_subset.crc import crc32
 from imagenet_subset.errors import (
+    LockedError,
     OutputError,
     OutputExistsError,
     ReadError,
@@ -31,6 +32,7 @@ from imagenet_subset.fileio import (
     pread_into,
     publish,
     pwrite_all,
+    removable,
     reserve,
     write_atomically,
 )
@@ -38,8 +40,9 @@ from imagenet_subset.journal import Journal, differences
 from imagenet_subset.metadata import write_metadata
 from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.plan import BuildPlan
+from imagenet_subset.readback import changed, check_written
 from imagenet_subset.reader import ImagenetSubset
-from imagenet_subset.records import SPLITS, Record
+from imagenet_subset.records import SPLITS, Record, Split
 
 
 def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | None:
@@ -96,9 +99,9 @@ def _exists(plan: BuildPlan, why: str) -> OutputExistsError:
 def tidy(plan: BuildPlan) -> None:
     """Do what a build that was killed right after it published its file left undone."""
     paths = plan.output
-    with writing(paths.journal):
-        if paths.journal.exists() and not paths.partial.exists():
-            paths.journal.unlink()
+    with writing(paths.journal), removable(paths.journal) as remove:
+        if not paths.partial.exists():
+            remove()
     with writing(paths.csv):
         if not paths.csv.exists():
             write_metadata(paths.csv, plan.subset)
@@ -133,16 +136,29 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.
             if not os.fstat(fd).st_size or not paths.journal.exists():
+                _check_not_finished_meanwhile(plan, overwrite=overwrite)
                 _begin(fd, plan)
             try:
                 journal = stack.enter_context(_journal(plan))
-            except ResumeMismatchError:
+            except OutputError:  # a journal of another build, or nothing that can be read
                 if not overwrite:
                     raise
                 _begin(fd, plan)
                 journal = stack.enter_context(_journal(plan))
             reserve(fd, plan.layout.size, paths.folder)
         yield fd, journal
+        journal.remove()  # without an error the file has its final name
+
+
+def _check_not_finished_meanwhile(plan: BuildPlan, *, overwrite: bool) -> None:
+    """Refuse to begin what another run finished after `already_complete` was asked."""
+    paths = plan.output
+    if paths.npz.exists() and not overwrite:
+        paths.partial.unlink()
+        raise LockedError(
+            f"another build has just finished {printable(paths.npz)}; run the same command again "
+            "to see that it is complete"
+        )
 
 
 def _check_no_folder(path: Path) -> None:
@@ -162,8 +178,9 @@ def _begin(fd: int, plan: BuildPlan) -> None:
         rows = sum(plan.rows.values())
         journals.create(paths.journal, plan.fingerprint, rows, plan.source.root)
     except BaseException:
-        paths.journal.unlink(missing_ok=True)
-        paths.partial.unlink()
+        for path in (paths.journal, paths.partial):
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                path.unlink()
         raise
 
 
@@ -206,10 +223,7 @@ def move_rows_up(fd: int, plan: BuildPlan, remaining: BuildPlan, journal: Journa
         with writing(plan.output.partial, kept=True):
             pread_into(fd, buffer, old)
             if crc32(buffer) != crcs[index]:
-                raise OutputError(
-                    f"a row in {printable(plan.output.partial)} at byte {old} changed behind our "
-                    "back; run the same command again to decode it once more"
-                )
+                raise changed(plan.output.partial, f"the row at byte {old} differs")
             journal.note_moved(count)
             pwrite_all(fd, buffer, new)
 
@@ -249,16 +263,35 @@ def _moves(plan: BuildPlan, remaining: BuildPlan) -> Iterator[tuple[int, int, in
 
 
 def seal(fd: int, plan: BuildPlan, crcs: NDArray[np.uint32], *, full_check: bool = False) -> None:
-    """Complete the file, every row of which is done, and give it its final name."""
-    paths, layout = plan.output, plan.layout
-    n_train = plan.rows["train"]
+    """Complete the file, every row of which is done, and give it its final name.
+
+    Parameters
+    ----------
+    fd
+        The unfinished file, open and locked.
+    plan
+        What is in it.
+    crcs
+        ``(N_train + N_val,) uint32``, CRC-32 of each row.
+    full_check
+        Read back every row first, and not only one in 64; see `imagenet_subset.readback`.
+
+    Raises
+    ------
+    OutputError
+        A file can't be written, or the unfinished one doesn't hold what was written to it.
+    """
+    paths, layout, n_train = plan.output, plan.layout, plan.rows["train"]
+    row_crcs: dict[Split, NDArray[np.uint32]] = {"train": crcs[:n_train], "val": crcs[n_train:]}
     with writing(paths.partial, kept=True):
-        npz.finish(fd, layout, {"train": crcs[:n_train], "val": crcs[n_train:]}, plan.columns)
+        if (size := os.fstat(fd).st_size) < layout.size:
+            raise changed(paths.partial, f"it was cut short to {size} bytes")
+        npz.finish(fd, layout, row_crcs, plan.columns)
         os.ftruncate(fd, layout.size)
+        check_written(fd, paths.partial, layout, row_crcs, plan.columns, every_row=full_check)
     with writing(paths.csv, kept=True):
         write_metadata(paths.csv, plan.subset)
-    with writing(paths.npz, kept=True):
+    with writing(paths.npz, kept=True), removable(paths.failures) as remove_failures:
         publish(fd, paths.partial, paths.npz)
-        paths.journal.unlink()
         if not plan.undecodable:
-            paths.failures.unlink(missing_ok=True)
+            remove_failures()

@@ -29,7 +29,7 @@ from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.fileio import gigabytes
 from imagenet_subset.labels import ClassRow, read_class_rows, read_provenance
 from imagenet_subset.npz import KEYS
-from imagenet_subset.npzmap import Archive, NpzMember, read_archive
+from imagenet_subset.npzmap import Archive, NpzMember, open_archive
 from imagenet_subset.records import SPLITS, Split
 
 if TYPE_CHECKING:
@@ -63,15 +63,34 @@ class ImagenetSubset:
     provenance : dict or None
         How the file was made, from the archive's comment; None for files of other programs.
     in_memory : tuple of str
-        Keys that are compressed and were therefore read into memory.
+        Keys that were read into memory, since they are compressed or the file system has no
+        memory maps.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        archive = read_archive(path)
+        with open_archive(path) as archive:
+            self._read(archive)
+
+    @classmethod
+    def of(cls, archive: Archive) -> ImagenetSubset:
+        """Subset in an NPZ that is open already.
+
+        Raises
+        ------
+        ReadError
+            Its arrays aren't those of a subset.
+        """
+        subset = cls.__new__(cls)
+        subset._read(archive)
+        return subset
+
+    def _read(self, archive: Archive) -> None:
         check_members(archive)
         self.path = archive.path
         self.provenance = read_provenance(archive.path, archive.comment)
-        self.in_memory = tuple(key for key in KEYS if archive.members[key].compressed)
+        self.in_memory = tuple(key for key in KEYS if archive.in_memory(key))
+        self._compressed = tuple(key for key in KEYS if archive.members[key].compressed)
+        self._unshared = archive.unshared
         self._crcs = tuple(archive.members[key].crc for key in KEYS)
         arrays = {key: archive.array(key) for key in KEYS}
         self.X_train: NDArray[np.uint8] = arrays["X_train"]
@@ -152,8 +171,9 @@ class ImagenetSubset:
     def __repr__(self) -> str:
         n = len(np.union1d(self.y_train, self.y_val))
         height, width = self.X_train.shape[1:3]
+        name = printable(self.name)
         return (
-            f"<ImagenetSubset {self.name}: {len(self.y_train):,} train and {len(self.y_val):,} "
+            f"<ImagenetSubset {name}: {len(self.y_train):,} train and {len(self.y_val):,} "
             f"val images of {n:,} class{'' if n == 1 else 'es'}, {height}x{width}, "
             f"{'in memory' if 'X_train' in self.in_memory else 'memory-mapped'}>"
         )
@@ -165,8 +185,9 @@ class ImagenetSubset:
 def open_subset(path: str | os.PathLike[str]) -> ImagenetSubset:
     """Open a finished NPZ; its images stay in the file until they are touched.
 
-    Takes NPZs of other programs too, if they have the same six keys. Members that are compressed
-    are read into memory, with a warning. Checksums aren't compared: ``verify`` does that.
+    Takes NPZs of other programs too, if they have the same six keys; other members are ignored.
+    Members that are compressed are read into memory, with a warning, and so is a file on a file
+    system that has no memory maps. Checksums aren't compared: ``verify`` does that.
 
     Parameters
     ----------
@@ -181,15 +202,22 @@ def open_subset(path: str | os.PathLike[str]) -> ImagenetSubset:
     Warns
     -----
     UserWarning
-        Arrays are compressed, so that they can't be memory-mapped.
+        Arrays are compressed, or the file system doesn't have the usual memory maps.
     """
     subset = ImagenetSubset(path)
-    if subset.in_memory:
-        nbytes = sum(getattr(subset, key).nbytes for key in subset.in_memory)
+    if subset._compressed:
+        nbytes = sum(getattr(subset, key).nbytes for key in subset._compressed)
         warnings.warn(
-            f"{printable(subset.path)}: {', '.join(subset.in_memory)} compressed, so "
+            f"{printable(subset.path)}: {', '.join(subset._compressed)} compressed, so "
             f"{gigabytes(nbytes)} were read into memory; numpy.savez, in place of "
             "savez_compressed, writes files that can be memory-mapped",
+            stacklevel=2,
+        )
+    if subset._unshared:
+        how = "was read into memory" if subset.in_memory == KEYS else "is mapped privately"
+        warnings.warn(
+            f"{printable(subset.path)} {how}, since its file system refuses a shared memory map "
+            f"({subset._unshared}); a copy on a local disk opens as usual",
             stacklevel=2,
         )
     return subset
@@ -217,7 +245,8 @@ def check_members(archive: Archive) -> None:
         raise ReadError(f"{where} has no {', '.join(missing)}; it holds {others}")
     for split in SPLITS:
         images = archive.members[f"X_{split}"]
-        if images.dtype != np.uint8 or len(images.shape) != 4 or images.shape[3] != 3:
+        pixels = images.shape[1:]
+        if images.dtype != np.uint8 or len(pixels) != 3 or pixels[2] != 3 or 0 in pixels:
             raise ReadError(f"{where}: X_{split} is {_kind(images)}, not uint8 (N, 224, 224, 3)")
         for member in (archive.members[f"y_{split}"], archive.members[f"{split}_id"]):
             if member.dtype.kind not in "iu" or member.shape != images.shape[:1]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.errors import ReadError
+from imagenet_subset.errors import ReadError, printable
 from imagenet_subset.labels import ClassRow, read_class_rows, read_provenance
-from imagenet_subset.npzmap import Archive, read_archive
+from imagenet_subset.npzmap import Archive, open_archive
 from imagenet_subset.reader import ImagenetSubset, check_members
 from imagenet_subset.records import SPLITS, Split
 
@@ -27,7 +27,8 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
     -------
     dict
         ``path``, ``size`` (bytes), ``arrays`` (one dict per key: ``key``, ``shape``, ``dtype``,
-        ``nbytes``, ``offset``, ``compressed``), ``provenance`` (dict or None), ``classes`` (see
+        ``nbytes``, ``offset``, ``compressed``), ``unreadable`` (key and reason of arrays that
+        can't be read and that no subset needs), ``provenance`` (dict or None), ``classes`` (see
         `count_classes`; one dict per label: the CSV's columns, ``train`` and ``val``) and
         ``not_a_subset``: None, or in one line why ``classes`` is empty.
 
@@ -36,7 +37,11 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
     ReadError
         The file can't be read or is no NPZ.
     """
-    archive = read_archive(path)
+    with open_archive(path) as archive:
+        return _summary(archive)
+
+
+def _summary(archive: Archive) -> dict[str, Any]:
     provenance = read_provenance(archive.path, archive.comment)
     summary: dict[str, Any] = {
         "path": str(archive.path),
@@ -52,6 +57,7 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
             }
             for member in archive.members.values()
         ],
+        "unreadable": archive.unreadable,
         "provenance": provenance,
     }
     try:
@@ -95,14 +101,15 @@ def describe_provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     subset, pipeline = provenance["subset"], provenance.get("pipeline", {})
     versions = ", ".join(f"{name} {v}" for name, v in pipeline.get("versions", {}).items())
     left_out = provenance.get("left_out", {})
-    return [
-        ("subset", f"{subset.get('name')}, {len(subset['wnids'])} classes"),
+    lines = [
+        ("subset", f"{subset['name']}, {len(subset['wnids'])} classes"),
         ("splits", ", ".join(provenance.get("splits", []))),
         ("written by", f"imagenet-subset {provenance.get('program_version')}"),
         ("pipeline", f"{pipeline.get('name')} on {pipeline.get('device')} ({versions})"),
         ("pixel rule", str(provenance.get("pixel_rule"))),
         ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
     ]
+    return [(name, printable(value)) for name, value in lines]
 
 
 def split_stats(

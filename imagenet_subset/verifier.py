@@ -18,9 +18,10 @@ import numpy as np
 
 from imagenet_subset.crc import combine, combine_rows, crc32
 from imagenet_subset.errors import ReadError, printable
+from imagenet_subset.fileio import pread_into
 from imagenet_subset.idcheck import label_problems
-from imagenet_subset.npz import KEYS, Layout
-from imagenet_subset.npzmap import Archive, NpzMember, read_archive
+from imagenet_subset.npz import KEYS, Layout, headers
+from imagenet_subset.npzmap import Archive, NpzMember, open_archive
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS
 
@@ -95,24 +96,32 @@ def verify(
     """
     report = VerifyReport(Path(path))
     if not report.path.is_file():
-        what = "is a folder, not a file" if report.path.is_dir() else "doesn't exist"
+        what = "is a pipe or a device" if report.path.exists() else "doesn't exist"
+        what = "is a folder, not a file" if report.path.is_dir() else what
         raise ReadError(f"{printable(path)} {what}")
     try:
-        archive = read_archive(path)
-        report.problems += _crc_problems(archive, workers, progress)
-        subset = ImagenetSubset(path)  # which decompresses and checks what is compressed
-        report.readable = True
-        report.checked.append(f"CRC-32 of {len(archive.members)} arrays")
-        report.problems += _structure_problems(archive, subset, report)
-        report.problems += label_problems(subset)
-        report.checked.append(
-            "labels against the classes, ids against the tables of ILSVRC 2012"
-            if subset.class_rows
-            else "ids only: nothing says which classes the labels stand for"
-        )
+        # One open file for all of it: a build may put a new file under the name meanwhile.
+        with open_archive(path) as archive:
+            _check(archive, report, workers, progress)
     except ReadError as error:
         report.problems.append(str(error))
     return report
+
+
+def _check(archive: Archive, report: VerifyReport, workers: int, progress: Progress) -> None:
+    report.problems += _crc_problems(archive, workers, progress)
+    subset = ImagenetSubset.of(archive)  # which decompresses and checks what is compressed
+    report.readable = True
+    report.checked.append(f"CRC-32 of {len(archive.members)} arrays")
+    for key in archive.unreadable:
+        report.checked.append(f"not {printable(key)}: it can't be read, and no subset needs it")
+    report.problems += _structure_problems(archive, subset, report)
+    report.problems += label_problems(subset)
+    report.checked.append(
+        "labels against the classes, ids against the tables of ILSVRC 2012"
+        if subset.class_rows
+        else "ids only: nothing says which classes the labels stand for"
+    )
 
 
 def _crc_problems(archive: Archive, workers: int, progress: Progress) -> Iterator[str]:
@@ -121,7 +130,7 @@ def _crc_problems(archive: Archive, workers: int, progress: Progress) -> Iterato
         if member.compressed:
             continue
         try:
-            crc = _crc(member, workers, progress)
+            crc = _crc(archive, member, workers, progress)
         except OSError as error:
             yield f"{printable(member.key)} can't be read: {error.strerror or error}"
             continue
@@ -132,7 +141,7 @@ def _crc_problems(archive: Archive, workers: int, progress: Progress) -> Iterato
             )
 
 
-def _crc(member: NpzMember, workers: int, progress: Progress) -> int:
+def _crc(archive: Archive, member: NpzMember, workers: int, progress: Progress) -> int:
     """CRC-32 of a stored member.
 
     The file is read and not mapped: of a failing disk, reading tells by an error, and a map by
@@ -144,7 +153,7 @@ def _crc(member: NpzMember, workers: int, progress: Progress) -> int:
     crcs: list[int] = []
     pool = ThreadPoolExecutor(workers)  # reading and zlib leave Python to the other threads
     try:
-        block_crc = functools.partial(_block_crc, member)
+        block_crc = functools.partial(_block_crc, archive.file.fileno(), member)
         for crc, nbytes in zip(pool.map(block_crc, starts, sizes), sizes, strict=True):
             crcs.append(crc)
             progress(nbytes)
@@ -156,10 +165,10 @@ def _crc(member: NpzMember, workers: int, progress: Progress) -> int:
     return combine(combine_rows(np.array(full, np.uint32), _BLOCK), last, sizes[-1])
 
 
-def _block_crc(member: NpzMember, start: int, nbytes: int) -> int:
-    with open(member.path, "rb", buffering=0) as file:
-        file.seek(member.npy_offset + start)
-        return crc32(file.read(nbytes))
+def _block_crc(fd: int, member: NpzMember, start: int, nbytes: int) -> int:
+    buffer = memoryview(bytearray(nbytes))
+    n = pread_into(fd, buffer, member.npy_offset + start)
+    return crc32(buffer[:n])
 
 
 def _structure_problems(
@@ -175,12 +184,7 @@ def _structure_problems(
             report.checked.append("no provenance: a file of another program")
         return
     crcs = {key: archive.members[key].crc for key in KEYS}
-    pieces = [
-        (f"header of {m.key}", m.offset, m.local_header(crcs[m.key]) + m.npy_header)
-        for m in layout.members
-    ]
-    pieces.append(("directory", layout.members[-1].end, layout.directory(crcs)))
-    for name, offset, expected in pieces:
+    for name, offset, expected in headers(layout, crcs):
         if archive.mapped[offset : offset + len(expected)].tobytes() != expected:
             yield f"the {name} at byte {offset} is damaged: it isn't what the format demands"
     if len(archive.mapped) != layout.size:

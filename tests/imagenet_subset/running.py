@@ -10,9 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -27,8 +29,15 @@ NURSERY = "import run_nursery"
 class Build:
     """A build as its user starts it, at the head of a process group of its own."""
 
-    def __init__(self, data: Path, out: Path, *more: str, splits: str = "train,val") -> None:
-        self.data, self.out = data, out
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        *more: str,
+        splits: str = "train,val",
+        env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.data, self.out, self.env = data, out, env
         subset = data / "two.txt"
         if not subset.exists():
             subset.write_text("\n".join(DEMO_WNIDS[:2]))
@@ -43,7 +52,13 @@ class Build:
         return self.out / "two_cls.npz"
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            self.command,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     def sha256(self) -> str:
         """Finish the build; SHA-256 of what it made."""
@@ -60,6 +75,7 @@ class Build:
         """The build, running; whatever is left of it in the end is killed."""
         with subprocess.Popen(
             self.command,
+            env={**os.environ, **self.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -168,12 +184,36 @@ def sent(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, s
     return end_of(process)
 
 
+STOPS_WHEN_ROWS_ARE_NOTED = """
+import os, signal
+
+def stopping(fd, data, offset, true=os.pwrite):
+    written = true(fd, data, offset)
+    if os.readlink(f"/proc/self/fd/{fd}").endswith(".journal"):
+        os.pwrite = true
+        os.killpg(os.getpgrp(), signal.SIGSTOP)
+    return written
+
+os.pwrite = stopping
+"""
+
+
 def disturbed(build: Build, disturb: Callable[[], object]) -> tuple[int, str]:
-    """Disturb a build when some of its rows are done; its exit code and stderr."""
-    with build.caught(lambda _: build.rows_done()) as process:
-        disturb()
-        os.killpg(process.pid, signal.SIGCONT)
-        return end_of(process)
+    """Disturb a build when some of its rows are done and some aren't; its exit code and stderr.
+
+    It stops itself as soon as it has noted the first rows: nobody has to look in time.
+    """
+    with tempfile.TemporaryDirectory() as hook:
+        Path(hook, "sitecustomize.py").write_text(STOPS_WHEN_ROWS_ARE_NOTED)
+        build.env = {"PYTHONPATH": hook}
+        with build.begun() as process:
+            wait_for(lambda: state(process.pid) == "T")
+            build.env = {}
+            assert build.rows_done() > 0
+            assert not build.npz.exists()
+            disturb()
+            os.killpg(process.pid, signal.SIGCONT)
+            return end_of(process)
 
 
 def open_files() -> set[str]:

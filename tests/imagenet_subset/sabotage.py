@@ -2,8 +2,8 @@
 
 ``FAULT="name:n:errno"`` in the environment lets the ``n``-th call of ``name`` in the output folder
 ``FAULT_FOLDER`` fail, in whichever process comes to it first; the file ``FAULT_FIRED`` is the sign
-that it did. Installed from a ``sitecustomize`` it reaches the parent, and the fork server with its
-workers.
+that it did. With ``n`` 0 every call fails. Installed from a ``sitecustomize`` it reaches the
+parent and its workers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import ctypes
 import fcntl
 import io
 import os
+import stat
 from collections.abc import Callable
 from typing import Any
 
 PATHS = ("open", "replace", "unlink", "mkdir", "stat")
 DESCRIPTORS = ("pwrite", "preadv", "fsync", "ftruncate", "close")
-NAMES = (*PATHS, *DESCRIPTORS, "builtins.open", "write", "flock", "fallocate")
+NAMES = (*PATHS, *DESCRIPTORS, "fsync folder", "builtins.open", "write", "flock", "fallocate")
 
 
 class Sabotage:
@@ -53,7 +54,9 @@ class Sabotage:
         true = getattr(module, name)
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            self._step(name, place_of(*args, **kwargs))
+            place = place_of(*args, **kwargs)
+            folder = name == "fsync" and stat.S_ISDIR(os.fstat(place).st_mode)
+            self._step("fsync folder" if folder else name, place)
             return true(*args, **kwargs)
 
         self._replace(module, name, wrapped)
@@ -63,12 +66,13 @@ class Sabotage:
         if name != self.name or not self._ours(place):
             return
         self.calls += 1
-        if self.calls == self.number:
+        if self.number in (0, self.calls):
             try:
                 with io.FileIO(self.fired, "x"):
                     pass
             except FileExistsError:
-                return
+                if self.number:
+                    return
             raise OSError(self.errno, os.strerror(self.errno), str(place))
 
     def _ours(self, place: Any) -> bool:

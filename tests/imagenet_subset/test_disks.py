@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from running import Build, disturbed
 
 from imagenet_subset.builder import run_build
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputError
+from imagenet_subset.npz import KEYS
 from imagenet_subset.plan import BuildPlan, plan_build
+from imagenet_subset.reader import open_subset
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts file systems"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts file systems"
+    ),
+]
 
 Mount = Callable[..., Path]
 
@@ -45,7 +53,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 photos, of which 2 workers do the first 64 a good deal before the last."""
+    """200 photos, of which 2 workers note the first long before they have begun the last."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
     return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
 
@@ -246,3 +254,60 @@ def test_an_unfinished_file_that_is_removed_is_told_and_begun_again(
     assert_one_line(stderr, "was removed or replaced while it was written")
     assert not build.npz.exists()
     assert build.sha256() == expected
+
+
+# FUSE, as sshfs, s3fs, gocryptfs and many a cluster's file system use it
+
+
+@pytest.fixture
+def fuse(tmp_path: Path) -> Iterator[Path]:
+    """Folder on a FUSE file system without shared memory maps; ``tmp_path/below`` is below it."""
+    folder = tmp_path / "fuse"
+    folder.mkdir()
+    (tmp_path / "below").mkdir()
+    command = ["bindfs", "-o", "direct_io", str(tmp_path / "below"), str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("bindfs isn't installed")
+    if done.returncode:
+        pytest.skip(f"{' '.join(command)}: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], stderr=subprocess.DEVNULL)
+
+
+def test_a_build_on_fuse_is_that_of_any_other_disk(photos, expected, fuse) -> None:
+    assert Build(photos, fuse / "out").sha256() == expected
+    assert Build(photos, fuse / "out").sha256() == expected
+
+
+def test_a_file_on_fuse_is_mapped_privately_with_a_warning(photos, whole, fuse) -> None:
+    path = fuse / whole.npz.name
+    shutil.copy(whole.npz, path)
+    with open(path, "rb") as file, pytest.raises(OSError, match="No such device"):
+        np.memmap(file, mode="r")
+    with pytest.warns(UserWarning, match="mapped privately.*No such device") as caught:
+        subset = open_subset(path)
+    assert caught[0].filename == __file__
+    there = open_subset(whole.npz)
+    assert subset.in_memory == ()
+    assert "memory-mapped" in repr(subset)
+    for key in KEYS:
+        assert not getattr(subset, key).flags.writeable
+        assert np.array_equal(getattr(subset, key), getattr(there, key))
+    image, label = pickle.loads(pickle.dumps(subset.dataset("train")))[7]
+    assert np.array_equal(image, there.X_train[7])
+    assert label == there.y_train[7]
+
+
+def test_every_command_reads_a_file_on_fuse(photos, whole, fuse, cli) -> None:
+    path = fuse / whole.npz.name
+    shutil.copy(whole.npz, path)
+    for command in (
+        ["verify", path, "--data_dir", photos, "--sample", "5"],
+        ["inspect", path, "--stats"],
+        ["preview", path, "--out", "s.png", "--html", "p.html"],
+        ["locate", path, "--split", "train", "--row", "3", "--save", "row.png"],
+    ):
+        done = cli(*command)
+        assert (done.returncode, done.stderr) == (0, ""), done

@@ -19,9 +19,10 @@ from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
 from imagenet_subset.journal import opened
 from imagenet_subset.plan import BuildPlan, plan_build
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"),
+]
 
 HERE = Path(__file__).parent
 FINAL = ("two_cls.npz", "two_cls_metadata.csv")
@@ -83,7 +84,10 @@ def every_fault(name: str, code: int) -> Iterator[tuple[int, str]]:
 
 
 # Calls of which at least so many are known to happen in a build: the test sees them all.
-AT_LEAST = {"pwrite": 17, "fsync": 5, "replace": 3, "open": 4, "builtins.open": 2, "write": 2}
+AT_LEAST = {
+    **{"pwrite": 17, "fsync": 3, "fsync folder": 3, "replace": 3, "open": 4},
+    **{"builtins.open": 2, "write": 2, "preadv": 14},
+}
 
 
 @pytest.mark.parametrize(
@@ -123,13 +127,35 @@ def test_a_resume_with_any_one_operation_failing_is_taken_up_again(
 ) -> None:
     for n, fault in every_fault(name, errno.EIO):
         todo = plan(photos, tmp_path / f"out{n}")
-        _, error = failing(todo, f"fsync:3:{errno.EIO}", tmp_path / f"first{n}")
+        _, error = failing(todo, f"fsync:2:{errno.EIO}", tmp_path / f"first{n}")
         assert error is not None
         reached, error = failing(todo, fault, tmp_path / f"fired{n}")
         assert hashes(todo.output.folder).items() <= expected.items()
         assert hashes(built(todo)) == expected
         if not reached:
             break
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_can_t_sync_a_folder_can_be_built_on(
+    photos, expected, tmp_path, code
+) -> None:
+    todo = plan(photos, tmp_path / "out")
+    reached, error = failing(todo, f"fsync folder:0:{code}", tmp_path / "fired")
+    assert reached
+    assert error is None
+    assert hashes(todo.output.folder) == expected
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_folder_that_fails_to_sync_for_another_reason_is_reported(
+    photos, expected, tmp_path, n
+) -> None:
+    todo = plan(photos, tmp_path / "out")
+    reached, error = failing(todo, f"fsync folder:{n}:{errno.EIO}", tmp_path / "fired")
+    assert reached
+    assert "Input/output error" in str(error)
+    assert hashes(built(todo)) == expected
 
 
 @pytest.mark.parametrize("name", sabotage.NAMES)
@@ -178,13 +204,13 @@ def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_
 
 SITECUSTOMIZE = """
 import sys
-if {worker} == ("import run_nursery" in " ".join(sys.orig_argv)):
+if {worker} != ("-m imagenet_subset" in " ".join(sys.orig_argv)):
     import sabotage
     sabotage.install_from_environment()
 """
 IN_PARENT = [f"{name}:{n}" for name, n in (
     ("flock", 1), ("fallocate", 1), ("builtins.open", 1), ("pwrite", 1), ("pwrite", 4),
-    ("fsync", 3), ("replace", 2), ("replace", 3), ("unlink", 1),
+    ("fsync", 2), ("fsync folder", 3), ("replace", 2), ("replace", 3), ("unlink", 1),
 )]  # fmt: skip
 IN_WORKER = ["open:1", "pwrite:1", "pwrite:3"]
 
