@@ -327,6 +327,19 @@ def test_resuming_with_another_subset_is_refused_with_both_sides(
     run_build(plan(own_tree, fewer, tmp_path / "out"), overwrite=True)
 
 
+def test_resuming_with_other_numbers_for_the_same_photos_is_refused(
+    own_tree, subset_file, tmp_path
+) -> None:
+    """Rows are by number: two photos that have changed theirs would stand in each other's row."""
+    begun(own_tree, subset_file, tmp_path / "out")
+    path = own_tree / "../../ImageSets/CLS-LOC/train_cls.txt"
+    (first, one), (second, two), *others = [x.split() for x in path.read_text().splitlines()]
+    swapped = [(first, two), (second, one), *others]
+    path.write_text("".join(f"{name} {number}\n" for name, number in swapped))
+    with pytest.raises(ResumeMismatchError, match=r"records\.train.*--overwrite"):
+        run_build(plan(own_tree, subset_file, tmp_path / "out"))
+
+
 def test_overwriting_is_resumed_too(own_tree, subset_file, tmp_path) -> None:
     """A batch system that runs a stopped job again runs it with the same flags."""
     expected = run_build(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
