@@ -12,8 +12,12 @@ from typing import Any, TextIO
 def mend_streams() -> None:
     """See that messages never fail: on a closed stream, a full disk, or a character it lacks.
 
-    What stdout can't take is an `OSError` that names it.
+    What stdout can't take is an `OSError` that names it. A stream that is closed is opened on the
+    null device, lest a file of ours got its number, and what some library prints.
     """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -126,6 +126,12 @@ def test_the_folder_for_temporary_files_may_have_any_name(photos, here, expected
         assert not list(temporary.iterdir())
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_may_be_closed(photos, here, expected, closed) -> None:
+    done = run(["sh", "-c", f'"$@" {closed}', "sh", PROGRAM, *arguments(photos, here)], here)
+    assert_built(done, here, expected)
+
+
 # Programs that call it
 
 
