@@ -8,12 +8,13 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
 
-from imagenet_subset.builder import BuildResult, Progress, run_build, warm_up
+from imagenet_subset.builder import BuildResult, run_build
 from imagenet_subset.cores import available_cores
 from imagenet_subset.plan import plan_build
 from imagenet_subset.pool import LocalPool
 from imagenet_subset.recheck import compare_with_photos
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.run import Progress, warm_up
 from imagenet_subset.verifier import VerifyReport
 from imagenet_subset.verifier import verify as verify_alone
 

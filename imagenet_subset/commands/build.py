@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace, pool: LocalPool) -> BuildPlan:
-    from imagenet_subset.builder import warm_up
     from imagenet_subset.plan import plan_build
+    from imagenet_subset.run import warm_up
 
     return plan_build(
         args.subset_name,

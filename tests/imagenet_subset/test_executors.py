@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from running import open_files, tell_open_files
 
-from imagenet_subset import builder, verify
+from imagenet_subset import run, verify
 from imagenet_subset.builder import BuildResult, run_build
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import SourceError, UnfitWorkerError, WorkerDiedError
@@ -144,7 +144,7 @@ class Elsewhere(Executor):
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network file system is waited for."""
-    monkeypatch.setattr(builder, "_PATIENCE", 0.1)
+    monkeypatch.setattr(run, "_PATIENCE", 0.1)
 
 
 def refusal(photos: Path, out: Path, executor: Executor, expected: str) -> str:
