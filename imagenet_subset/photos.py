@@ -260,7 +260,10 @@ def _undecodable(width: int, height: int) -> dict[str, bytes]:
         "ICC profile without its number": _with_segment(plain, 0xE2, b"ICC_PROFILE\0"),
         "Photoshop without a name": _with_segment(plain, 0xED, b"Photoshop 3.0\x008BIM\4\4"),
         "Adobe without a version": _with_segment(plain, 0xEE, b"Adobe"),
-        **{f"scan broken by {name}": _amid_the_scan(plain, marker) for name, marker in STRAY.items()},
+        **{
+            f"scan broken by {name}": _amid_the_scan(plain, marker)
+            for name, marker in STRAY.items()
+        },
         "12 bits a sample": _with_frame(plain, bits=12),
         "height of 0": _with_frame(plain, height=0),
         "two components": _with_frame(plain, components=2),

@@ -50,7 +50,7 @@ def compiled(function: Callable[..., None], signature: Any, **options: Any) -> C
     ImportError
         numba won't compile it, with or without a cache.
     """
-    if numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         raise ImportError("NUMBA_DISABLE_JIT is set, and numba compiles nothing")
     started = time.perf_counter()
     try:

@@ -63,12 +63,15 @@ class PipelineConfig:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What a process will import to run it, and may import before it is forked."""
+        """What a process will import to run it, and may import before it is forked.
+
+        These modules raise nothing but `ImportError`: anything else ends a fork server.
+        """
         if self.name == "turbo":
             return ("simplejpeg", "pipelines.turbo", "pipelines.kernel")
         if self.name == "dali" and self.device == "cpu":
             # Takes DALI 0.2 s. Not on a GPU: what CUDA has begun doesn't survive a fork.
-            return ("pipelines.dali", "nvidia.dali")
+            return ("pipelines.dali", "pipelines.dali_import")
         return (f"pipelines.{self.name}",)
 
     def open(self) -> Pipeline:

@@ -10,10 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 
 ROOT = Path(__file__).parents[1]
+# No test may depend on the machine's speed.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 

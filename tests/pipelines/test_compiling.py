@@ -48,7 +48,9 @@ def opened(process: subprocess.Popen[str]) -> str:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound cache; not to be written to."""
     folder = tmp_path_factory.mktemp("cache")
-    assert opened(start(NUMBA_CACHE_DIR=str(folder))).endswith("later runs find it in numba's cache")
+    assert opened(start(NUMBA_CACHE_DIR=str(folder))).endswith(
+        "later runs find it in numba's cache"
+    )
     assert opened(start(NUMBA_CACHE_DIR=str(folder))) == ""
     return folder
 

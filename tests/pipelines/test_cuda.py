@@ -69,7 +69,7 @@ def test_without_the_packages_no_driver_is_asked() -> None:
 
 @linux
 def test_a_driver_is_asked_once_for_each_process(program: Path) -> None:
-    program.write_text("#!/bin/sh\necho x >> $0.calls\necho '[12080, [\"H100\", \"T4\"]]'\n")
+    program.write_text('#!/bin/sh\necho x >> $0.calls\necho \'[12080, ["H100", "T4"]]\'\n')
     out = python(f"import sys; sys.executable = {str(program)!r}\n{ANSWER}\nfind_driver()")
     assert out == "Driver(cuda=(12, 8), gpus=('H100', 'T4'))"
     assert Path(f"{program}.calls").read_text() == "x\n"

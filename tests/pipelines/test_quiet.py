@@ -117,7 +117,6 @@ def test_the_broken_block_would_warn_by_itself():
         image.load()
 
 
-
 def test_a_filter_that_another_thread_puts_first_meanwhile_raises_nothing():
     stop = threading.Event()
     before = list(warnings.filters)
