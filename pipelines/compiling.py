@@ -8,6 +8,7 @@ machine code has its SHA-256 beside it here, and without the right one it isn't 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+
+from pipelines.base import one_line
 
 CACHED = "later runs find it in numba's cache"
 DROPPED = f"numba's cache had files that can't be used; {CACHED}"
@@ -48,17 +51,12 @@ def compiled(function: Callable[..., None], signature: Any, **options: Any) -> C
     Raises
     ------
     ImportError
-        numba won't compile it, with or without a cache.
+        numba is told to compile nothing.
     """
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         raise ImportError("NUMBA_DISABLE_JIT is set, and numba compiles nothing")
     started = time.perf_counter()
-    try:
-        made, note = _by_cache(function, signature, options)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise ImportError(f"numba fails to compile it: {_words(error)}") from error
+    made, note = _by_cache(function, signature, options)
     made.disable_compile()  # for the types of other arguments: they are converted
     seconds = time.perf_counter() - started if made.stats.cache_misses else 0.0
     return Compiled(made, seconds, note)
@@ -82,12 +80,12 @@ def _by_cache(
             _prove(*files)
     except Exception as error:
         if made.signatures:
-            return made, f"each run will, as numba's cache can't be written ({_words(error)})"
+            return made, f"each run will, as numba's cache can't be written ({one_line(error)})"
         if not cleaned and _can_drop(*files):
             made, note = _by_cache(function, signature, options, cleaned=True)
             return made, DROPPED if note == CACHED else note
         return _without_cache(function, signature, options), (
-            f"each run will, as numba's cache can't be used ({_words(error)}); {REMEDY}"
+            f"each run will, as numba's cache can't be used ({one_line(error)}); {REMEDY}"
         )
     return made, DROPPED if dropped else CACHED
 
@@ -128,8 +126,9 @@ def _is_proven(path: Path) -> bool:
 def _prove(folder: Path, pattern: str) -> None:
     """Write each file's SHA-256 beside it."""
     for path in folder.glob(f"{pattern}.nbc"):
-        if not _is_proven(path):
-            _proof(path).write_text(_sha256(path))
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it
+            if not _is_proven(path):
+                _proof(path).write_text(_sha256(path))
 
 
 def _proof(path: Path) -> Path:
@@ -138,10 +137,3 @@ def _proof(path: Path) -> Path:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _words(error: Exception) -> str:
-    """An error in one line."""
-    lines = str(error).split("\n")
-    first = next((line.strip() for line in lines if line.strip()), "")
-    return first if first.isprintable() and first else type(error).__name__

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from pipelines.base import one_line
+
 failure: str | None = None
 """Why DALI can't be imported, in one line; None as a rule."""
 
@@ -15,7 +17,6 @@ try:
     import nvidia.dali.fn
     import nvidia.dali.types  # noqa: F401
 except Exception as error:
-    text = " ".join(str(error).split())
-    failure = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    failure = f"{type(error).__name__}: {one_line(error)}"
     if sys.flags.optimize >= 2:
         failure += " (Python leaves docstrings out: PYTHONOPTIMIZE=2 or -OO)"

@@ -1,7 +1,6 @@
 """The resample of the crop window as machine code: the two passes of Pillow's resize.
 
 Importing this module imports numba and compiles `shrink`, or loads it from numba's cache on disk.
-Where that is impossible it raises `ImportError`, as a process that imports it ahead expects.
 """
 
 from __future__ import annotations

@@ -65,10 +65,10 @@ class PipelineConfig:
     def modules(self) -> tuple[str, ...]:
         """What a process will import to run it, and may import before it is forked.
 
-        These modules raise nothing but `ImportError`: anything else ends a fork server.
+        To import these modules never fails where their packages are broken.
         """
         if self.name == "turbo":
-            return ("simplejpeg", "pipelines.turbo", "pipelines.kernel")
+            return ("pipelines.turbo", "pipelines.turbo_import")
         if self.name == "dali" and self.device == "cpu":
             # Takes DALI 0.2 s. Not on a GPU: what CUDA has begun doesn't survive a fork.
             return ("pipelines.dali", "pipelines.dali_import")

@@ -17,7 +17,7 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import PipelineUnavailableError
+from pipelines.base import PipelineUnavailableError, one_line
 from pipelines.geometry import CROP, crop_box, resized_size
 from pipelines.jpeg import route
 from pipelines.pillow import BATCH_SIZE, PerImagePipeline, decode
@@ -53,14 +53,17 @@ class TurboPipeline(PerImagePipeline):
 
     def __init__(self, batch_size: int = BATCH_SIZE) -> None:
         super().__init__(batch_size)
-        try:
-            import simplejpeg
+        from pipelines.turbo_import import failure
 
-            from pipelines import kernel
-        except ImportError as error:
-            missing = isinstance(error, ModuleNotFoundError) and error.name in TURBO_PACKAGES
+        if failure is not None:
+            missing = isinstance(failure, ModuleNotFoundError) and failure.name in TURBO_PACKAGES
             remedy = TURBO_INSTALL if missing else "--pipeline pillow works without"
-            raise PipelineUnavailableError(f"the turbo pipeline: {error}; {remedy}") from error
+            text = one_line(failure)
+            raise PipelineUnavailableError(f"the turbo pipeline: {text}; {remedy}") from failure
+        import simplejpeg
+
+        from pipelines import kernel
+
         if kernel.compiled_seconds:
             logging.getLogger(__name__).warning(
                 "compiled the turbo pipeline in %.1f s; %s",

@@ -151,12 +151,16 @@ def test_where_numba_may_not_compile_turbo_is_refused_if_asked_for() -> None:
     )
 
 
-def test_importing_the_kernel_ahead_raises_nothing_but_an_import_error() -> None:
-    code = "try:\n    import pipelines.kernel\nexcept ImportError as error:\n    print(error)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
+@pytest.mark.parametrize("package", ["simplejpeg", "numba"])
+@pytest.mark.parametrize("error", ["ImportError", "OSError", "ValueError"])
+def test_a_package_that_cannot_be_imported_is_told_with_its_own_words(
+    tmp_path: Path, package: str, error: str
+) -> None:
+    (tmp_path / f"{package}.py").write_text(f"raise {error}('it was made for another one')")
+    process = start(before="import pipelines.turbo_import\n", PYTHONPATH=str(tmp_path))
+    out, err = process.communicate()
+    assert out == "PillowPipeline\n", err
+    assert err == (
+        "the turbo pipeline: it was made for another one; --pipeline pillow works without; "
+        "Pillow decodes instead: the same pixels, but slower\n"
     )
-    assert done.stdout == "NUMBA_DISABLE_JIT is set, and numba compiles nothing\n", done.stderr
