@@ -68,3 +68,15 @@ class Pipeline(Protocol):
     def close(self) -> None:
         """Free what the pipeline holds: threads, pinned memory, the GPU. Idempotent."""
         ...
+
+
+def one_line(error: BaseException) -> str:
+    r"""Words of somebody else's error in one printable line, or the name of its type.
+
+    Examples
+    --------
+    >>> one_line(OSError("broken data\n stream")), one_line(KeyError())
+    ('broken data stream', 'KeyError')
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.isprintable() else ascii(text)

@@ -1,26 +1,64 @@
-"""Whether there is a GPU to use, found out without importing anything heavy.
+"""Whether there is a GPU to use, found out without touching the driver in this process.
 
-Packages are looked for, not loaded; the driver is asked through its C interface.
+Packages are looked for, not loaded. Only where they are there is the driver asked, by a child: once
+a process has called ``cuInit``, CUDA doesn't work in the processes that it forks. The driver itself
+goes by ``CUDA_VISIBLE_DEVICES``, which NVML wouldn't.
 """
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import importlib.util
+import json
+import signal
+import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 
 from pipelines.base import PipelineUnavailableError
 
-CUDA_SUCCESS, CUDA_ERROR_NO_DEVICE = 0, 100
-"""``CUresult`` of the CUDA Driver API."""
+ASK_DRIVER = """
+import ctypes, json, sys
+
+def ask():
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return f"no CUDA driver found ({library})"
+    status = driver.cuInit(0)
+    if status == 100:  # CUDA_ERROR_NO_DEVICE
+        return "no CUDA GPU found"
+    if status:
+        return f"the CUDA driver doesn't start (cuInit gives {status})"
+    version, count = ctypes.c_int(), ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    names = []
+    for index in range(count.value):
+        device, name = ctypes.c_int(), ctypes.create_string_buffer(128)
+        driver.cuDeviceGet(ctypes.byref(device), index)
+        driver.cuDeviceGetName(name, len(name), device)
+        names.append(name.value.decode(errors="replace"))
+    return [version.value, names] if names else "no CUDA GPU found"
+
+print(json.dumps(ask()))
+"""
+"""The CUDA Driver API through its C interface; no context is created on a GPU."""
+PATIENCE = 60
+"""Seconds for the child: a driver that isn't kept loaded takes several for each GPU."""
 OLDEST_CUDA = (12, 0)
 """What the wheels of the ``gpu`` extra are built for."""
 GPU_INSTALL = {
     12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"',
     13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6"',
 }
-"""By the driver's CUDA, what the extras ``gpu`` and ``gpu-cuda13`` install."""
+"""What the extras ``gpu`` and ``gpu-cuda13`` install. Drivers for CUDA 13 run both."""
+FOR_CUDA_13 = ("nvidia-dali-cuda130", "cupy-cuda13x")
+NVIDIA_MODULE = Path("/proc/driver/nvidia/version")
+"""Where there is this file there is NVIDIA's kernel module."""
 CPU_WORKS = "--device cpu works without"
 
 
@@ -34,32 +72,42 @@ class Driver:
     """Names of the GPUs by index, as ``CUDA_VISIBLE_DEVICES`` leaves them."""
 
 
+@functools.cache
 def find_driver() -> Driver | str:
-    """Driver and GPUs, or in a few words what is missing. Creates no context on a GPU."""
-    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    """Driver and GPUs, or in a few words what is missing; asked once per process."""
+    if not sys.executable:
+        return "the CUDA driver can't be asked: this Python doesn't know its own program"
     try:
-        driver = ctypes.CDLL(library)
-    except OSError:
-        return f"no CUDA driver found ({library})"
-    status = driver.cuInit(0)
-    version, count = ctypes.c_int(), ctypes.c_int()
-    if status == CUDA_SUCCESS:
-        driver.cuDriverGetVersion(ctypes.byref(version))
-        driver.cuDeviceGetCount(ctypes.byref(count))
-    elif status != CUDA_ERROR_NO_DEVICE:
-        return f"the CUDA driver doesn't start (cuInit gives {status})"
-    if not count.value:
-        return "no CUDA GPU found"
+        child = subprocess.run(
+            [sys.executable, "-P", "-c", ASK_DRIVER],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        answer = json.loads(child.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return f"the CUDA driver didn't answer within {PATIENCE} s"
+    except OSError as error:
+        return f"the CUDA driver can't be asked: {error}"
+    except (ValueError, IndexError):
+        return f"the program that asks the CUDA driver {_ended(child.returncode, child.stderr)}"
+    if isinstance(answer, str):
+        return answer
     # The driver counts 1000 for the major and 10 for the minor version.
-    cuda = version.value // 1000, version.value % 1000 // 10
-    return Driver(cuda, tuple(_gpu_name(driver, i) for i in range(count.value)))
+    version, names = answer
+    return Driver((version // 1000, version % 1000 // 10), tuple(names))
 
 
-def _gpu_name(driver: ctypes.CDLL, index: int) -> str:
-    device, name = ctypes.c_int(), ctypes.create_string_buffer(128)
-    driver.cuDeviceGet(ctypes.byref(device), index)
-    driver.cuDeviceGetName(name, len(name), device)
-    return name.value.decode(errors="replace")
+def _ended(status: int, stderr: bytes) -> str:
+    """How a child ended that gave no answer."""
+    if status < 0:
+        try:
+            return f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was killed by signal {-status}"
+    lines = stderr.decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "no word")
+    return f"ended with {status}: {last if last.isprintable() else ascii(last)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +115,9 @@ class Missing:
     """Why no GPU can be used."""
 
     what: str
-    """What is missing, foremost: a machine without a driver needs no packages."""
+    """What is missing, for one who didn't ask for a GPU."""
     everything: str
-    """All that is missing, and what to do."""
+    """What is missing, and what to do."""
 
 
 def find_gpu(gpu: int) -> Driver | Missing:
@@ -82,26 +130,29 @@ def find_gpu(gpu: int) -> Driver | Missing:
     """
     if not sys.platform.startswith("linux"):
         return Missing("DALI is for Linux only", f"DALI is for Linux only; {CPU_WORKS}")
-    driver = find_driver()
-    problems, remedies = [], []
     packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
-    if isinstance(driver, str):
-        problems.append(driver)
-        remedies.append(CPU_WORKS)
-    elif driver.cuda < OLDEST_CUDA:
-        problems.append(f"the driver is for CUDA {dotted(driver.cuda)}")
-        remedies.append(f"update it to one for CUDA {dotted(OLDEST_CUDA)} or later")
     if lacking := [name for name, module in packages.items() if not installed(module)]:
-        problems.append(f"{' and '.join(lacking)} not installed")
-        cuda13 = isinstance(driver, Driver) and driver.cuda >= (13, 0)
-        remedies.insert(0, GPU_INSTALL[13 if cuda13 else 12])
-    if isinstance(driver, str) or problems:
-        everything = f"{', '.join(problems)}; {', '.join(remedies)}"
-        return Missing(problems[0] if isinstance(driver, str) else everything, everything)
+        what = f"{' and '.join(lacking)} not installed"
+        everything = f"{what}; {GPU_INSTALL[_cuda_of_packages()]}, {CPU_WORKS}"
+        # Only who seems to have a GPU wants to hear how it is used.
+        return Missing(everything if NVIDIA_MODULE.exists() else what, everything)
+    driver = find_driver()
+    if isinstance(driver, str):
+        return Missing(driver, f"{driver}; {CPU_WORKS}")
+    if driver.cuda < OLDEST_CUDA:
+        what = f"the driver is for CUDA {dotted(driver.cuda)}"
+        remedy = f"update it to one for CUDA {dotted(OLDEST_CUDA)} or later"
+        return Missing(f"{what}; {remedy}", f"{what}; {remedy}")
     if not 0 <= gpu < len(driver.gpus):
         last = len(driver.gpus) - 1
         raise PipelineUnavailableError(f"--gpu {gpu}: the GPUs here are 0 to {last}")
     return driver
+
+
+def _cuda_of_packages() -> int:
+    """Major version of CUDA that the packages are for, of which one may be here already."""
+    here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}
+    return 13 if here.intersection(FOR_CUDA_13) else 12
 
 
 def installed(module: str) -> bool:

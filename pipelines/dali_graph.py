@@ -35,7 +35,7 @@ OUT_OF_MEMORY = (
 """What DALI's messages say when memory is short."""
 
 FAILED = "DALI: "
-"""Begins the reason when Pillow was called since DALI failed, rather than by the file's header."""
+"""Prefix of the reason when DALI failed and Pillow decoded the image instead."""
 
 ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
 
@@ -88,10 +88,15 @@ def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Grap
     Raises
     ------
     PipelineUnavailableError
-        DALI is too old, or won't start on this device.
+        DALI can't be imported, is too old, or won't start on this device.
     """
     # Errors only: nvImageCodec prints to stderr. Documented among DALI's environment variables.
     os.environ.setdefault("DALI_NVIMGCODEC_LOG_LEVEL", "1")
+    from pipelines.dali_import import failure
+
+    other = "--device cpu works without" if device == "gpu" else "--pipeline pillow works without"
+    if failure:
+        raise PipelineUnavailableError(f"DALI can't be imported: {failure}; {other}")
     from nvidia.dali import __cuda_version__, __version__, pipeline_def
 
     if tuple(map(int, __version__.split(".")[:2])) < OLDEST_DALI:
@@ -117,7 +122,7 @@ def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Grap
     except RuntimeError as error:
         raise PipelineUnavailableError(
             f"DALI won't start on the {device.upper()}: {last_line(error)}; "
-            "imagenet-subset selftest shows versions, --device cpu works without a GPU"
+            f"imagenet-subset selftest shows versions, {other}"
         ) from error
     return graph
 

@@ -247,7 +247,7 @@ def has_stray_marker(data: bytes) -> bool:
         if place < at:
             continue  # within a segment
         if in_scan:
-            return data[place + 1] != EOI
+            return bool(data[place + 1] != EOI)
         in_scan = data[place + 1] == SOS
         at = place + 2 + _length(data, place)
     return True

@@ -1,26 +1,23 @@
 """The resample of the crop window as machine code: the two passes of Pillow's resize.
 
-Importing this module imports numba and compiles `shrink`, or loads it from numba's cache on disk:
-beside this file, or in the user's cache folder where that can't be written.
+Importing this module imports numba and compiles `shrink`, or loads it from numba's cache on disk.
 """
 
 from __future__ import annotations
 
-import time
-
 import numba
 from numba import int16, int32, uint64
 
+from pipelines.compiling import compiled
 from pipelines.geometry import CROP
 from pipelines.simd import add_weighted
 from pipelines.taps import FRACTION_BITS
 
 SLACK_BYTES = 64
-"""Behind the last pixel of a photo, to be read with weight 0: the rest of a group, and a little."""
+"""After the last pixel of a photo, to be read with weight 0: the rest of a group, and a little."""
 
 _ROUND = 1 << (FRACTION_BITS - 1)
 _BYTES, _STARTS = numba.uint8[::1], int32[::1]
-_started = time.perf_counter()
 
 
 # Indices are unsigned: numba treats a signed one as a Python index, which may be negative.
@@ -67,12 +64,7 @@ def _shrink_columns(rows, begin, starts, weights, sums, made):  # type: ignore[n
             made[row * size + i] = sums[i] >> FRACTION_BITS
 
 
-@numba.njit(
-    numba.void(_BYTES, uint64, _STARTS, int16[:, :, :, ::1], uint64, uint64, _STARTS,
-               int32[:, ::1], _BYTES, _STARTS, _BYTES),
-    nogil=True, cache=True, error_model="numpy",
-)  # fmt: skip
-def shrink(  # type: ignore[no-untyped-def]
+def _shrink(  # type: ignore[no-untyped-def]
     photo, width, columns, column_weights, begin, end, lines, line_weights, rows, sums, made
 ):
     """Scale the crop's window of a photo: rows first, then columns, 8 bits between the two.
@@ -100,5 +92,16 @@ def shrink(  # type: ignore[no-untyped-def]
     _shrink_columns(rows, begin, lines, line_weights, sums, made)
 
 
-compiled_seconds = time.perf_counter() - _started if shrink.stats.cache_misses else 0.0
-"""How long compiling took; 0 when it came from the cache."""
+_made = compiled(
+    _shrink,
+    numba.void(
+        *(_BYTES, uint64, _STARTS, int16[:, :, :, ::1]),
+        *(uint64, uint64, _STARTS, int32[:, ::1]),
+        *(_BYTES, _STARTS, _BYTES),
+    ),
+    nogil=True,
+    error_model="numpy",
+)
+shrink = _made.function
+compiled_seconds, cache_note = _made.seconds, _made.note
+"""How long compiling took, 0 when it came from the cache; and what to say of the cache then."""

@@ -41,7 +41,7 @@ class quiet_pillow:  # noqa: N801 - reads as a verb after "with"
     __slots__ = ("_filter", "_filters", "_theirs")
 
     def __enter__(self) -> None:
-        self._theirs: warnings.catch_warnings[Any] | None = None
+        self._theirs: Any = None
         if getattr(sys.flags, "context_aware_warnings", False):
             # Python 3.14 and later can have a list for each thread; then theirs is right.
             self._theirs = warnings.catch_warnings(action="ignore")
@@ -50,8 +50,9 @@ class quiet_pillow:  # noqa: N801 - reads as a verb after "with"
         _decoding.depth = getattr(_decoding, "depth", 0) + 1
         # Each has a filter of its own, so that it is no other thread's that it takes away.
         self._filter: Any = ("ignore", None, Warning, _PillowHere(), 0)
-        self._filters: Any = warnings.filters
-        self._filters.insert(0, self._filter)
+        filters: Any = warnings.filters
+        filters.insert(0, self._filter)
+        self._filters = filters
 
     def __exit__(self, *error: object) -> None:
         if self._theirs is not None:

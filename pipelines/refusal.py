@@ -10,6 +10,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
+from pipelines.base import one_line
 from pipelines.jpeg import APPLICATION, OTHER_FRAMES, SEQUENTIAL, SOS, WITHOUT_LENGTH
 from pipelines.quiet import quiet_pillow
 
@@ -44,19 +45,13 @@ def why_refused(data: bytes, error: Exception) -> str:
     if data[:2] == b"\xff\xd8" and (reason := _of_jpeg(data, error)):
         return reason
     if not isinstance(error, UnidentifiedImageError):
-        return _words(error)
+        return one_line(error)
     for magic, name in MAGIC.items():
         if data.startswith(magic):
             return f"a {name} whose header is broken"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "a WebP whose header is broken"
     return f"not one of {', '.join(FORMATS)}"
-
-
-def _words(error: Exception) -> str:
-    """Pillow's own words; a byte of the file may be among them."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if text.isprintable() else ascii(text)
 
 
 def _of_jpeg(data: bytes, error: Exception) -> str | None:
@@ -72,7 +67,7 @@ def _of_jpeg(data: bytes, error: Exception) -> str | None:
             if reason := _of_frame(content):
                 return reason
             if marker in OTHER_FRAMES and marker != PROGRESSIVE and stopped is None:
-                return f"{OTHER_FRAMES[marker]}: {_words(error)}"
+                return f"{OTHER_FRAMES[marker]}: {one_line(error)}"
         if marker in APPLICATION:
             seen.add(_named(marker, content))
         if end == stopped and (reason := _at_segment(marker, content, seen)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.base import Pipeline, PipelineUnavailableError
@@ -35,6 +36,8 @@ TURBO_PACKAGES = ("simplejpeg", "numba")
 TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "numba>=0.60" "isal>=1.7"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
@@ -50,6 +53,8 @@ class PipelineConfig:
     """Worker processes, each with a pipeline of its own."""
     gpu: int = 0
     """Index of the CUDA device."""
+    or_pillow: bool = False
+    """Whether Pillow decodes where turbo won't start: the same pixels, in twice the time."""
 
     @property
     def shard_size(self) -> int:
@@ -58,12 +63,15 @@ class PipelineConfig:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What a process will import to run it, and may import before it is forked."""
+        """What a process will import to run it, and may import before it is forked.
+
+        To import these modules never fails where their packages are broken.
+        """
         if self.name == "turbo":
-            return ("simplejpeg", "pipelines.turbo", "pipelines.kernel")
+            return ("pipelines.turbo", "pipelines.turbo_import")
         if self.name == "dali" and self.device == "cpu":
             # Takes DALI 0.2 s. Not on a GPU: what CUDA has begun doesn't survive a fork.
-            return ("pipelines.dali", "nvidia.dali")
+            return ("pipelines.dali", "pipelines.dali_import")
         return (f"pipelines.{self.name}",)
 
     def open(self) -> Pipeline:
@@ -81,7 +89,12 @@ class PipelineConfig:
         if self.name == "turbo":
             from pipelines.turbo import TurboPipeline
 
-            return TurboPipeline(self.batch_size)
+            try:
+                return TurboPipeline(self.batch_size)
+            except PipelineUnavailableError as error:
+                if not self.or_pillow:
+                    raise
+                _log.warning("%s; Pillow decodes instead: the same pixels, but slower", error)
         from pipelines.pillow import PillowPipeline
 
         return PillowPipeline(self.batch_size)
@@ -169,7 +182,8 @@ def choose(
     name = _cpu_name(pipeline)
     if pipeline == "auto" and name == "pillow":
         why += f"; turbo is quicker: {TURBO_INSTALL}"
-    return _cpu_config(name, workers, batch_size), f"cpu ({name}): {why}"
+    config = _cpu_config(name, workers, batch_size)
+    return replace(config, or_pillow=pipeline == "auto"), f"cpu ({name}): {why}"
 
 
 def _check(device: str, pipeline: str, workers: int, batch_size: int | None) -> None:

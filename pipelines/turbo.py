@@ -17,11 +17,11 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import PipelineUnavailableError
+from pipelines.base import PipelineUnavailableError, one_line
 from pipelines.geometry import CROP, crop_box, resized_size
 from pipelines.jpeg import route
 from pipelines.pillow import BATCH_SIZE, PerImagePipeline, decode
-from pipelines.select import TURBO_INSTALL
+from pipelines.select import TURBO_INSTALL, TURBO_PACKAGES
 from pipelines.taps import bilinear_taps
 
 _KEPT_BYTES = 16 << 20
@@ -48,23 +48,27 @@ class TurboPipeline(PerImagePipeline):
     Raises
     ------
     PipelineUnavailableError
-        A package is missing, or decodes otherwise than Pillow.
+        A package is missing or won't start, or decodes otherwise than Pillow.
     """
 
     def __init__(self, batch_size: int = BATCH_SIZE) -> None:
         super().__init__(batch_size)
-        try:
-            import simplejpeg
+        from pipelines.turbo_import import failure
 
-            from pipelines import kernel
-        except ImportError as error:
-            raise PipelineUnavailableError(
-                f"the turbo pipeline: {error}; {TURBO_INSTALL}"
-            ) from error
+        if failure is not None:
+            missing = isinstance(failure, ModuleNotFoundError) and failure.name in TURBO_PACKAGES
+            remedy = TURBO_INSTALL if missing else "--pipeline pillow works without"
+            text = one_line(failure)
+            raise PipelineUnavailableError(f"the turbo pipeline: {text}; {remedy}") from failure
+        import simplejpeg
+
+        from pipelines import kernel
+
         if kernel.compiled_seconds:
             logging.getLogger(__name__).warning(
-                "compiled the turbo pipeline in %.1f s; later runs find it in numba's cache",
+                "compiled the turbo pipeline in %.1f s; %s",
                 kernel.compiled_seconds,
+                kernel.cache_note,
             )
         self._decode_jpeg = simplejpeg.decode_jpeg
         self._shrink, self._slack = kernel.shrink, kernel.SLACK_BYTES

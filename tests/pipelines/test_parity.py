@@ -47,16 +47,12 @@ def assert_near(
 
 
 @pytest.mark.parametrize("quality", [10, 50, 75, 90, 100])
-@pytest.mark.parametrize("progressive", [False, True])
-def test_every_sampling_size_and_quality(
-    device: tuple[DaliPipeline, Bounds], quality: int, progressive: bool
-) -> None:
+def test_every_sampling_size_and_quality(device: tuple[DaliPipeline, Bounds], quality: int) -> None:
     fed = {
         f"{sampling} {width}x{height}": jpeg(
             photo(7 * width + height, width, height),
             quality=quality,
             subsampling=sampling,
-            progressive=progressive,
         )
         for sampling, (width, height) in itertools.product(SAMPLINGS, SIZES)
     }

@@ -56,11 +56,12 @@ def test_asking_for_a_gpu_that_is_not_there_says_what_is_missing_and_what_to_do(
     message = str(caught.value)
     assert message.startswith("--device gpu: ")
     assert "\n" not in message
-    if isinstance(driver := find_driver(), str):
-        assert driver in message
     if find_spec("cupy") is None:
         assert "CuPy" in message
         assert 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"' in message
+    elif isinstance(driver := find_driver(), str):
+        assert driver in message
+    assert message.endswith("--device cpu works without")
 
 
 @pytest.mark.parametrize("pipeline", ["pillow", "turbo"])
