@@ -104,7 +104,8 @@ class FolderSource:
         self, subset: Subset, splits: Sequence[Split], *, on_missing: OnMissing = "error"
     ) -> Listing:
         """See `imagenet_subset.sources.Source.list`."""
-        self._check_folders(splits)
+        if on_missing != "ignore":
+            self._check_folders(splits)
         finder = Finder(self.root, self.train_list, subset, on_missing)
         records: dict[Split, list[Record]] = {}
         for split in splits:

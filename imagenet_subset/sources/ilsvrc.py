@@ -99,9 +99,9 @@ def _take_line(
         raise ValueError(f"number {number}, but the photos of {wnid} are numbers {first} to {last}")
     of_class = numbers[wnid]
     if name in of_class:
-        raise ValueError(f"{printable(name)} stands in line {seen[of_class[name]]} already")
+        raise ValueError(f"{printable(name)} is in line {seen[of_class[name]]} already")
     if number in seen:
-        raise ValueError(f"number {number} stands in line {seen[number]} already")
+        raise ValueError(f"number {number} is in line {seen[number]} already")
     of_class[name] = number
     seen[number] = line_number
 

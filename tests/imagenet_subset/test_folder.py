@@ -114,6 +114,16 @@ def test_a_tree_without_the_split_asked_for_is_refused(tree: Path) -> None:
     assert len(listed(tree, "train").records["train"]) == 15
 
 
+def test_a_tree_without_a_split_will_do_where_what_is_missing_is_ignored(tree: Path) -> None:
+    shutil.rmtree(tree / "val")
+    listing = listed(tree, on_missing="ignore")
+    assert {split: len(records) for split, records in listing.records.items()} == {
+        "train": 15,
+        "val": 0,
+    }
+    assert listing.missing == {"train": 0, "val": 150}
+
+
 def test_a_relative_data_dir_outlives_a_change_of_folder(tree: Path, monkeypatch) -> None:
     monkeypatch.chdir(tree.parent)
     source = open_source(Path("CLS-LOC"))
@@ -256,7 +266,7 @@ def test_a_val_photo_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     root = write(tmp_path, sorted_val())
     name = f"{val_name(next(n for n, wnid in val_numbers().items() if wnid == ACORN))}.JPEG"
     shutil.copy(root / "val" / ACORN / name, root / "val" / name)
-    assert f"{name} stands in val itself too; remove one of them" in refusal(root, "val")
+    assert f"{name} is in val itself too; remove one of them" in refusal(root, "val")
 
 
 @pytest.mark.parametrize(
