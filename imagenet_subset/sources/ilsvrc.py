@@ -79,7 +79,10 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
             f"{printable(path)}:{line_number}: {error}; is this train_cls.txt of ILSVRC 2012?"
         ) from error
     except OSError as error:
-        raise SourceError(f"can't read {printable(path)}: {error.strerror or error}") from error
+        raise SourceError(
+            f"can't read {printable(path)}: {error.strerror or error}; put that right, or give "
+            "another copy of train_cls.txt by --train_list"
+        ) from error
     return numbers
 
 
