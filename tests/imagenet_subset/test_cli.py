@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -402,10 +401,8 @@ def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) ->
 
 def test_the_demo_runs_and_runs_again(cli, tmp_path) -> None:
     for _ in range(2):
-        start = time.monotonic()
         done = cli("demo")
         assert done.returncode == 0, done.stderr
-        assert time.monotonic() - start < 60
         with np.load(tmp_path / "demo/out_files/demo5_cls.npz") as npz:
             assert len(npz["X_train"]) == 100
             assert len(npz["X_val"]) == 250
