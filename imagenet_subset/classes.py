@@ -168,7 +168,7 @@ def load_subset(name_or_path: str | os.PathLike[str]) -> Subset:
             continue
         where = f"{printable(path)}:{number}"
         if wnid in lines:
-            raise SubsetError(f"{where}: {wnid} stands in line {lines[wnid]} already; remove one")
+            raise SubsetError(f"{where}: {wnid} is in line {lines[wnid]} already; remove one")
         if wnid not in class_table():
             raise SubsetError(f"{where}: {_unknown(wnid)}")
         lines[wnid] = number

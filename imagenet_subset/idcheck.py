@@ -12,6 +12,7 @@ from imagenet_subset.errors import printable
 from imagenet_subset.labels import ClassRow
 from imagenet_subset.reader import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.wording import counted
 
 Integers = NDArray[np.int64]
 
@@ -71,7 +72,8 @@ def _class_problems(
 ) -> Iterator[str]:
     bad = _first((labels < 0) | (labels >= len(rows)))
     if bad is not None:
-        yield f"row {bad} of {split}: label {labels[bad]}, but there are {len(rows)} classes"
+        classes = f"{'is' if len(rows) == 1 else 'are'} {counted(len(rows), 'class', 'classes')}"
+        yield f"row {bad} of {split}: label {labels[bad]}, but there {classes}"
         return
     expected = np.array([row.original_id for row in rows], np.int64)[labels]
     found = _class_of_ids(split, ids)

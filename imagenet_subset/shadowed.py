@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 from imagenet_subset.errors import printable
 
@@ -17,33 +18,34 @@ def check_pipelines() -> None:
     ImportError
         Another package or module of this name hides ours, or there is none.
     """
-    found = _where()
-    if found is None:
+    places = _places()
+    if not places:
         raise ImportError(
             "imagenet-subset is installed in part: its package pipelines isn't there; install it "
             "again"
         )
-    if not _beside_us(found):
+    if not _beside_us(places[0]):
         raise ImportError(
-            f"{printable(os.path.abspath(found))} hides imagenet-subset's own package pipelines; "
-            "rename it, or start Python without it on the path (current folder, PYTHONPATH)"
+            f"{printable(places[0])} hides imagenet-subset's own package pipelines; rename it, or "
+            "start Python without it on the path (current folder, PYTHONPATH)"
         )
 
 
-def _where() -> str | None:
-    """File of the module that ``import pipelines`` gives, or folder of one without a file."""
+def _places() -> list[str]:
+    """Folders of the package that ``import pipelines`` gives, or the file of a module."""
     if (module := sys.modules.get("pipelines")) is not None:
-        return getattr(module, "__file__", None) or "a module of the program that runs"
-    spec = importlib.util.find_spec("pipelines")
+        spec = getattr(module, "__spec__", None)
+    else:
+        spec = importlib.util.find_spec("pipelines")
     if spec is None:
-        return None
-    return spec.origin if spec.has_location else next(iter(spec.submodule_search_locations or ()))
+        return [] if module is None else ["pipelines, a module of the running program,"]
+    return [*(spec.submodule_search_locations or ()), spec.origin or "pipelines"]
 
 
-def _beside_us(file: str) -> bool:
-    def root(path: str) -> str:
-        return os.path.dirname(os.path.dirname(path))
-
+def _beside_us(folder: str) -> bool:
     # Installers that link files one by one keep the folders, or lead to other ones together.
-    ways = (os.path.abspath, os.path.realpath)
-    return any(root(way(file)) == root(way(__file__)) for way in ways)
+    ours, theirs = __file__, os.path.join(folder, "__init__.py")
+    return any(
+        Path(way(ours)).parent.parent == Path(way(theirs)).parent.parent
+        for way in (os.path.abspath, os.path.realpath)
+    )

@@ -25,7 +25,7 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Declare ``--workers``."""
     parser.add_argument("--workers", type=positive, default=available_cores(), metavar="N",
-        help="CPU cores to use (default: all, here %(default)s)")  # fmt: skip
+        help="CPU cores to use (default: all that are allowed here, %(default)s)")  # fmt: skip
 
 
 def add_train_list(parser: argparse.ArgumentParser) -> None:

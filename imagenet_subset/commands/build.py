@@ -25,6 +25,10 @@ HELP = "build the NPZ and the CSV of a subset (the default command)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``build``."""
+    parser.epilog = (
+        "The same command goes on with a build that was stopped. A photo that was replaced in "
+        "between keeps its old row; verify FILE --data_dir DIR --all finds it."
+    )
     add = parser.add_argument
     add("--subset_name", required=True, type=arguments.path, metavar="NAME",
         help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "

@@ -135,7 +135,7 @@ class Finder:
         return found
 
     def _scan_val(self) -> tuple[dict[str, str], set[str]]:
-        """Photos that stand in val itself, by name without suffix; and its class folders."""
+        """Photos in val itself, by name without suffix; and its class folders."""
         flat = {stem: f"val/{name}" for stem, name in self._photos("val").items()}
         strangers = [location for stem, location in flat.items() if val_id(stem) is None]
         if strangers:
@@ -143,9 +143,8 @@ class Finder:
                 f"left out {counted(len(strangers), 'photo')} in val not named "
                 f"ILSVRC2012_val_*.JPEG, the first {printable(strangers[0])}"
             )
-        wnids = set(self.subset.wnids)
-        with listing_errors(self._path("val")), os.scandir(self._path("val")) as entries:
-            return flat, {e.name for e in entries if e.name in wnids and e.is_dir()}
+        with listing_errors(self._path("val")):
+            return flat, {w for w in self.subset.wnids if os.path.isdir(self._path(f"val/{w}"))}
 
     def _val_folder(
         self, image_class: ImageClass, folders: set[str], flat: dict[str, str]
@@ -168,7 +167,7 @@ class Finder:
                     f"{true.wnid} ({true.human_label}); move it there"
                 )
             if stem in flat:
-                raise SourceError(f"{path} stands in val itself too; remove one of them")
+                raise SourceError(f"{path} is in val itself too; remove one of them")
             places[stem] = location
         return places
 

@@ -15,7 +15,7 @@ from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.regular import open_fd
 from imagenet_subset.sources import Listing, OnMissing
 from imagenet_subset.sources.finder import Finder
-from imagenet_subset.sources.instead import listing_errors, what_is_there
+from imagenet_subset.sources.instead import contents, listing_errors, what_is_there
 
 _BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
@@ -51,8 +51,8 @@ def _find_root(data_dir: Path) -> Path:
         if (root / "train").is_dir() or (root / "val").is_dir():
             return root
     raise SourceError(
-        f"{printable(data_dir)} has neither train/ nor val/ in it, nor Data/CLS-LOC/train; "
-        "--data_dir is ILSVRC's Data/CLS-LOC"
+        f"{printable(data_dir)} has neither train/ nor val/ in it, nor Data/CLS-LOC/train: it "
+        f"{contents(data_dir)}; --data_dir is ILSVRC's Data/CLS-LOC"
     )
 
 
@@ -104,7 +104,8 @@ class FolderSource:
         self, subset: Subset, splits: Sequence[Split], *, on_missing: OnMissing = "error"
     ) -> Listing:
         """See `imagenet_subset.sources.Source.list`."""
-        self._check_folders(splits)
+        if on_missing != "ignore":
+            self._check_folders(splits)
         finder = Finder(self.root, self.train_list, subset, on_missing)
         records: dict[Split, list[Record]] = {}
         for split in splits:

@@ -79,7 +79,10 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
             f"{printable(path)}:{line_number}: {error}; is this train_cls.txt of ILSVRC 2012?"
         ) from error
     except OSError as error:
-        raise SourceError(f"can't read {printable(path)}: {error.strerror or error}") from error
+        raise SourceError(
+            f"can't read {printable(path)}: {error.strerror or error}; put that right, or give "
+            "another copy of train_cls.txt by --train_list"
+        ) from error
     return numbers
 
 
@@ -99,9 +102,9 @@ def _take_line(
         raise ValueError(f"number {number}, but the photos of {wnid} are numbers {first} to {last}")
     of_class = numbers[wnid]
     if name in of_class:
-        raise ValueError(f"{printable(name)} stands in line {seen[of_class[name]]} already")
+        raise ValueError(f"{printable(name)} is in line {seen[of_class[name]]} already")
     if number in seen:
-        raise ValueError(f"number {number} stands in line {seen[number]} already")
+        raise ValueError(f"number {number} is in line {seen[number]} already")
     of_class[name] = number
     seen[number] = line_number
 

@@ -76,7 +76,7 @@ def what_is_there(root: str, folder: str) -> str:
     """
     path, shown = os.path.join(root, folder), f"{printable(folder)}/"
     if os.path.isdir(path):
-        return f"{shown} {_contents(path)}"
+        return f"{shown} {contents(path)}"
     above, name = os.path.split(folder)
     parent = os.path.join(root, above)
     where = f"{printable(above)}/" if above else "the folder"
@@ -84,11 +84,17 @@ def what_is_there(root: str, folder: str) -> str:
         return f"{shown} doesn't exist, but {where} has {printable(deeper[0])}/{printable(name)}/"
     if not os.path.isdir(parent):
         return f"{shown} doesn't exist"
-    return f"{shown} doesn't exist, and {where} {_contents(parent, name)}"
+    return f"{shown} doesn't exist, and {where} {contents(parent, name)}"
 
 
-def _contents(path: str, name: str = "") -> str:
-    """What a folder has; of many archives those that begin with ``name``."""
+def contents(path: str | os.PathLike[str], name: str = "") -> str:
+    """What a folder has, after its name; of many archives those that begin with ``name``.
+
+    Raises
+    ------
+    OSError
+        It can't be listed.
+    """
     entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     names = [entry.name for entry in entries]
     if not names:
@@ -114,7 +120,7 @@ def _ending(names: Iterable[str], suffixes: tuple[str, ...]) -> list[str]:
     return [name for name in names if name.lower().endswith(suffixes) and name[0] != "."]
 
 
-def _folders(path: str) -> list[os.DirEntry[str]]:
+def _folders(path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
     if not os.path.isdir(path):
         return []
     return sorted((e for e in os.scandir(path) if e.is_dir()), key=lambda entry: entry.name)

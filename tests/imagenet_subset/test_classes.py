@@ -163,7 +163,7 @@ def test_the_order_of_the_lines_decides_the_labels_and_the_hash(elsewhere: Path)
     ("text", "says"),
     [
         ("# x\n\nn12267678\n", ":3: n12267678 is no WNID of ILSVRC 2012; the nearest are n1226767"),
-        (f"{ACORN}\n# x\n{ACORN}\n", f":3: {ACORN} stands in line 1 already; remove one"),
+        (f"{ACORN}\n# x\n{ACORN}\n", f":3: {ACORN} is in line 1 already; remove one"),
         ("acorn\n", ":1: expected a WNID, found the name 'acorn'; write n12267677"),
         ("Great White Shark\n", ":1: expected a WNID, found the name 'Great White Shark'"),
         ("crane\n", "write n02012849 (bird) or n03126707 (machine)"),

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +69,9 @@ def test_main_py_does_the_same_from_a_clone(tree, subset_file, tmp_path) -> None
 def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, tree, subset_file, tmp_path) -> None:
     done = build(cli, tree, subset_file, "--dry_run")
     assert done.returncode == 0, done.stderr
-    assert "n12267677  acorn" in done.stdout
-    assert "together" in done.stdout
+    words = [line.split() for line in done.stdout.splitlines()]
+    assert ["0", "n12267677", "acorn", "20", "50"] in words
+    assert ["together", "100", "250"] in words
     assert "are free" in done.stdout
     assert "cpu (pillow)" in done.stdout
     assert not list(tmp_path.glob("out_files*"))
@@ -261,7 +261,7 @@ def test_a_subset_file_that_never_ends_is_refused_at_once(cli, tree, tmp_path) -
         message = one_line(build(cli, tree, name))
         assert message.endswith(f"can't read {name}: is a pipe or a device, not a file")
         message = one_line(build(cli, tree, "imagenet30", "--train_list", name))
-        assert message.endswith(f"can't read {name}: is a pipe or a device, not a file")
+        assert f"can't read {name}: is a pipe or a device, not a file; " in message
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder in use can't be deleted there")
@@ -401,10 +401,8 @@ def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) ->
 
 def test_the_demo_runs_and_runs_again(cli, tmp_path) -> None:
     for _ in range(2):
-        start = time.monotonic()
         done = cli("demo")
         assert done.returncode == 0, done.stderr
-        assert time.monotonic() - start < 60
         with np.load(tmp_path / "demo/out_files/demo5_cls.npz") as npz:
             assert len(npz["X_train"]) == 100
             assert len(npz["X_val"]) == 250

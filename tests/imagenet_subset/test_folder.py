@@ -102,7 +102,10 @@ def test_the_root_is_found_from_any_folder_above(tree: Path, above: str) -> None
 
 
 def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
-    assert "has neither train/ nor val/ in it" in refusal(tmp_path)
+    assert "has neither train/ nor val/ in it" in (message := refusal(tmp_path))
+    assert ": it is empty; --data_dir is ILSVRC's Data/CLS-LOC" in message
+    write(tmp_path, {"ILSVRC2012_img_train.tar": b"", "ILSVRC2012_img_val.tar": b""})
+    assert "it has ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, to be un" in refusal(tmp_path)
 
 
 def test_a_tree_without_the_split_asked_for_is_refused(tree: Path) -> None:
@@ -112,6 +115,16 @@ def test_a_tree_without_the_split_asked_for_is_refused(tree: Path) -> None:
         "no .JPEG; put them there, or build without them by --splits train"
     )
     assert len(listed(tree, "train").records["train"]) == 15
+
+
+def test_a_tree_without_a_split_will_do_where_what_is_missing_is_ignored(tree: Path) -> None:
+    shutil.rmtree(tree / "val")
+    listing = listed(tree, on_missing="ignore")
+    assert {split: len(records) for split, records in listing.records.items()} == {
+        "train": 15,
+        "val": 0,
+    }
+    assert listing.missing == {"train": 0, "val": 150}
 
 
 def test_a_relative_data_dir_outlives_a_change_of_folder(tree: Path, monkeypatch) -> None:
@@ -256,7 +269,7 @@ def test_a_val_photo_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     root = write(tmp_path, sorted_val())
     name = f"{val_name(next(n for n, wnid in val_numbers().items() if wnid == ACORN))}.JPEG"
     shutil.copy(root / "val" / ACORN / name, root / "val" / name)
-    assert f"{name} stands in val itself too; remove one of them" in refusal(root, "val")
+    assert f"{name} is in val itself too; remove one of them" in refusal(root, "val")
 
 
 @pytest.mark.parametrize(
