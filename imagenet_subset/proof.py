@@ -98,7 +98,7 @@ def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
         raise UnfitWorkerError(
             f"worker {worker_name()} runs other code of imagenet-subset, from "
             f"{printable(Path(str(imagenet_subset.__file__)).parent)}; install the same on both "
-            "sides and start the workers anew"
+            "sides, and start workers and program anew"
         )
 
 

@@ -109,10 +109,11 @@ def test_modules_in_the_current_folder_are_nobody_s_business(photos, here, expec
     assert not (here / "ran").exists()
 
 
-def test_a_current_folder_that_is_gone_does_no_harm(photos, here, expected) -> None:
+def test_a_current_folder_that_is_gone_is_told_in_one_line(photos, here) -> None:
     script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"'
     done = run(["sh", "-c", script, "sh", PROGRAM, *arguments(photos, here)], here)
-    assert_built(done, here, expected)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "the current folder: No such file or directory" in done.stderr
 
 
 @pytest.mark.parametrize("variant", ["deep", "missing"])
