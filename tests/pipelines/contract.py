@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from imagenet_subset.photos import OddImage, jpeg, odd_images, photo
 from pipelines.base import DecodeError, Pipeline
@@ -208,6 +209,17 @@ class PipelineContract:
     def test_extreme_sizes(self, pipeline: Pipeline) -> None:
         fed = {size: _flat(*size) for size in [(1, 1), (1, 20000), (20000, 1), (6000, 4000)]}
         self.assert_right(run(pipeline, fed.items()), fed)
+
+    def test_a_photo_of_which_pillow_warns_for_its_size_is_decoded_by_itself(
+        self, pipeline: Pipeline
+    ) -> None:
+        large = jpeg(Image.new("L", (9_500, 9_500), 77))
+        fed = {0: photos(75)[1], "large": large, 1: photos(75)[2]}
+        result = run(pipeline, fed.items())
+        assert result.keys == [0, "large", 1]
+        assert (result.images["large"] == 77).all()
+        left = {} if getattr(pipeline, "is_pillow", False) else {"large": "very many pixels"}
+        assert result.fallbacks == left
 
     def test_500_photos_of_random_sizes(self, pipeline: Pipeline) -> None:
         fed = dict(enumerate(photos(500)))
