@@ -281,9 +281,8 @@ def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) ->
         [word for word in build.command if word != "--quiet"], capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr
-    kept = re.search(r"(\d+) images in .*; (\d+) were done already", again.stdout)
-    assert kept, again.stdout
-    assert int(kept[1]) <= 1, "a row may be torn, by a kill alone"
+    # A row may be torn, by a kill alone.
+    assert re.search("(nothing was left|1 image in).*; (398|399) were done already", again.stdout)
     assert build.npz.read_bytes() == expected.npz.read_bytes()
 
 
