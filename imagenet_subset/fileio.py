@@ -23,6 +23,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
+_LOCKED_BYTE = 1 << 42  # on Windows; after any data, and within what file systems count to
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the latter on Windows
 
 
@@ -213,7 +214,7 @@ def is_same_file(fd: int, path: Path) -> bool:
 def _lock(fd: int, path: Path) -> None:
     try:
         if sys.platform == "win32":
-            os.lseek(fd, 1 << 62, os.SEEK_SET)
+            os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -63,7 +63,7 @@ class Build:
     def sha256(self) -> str:
         """Finish the build; SHA-256 of what it made."""
         done = self.run()
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert sorted(path.name for path in self.out.iterdir()) == [
             "two_cls.npz",
             "two_cls_metadata.csv",
@@ -184,18 +184,24 @@ def sent(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, s
     return end_of(process)
 
 
-STOPS_WHEN_ROWS_ARE_NOTED = """
-import os, signal
+WHEN_ROWS_ARE_NOTED = """
+import os
 
-def stopping(fd, data, offset, true=os.pwrite):
-    written = true(fd, data, offset)
-    if os.readlink(f"/proc/self/fd/{fd}").endswith(".journal"):
-        os.pwrite = true
-        os.killpg(os.getpgrp(), signal.SIGSTOP)
-    return written
+def watched(name):
+    true = getattr(os, name)
 
-os.pwrite = stopping
+    def wrapped(fd, *args):
+        written = true(fd, *args)
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(".journal"):
+            setattr(os, name, true)
+            os.kill(0, int(os.environ["SIGNAL"]))
+        return written
+
+    setattr(os, name, wrapped)
+
+watched("pwrite" if hasattr(os, "pwrite") else "write")
 """
+"""A ``sitecustomize``: the build sends a signal to its group when it has noted its first rows."""
 
 
 def disturbed(build: Build, disturb: Callable[[], object]) -> tuple[int, str]:
@@ -204,10 +210,10 @@ def disturbed(build: Build, disturb: Callable[[], object]) -> tuple[int, str]:
     It stops itself as soon as it has noted the first rows: nobody has to look in time.
     """
     with tempfile.TemporaryDirectory() as hook:
-        Path(hook, "sitecustomize.py").write_text(STOPS_WHEN_ROWS_ARE_NOTED)
-        build.env = {"PYTHONPATH": hook}
+        Path(hook, "sitecustomize.py").write_text(WHEN_ROWS_ARE_NOTED)
+        build.env = {"PYTHONPATH": hook, "SIGNAL": str(int(signal.SIGSTOP))}
         with build.begun() as process:
-            wait_for(lambda: state(process.pid) == "T")
+            wait_until_stopped(process)
             build.env = {}
             assert build.rows_done() > 0
             assert not build.npz.exists()
@@ -232,3 +238,13 @@ def tell_open_files(_number: int) -> tuple[int, set[str]]:
     others are asked too."""
     time.sleep(0.2)
     return os.getpid(), open_files()
+
+
+def wait_until_stopped(process: subprocess.Popen[str]) -> None:
+    """Wait until a process has stopped itself by SIGSTOP."""
+
+    def stopped() -> bool:
+        assert process.poll() is None, process.communicate()
+        return state(process.pid) == "T"
+
+    wait_for(stopped)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import sabotage
-from running import Build, end_of, state, wait_for
+from running import Build, end_of, wait_until_stopped
 
 from imagenet_subset import output
 from imagenet_subset.builder import BuildResult, run_build
@@ -182,7 +182,7 @@ def test_a_second_run_that_tidies_up_takes_nothing_from_the_first(
 ) -> None:
     build = stopping("after")
     with build.begun() as first:
-        wait_for(lambda: state(first.pid) == "T")
+        wait_until_stopped(first)
         assert list(build.out.glob("*.journal"))
         assert Build(photos, build.out).sha256() == expected
         os.kill(first.pid, signal.SIGCONT)
@@ -193,9 +193,9 @@ def test_a_second_run_that_tidies_up_takes_nothing_from_the_first(
 def test_the_journal_of_a_run_that_begins_again_is_left_to_it(photos, expected, stopping) -> None:
     build, second = stopping("after"), stopping("before", "--overwrite")
     with build.begun() as first:
-        wait_for(lambda: state(first.pid) == "T")
+        wait_until_stopped(first)
         with second.begun() as again:
-            wait_for(lambda: state(again.pid) == "T")
+            wait_until_stopped(again)
             os.kill(first.pid, signal.SIGCONT)
             assert end_of(first) == (0, "")
             assert second.rows_done() == 120
