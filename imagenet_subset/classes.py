@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.errors import SubsetError, printable
-from imagenet_subset.regular import open_regular
+from imagenet_subset.fileio import regular
 
 _SHIPPED = Path(__file__).parent / "aux_files"
 AUX_FILES = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[1] / "aux_files"
@@ -196,7 +196,7 @@ def _find(name_or_path: str) -> Path:
 def _read(path: Path) -> list[str]:
     """Lines of a subset file, as an editor would number them."""
     try:
-        with open_regular(path) as file:
+        with open(path, "rb", opener=regular) as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
         raise SubsetError(f"can't read {printable(path)}: {error.strerror or error}") from error

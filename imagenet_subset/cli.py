@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def program() -> int:
     """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
     mend_streams()
+    sys.unraisablehook = _stop_anyway
     code = main()
     drop_unwritten()
     _ignore_signals()
@@ -52,6 +54,19 @@ def program() -> int:
     # Running another text makes it forget.
     exec("")
     return code
+
+
+def _stop_anyway(lost: sys.UnraisableHookArgs) -> None:
+    """Send a stop once more that came where Python can't pass an exception on, and drops it.
+
+    It does so in the middle of imports, for one, in a function that is called back as a lock goes.
+    """
+    if lost.exc_type is KeyboardInterrupt:
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+    elif lost.exc_type is Terminated:
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGTERM]).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _wrong_place() -> str:

@@ -18,9 +18,9 @@ from concurrent.futures import wait as wait_for_futures
 from types import TracebackType
 from typing import TypeVar
 
+from imagenet_subset.cgroup import count_oom_kills
 from imagenet_subset.channel import Channel
 from imagenet_subset.errors import WorkerStartError
-from imagenet_subset.oom import count_oom_kills
 from imagenet_subset.processes import Listener, Workers, start_workers
 from imagenet_subset.signals import signals_held
 
@@ -65,7 +65,7 @@ class LocalPool:
         self._workers: Workers | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._channels: list[Channel] = []
-        self._oom_kills: int | None = None
+        self._oom_kills = 0
         self._killed = False
 
     def warm_up(self, processes: int, modules: Sequence[str] = ()) -> None:
@@ -188,7 +188,7 @@ class LocalPool:
         why = f"it said: {said}" if said else ""
         if status == -_SIGKILL:
             why = "by whom is unknown"
-            if (self._oom_kills or 0) < (count_oom_kills() or 0):
+            if self._oom_kills < count_oom_kills():
                 why = "the kernel did it when memory ran out: try fewer --workers"
         return WorkerDied(how_it_ended(status), why)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from imagenet_subset.classes import Subset
 from imagenet_subset.errors import SourceError, printable
+from imagenet_subset.fileio import regular
 from imagenet_subset.records import SPLITS, Record, Split
-from imagenet_subset.regular import open_fd
 from imagenet_subset.sources import Listing, OnMissing
 from imagenet_subset.sources.finder import Finder
 from imagenet_subset.sources.instead import contents, listing_errors, what_is_there
@@ -27,7 +27,7 @@ _MORE = 1 << 16
 _PAUSES = (0.1, 0.4)
 """Seconds before a read is tried for the second and for the third time."""
 _PATIENCE = 3
-_FINAL = (errno.EFBIG, errno.EISDIR, errno.ENXIO)
+_FINAL = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
 """Errors that say what the file is, so that no pause mends them."""
 
 
@@ -80,8 +80,9 @@ def _read(path: str, pauses: Sequence[float]) -> bytes | OSError:
 
 
 def _read_once(path: str) -> bytes:
-    fd, size = open_fd(path)
+    fd = regular(path, os.O_RDONLY)
     try:
+        size = os.fstat(fd).st_size
         if size > LARGEST_PHOTO:
             raise OSError(errno.EFBIG, f"has {size / 1e9:.1f} GB, more than any photo", path)
         parts = [os.read(fd, size)]

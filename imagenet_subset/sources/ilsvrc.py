@@ -16,7 +16,7 @@ from pathlib import Path
 
 from imagenet_subset.classes import ImageClass, class_table, val_ground_truth
 from imagenet_subset.errors import SourceError, printable
-from imagenet_subset.regular import open_regular
+from imagenet_subset.fileio import regular
 
 _VAL_NAME = re.compile(r"ILSVRC2012_val_([0-9]{8})")
 _TRAIN_LINE = re.compile(rb"(n[0-9]{8})/(.+) ([0-9]{1,7})\s*")
@@ -67,7 +67,7 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
     seen: dict[int, int] = {}
     line_number = 0
     try:
-        with open_regular(path) as file:
+        with open(path, "rb", opener=regular) as file:
             for line_number, line in enumerate(file, 1):
                 if line_number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_subset.cores import available_cores, cgroup_quotas
+from imagenet_subset.cgroup import cpu_quotas
+from imagenet_subset.cores import available_cores
 
 CODE = "from imagenet_subset.cores import available_cores; print(available_cores())"
 
@@ -24,7 +25,7 @@ def quotas(tmp_path: Path, own: str, files: Mapping[str, str]) -> list[float]:
         path = tmp_path / "mounted" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return sorted(cgroup_quotas(tmp_path / "own", tmp_path / "mounted"))
+    return sorted(cpu_quotas(tmp_path / "own", tmp_path / "mounted"))
 
 
 V1 = "4:memory:/a\n2:cpu,cpuacct:/a/b\n1:name=systemd:/\n"
@@ -59,7 +60,7 @@ def test_every_quota_up_to_the_root_counts(
 
 
 def test_a_system_without_cgroups_has_no_quotas(tmp_path: Path) -> None:
-    assert list(cgroup_quotas(tmp_path / "none", tmp_path)) == []
+    assert list(cpu_quotas(tmp_path / "none", tmp_path)) == []
 
 
 @pytest.mark.parametrize(
