@@ -99,7 +99,7 @@ def test_a_list_that_can_not_be_read_is_named(tmp_path: Path) -> None:
 def test_a_pipe_or_a_device_is_no_list(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
-        with pytest.raises(SourceError, match="it is a (named pipe|device), not a file"):
+        with pytest.raises(SourceError, match=r"it is a (named pipe|device), not a file"):
             read_train_list(path, [TENCH])
 
 
