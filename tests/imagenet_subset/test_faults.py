@@ -20,10 +20,9 @@ from imagenet_subset.journal import opened
 from imagenet_subset.plan import BuildPlan, plan_build
 from imagenet_subset.sources.ilsvrc import rank_key
 
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"),
-]
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"
+)
 
 HERE = Path(__file__).parent
 FINAL = ("two_cls.npz", "two_cls_metadata.csv")
@@ -216,6 +215,7 @@ IN_PARENT = [f"{name}:{n}" for name, n in (
 IN_WORKER = ["open:1", "pwrite:1", "pwrite:3"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("worker", "fault"),
     [

@@ -105,3 +105,69 @@ def test_a_hint_to_write_changes_nothing_and_never_fails(tmp_path) -> None:
     os.close(fd)
     fileio.start_writeback(fd, 0, 3)  # closed
     assert (tmp_path / "file").read_bytes() == b"abc"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_neither_opened_nor_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for flags in (os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREAT):
+        with pytest.raises(OSError, match="is a named pipe, not a file"):
+            fileio.regular(tmp_path / "pipe", flags)
+    os.mkfifo(tmp_path / "a.tmp")
+    with pytest.raises(OSError, match=r"a\.tmp"):
+        fileio.write_atomically(tmp_path / "a", b"data")
+    fileio.write_atomically(tmp_path / "a", b"data")
+    assert (tmp_path / "a").read_bytes() == b"data"
+
+
+def test_a_folder_and_a_device_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 - systems have their own words
+        fileio.open_for_update(tmp_path)
+    if os.path.exists("/dev/zero"):
+        with pytest.raises(OSError, match="is a device, not a file"):
+            fileio.regular("/dev/zero", os.O_RDONLY)
+
+
+def test_only_the_file_that_was_opened_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"ours")
+    with fileio.removable(tmp_path / "a") as remove:
+        (tmp_path / "b").write_bytes(b"theirs")
+        (tmp_path / "b").replace(tmp_path / "a")
+        remove()
+    assert (tmp_path / "a").read_bytes() == b"theirs"
+    with fileio.removable(tmp_path / "a") as remove:
+        remove()
+        remove()
+    assert list(tmp_path.iterdir()) == []
+    with fileio.removable(tmp_path / "a") as remove:
+        (tmp_path / "a").write_bytes(b"new")
+        remove()
+    assert (tmp_path / "a").exists()
+
+
+WITHOUT_OFFSETS = """
+import os, sys
+from concurrent.futures import ThreadPoolExecutor
+for name in ("pread", "preadv", "pwrite", "pwritev"):
+    delattr(os, name)
+from imagenet_subset import fileio
+
+fd = fileio.open_for_update(sys.argv[1], create=True)
+
+def there_and_back(k):
+    data, buffer = bytes([k]) * 5000, bytearray(5000)
+    fileio.pwrite_all(fd, data, 5000 * k)
+    fileio.pread_into(fd, memoryview(buffer), 5000 * k)
+    return buffer == data
+
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(8) as pool:
+    print(all(pool.map(there_and_back, range(200))))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pwritev"), reason="has no such calls to do without")
+def test_threads_that_share_a_descriptor_need_no_calls_with_offsets(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_OFFSETS, tmp_path / "a"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -93,3 +93,33 @@ def test_differences_name_the_field_and_both_sides() -> None:
         "provenance.pipeline.batch: nothing there, 3 here",
         "provenance.pipeline.name: pillow there, dali here",
     ]
+
+
+def test_other_photos_are_told_in_words_and_not_by_their_hashes() -> None:
+    there, here = ({"records": {"train": c * 64, "val": "f" * 64}} for c in "ab")
+    assert journal.differences(there, here) == [
+        "records.train: other photos, or another order or numbering of them"
+    ]
+
+
+def test_a_difference_is_one_short_line_whatever_it_holds() -> None:
+    nested: list[object] = []
+    for _ in range(500):
+        nested = [nested]
+    for value in ("a\nb", ["a\nb"], nested, {"x": nested}, "x" * 1000, list(range(1000)), 10**300):
+        (line,) = journal.differences({"pipe\n": value}, {})
+        assert line.isprintable()
+        assert len(line) < 100
+
+
+def test_a_journal_that_another_build_put_in_its_place_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal.create(path, FINGERPRINT, 2)
+    with journal.opened(path, 2) as opened:
+        journal.create(path, {"other": 1}, 2)
+        opened.remove()
+    with journal.opened(path, 2) as other:
+        assert other.fingerprint == {"other": 1}
+        other.remove()
+        other.remove()
+    assert list(tmp_path.iterdir()) == []
