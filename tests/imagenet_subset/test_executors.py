@@ -23,6 +23,7 @@ from imagenet_subset.errors import SourceError, UnfitWorkerError, WorkerDiedErro
 from imagenet_subset.plan import plan_build
 from imagenet_subset.records import Record
 
+pytestmark = pytest.mark.processes
 WITHOUT_PROC = not Path("/proc/self/fd").is_dir()
 
 

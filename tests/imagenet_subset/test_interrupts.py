@@ -21,9 +21,12 @@ from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.plan import plan_build
 from pipelines.cuda import installed
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="looks for processes and signals in /proc"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"), reason="looks for processes and signals in /proc"
+    ),
+]
 
 HOW_TO_GO_ON = r"(\d+) of (\d+) images are done and kept: run the same command again to go on"
 

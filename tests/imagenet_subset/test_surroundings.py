@@ -18,6 +18,7 @@ from running import NURSERY
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
 
+pytestmark = pytest.mark.processes
 PROGRAM = Path(sys.executable).with_name("imagenet-subset")
 FLAGS = ["--device", "cpu", "--pipeline", "pillow", "--workers", "2", "--splits", "train"]
 NONE = MappingProxyType[str, str]({})
