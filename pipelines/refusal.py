@@ -56,26 +56,24 @@ def why_refused(data: bytes, error: Exception) -> str:
 
 def _of_jpeg(data: bytes, error: Exception) -> str | None:
     """What is wrong with the header of a JPEG, or odd about it where Pillow's words say little."""
-    stopped, seen = _stopped_at(data), set[str]()
     if isinstance(error, Image.DecompressionBombError):
         return None
+    stopped, seen = _stopped_at(data), set[str]()
     for marker, at, end in _segments(data):
         if end > len(data):
-            return "cut short within its header"
+            break
         content = data[at + 4 : end]
-        if marker in FRAMES:
-            if reason := _of_frame(content):
-                return reason
-            if marker in OTHER_FRAMES and marker != PROGRESSIVE and stopped is None:
-                return f"{OTHER_FRAMES[marker]}: {one_line(error)}"
-        if marker in APPLICATION:
-            seen.add(_named(marker, content))
-        if end == stopped and (reason := _at_segment(marker, content, seen)):
+        seen.add("frame" if marker in FRAMES else _named(marker, content))
+        if marker in FRAMES and (reason := _of_frame(content)):
+            return reason
+        if marker in OTHER_FRAMES and marker != PROGRESSIVE and stopped is None:
+            return f"{OTHER_FRAMES[marker]}: {one_line(error)}"
+        if end == stopped and (reason := _at_segment(marker, seen, _named(marker, content))):
             return reason
         if marker == SOS:
             unknown = isinstance(error, UnidentifiedImageError)
             return "a JPEG whose header is broken" if unknown else None
-    return "cut short within its header"
+    return "it ends before its first scan"
 
 
 def _of_frame(content: bytes) -> str | None:
@@ -88,18 +86,22 @@ def _of_frame(content: bytes) -> str | None:
         return f"{content[5]} components a pixel, of which Pillow decodes 1, 3 and 4 only"
     if not any(content[1:3]):
         return "a height of 0 in the header"
-    return None if any(content[3:5]) else "a width of 0 in the header"
+    if not any(content[3:5]):
+        return "a width of 0 in the header"
+    return "a frame header of odd length" if (len(content) - 6) % 3 else None
 
 
-def _at_segment(marker: int, content: bytes, seen: set[str]) -> str | None:
+def _at_segment(marker: int, seen: set[str], name: str) -> str | None:
     """What is broken where Pillow's parser stopped right after a segment, if that tells."""
     if marker in APPLICATION:
-        return f"a broken segment: {_named(marker, content)}"
+        return f"a broken segment: {name}"
     if marker == 0xDB:
         return "a broken quantization table"
-    # These are only gathered, and read when the frame or the scan is there.
-    late = "APP2 (ICC_PROFILE)", "APP2 (MPF)", "APP1 (Exif)"
-    gathered = sorted(seen.intersection(late))
+    if marker == SOS and "frame" not in seen:
+        return "no frame before the scan"
+    # These are only gathered, and read at the frame or once the scan is reached.
+    late = {"APP2 (MPF)", "APP1 (Exif)"} if marker == SOS else {"APP2 (ICC_PROFILE)"}
+    gathered = sorted(seen & late)
     return f"a broken segment: {' or '.join(gathered)}" if gathered else None
 
 
