@@ -85,13 +85,13 @@ class LocalPool:
         """
         if self._executor is not None:
             return
-        self._oom_kills = count_oom_kills()
-        with _starting():
-            self._workers = start_workers(processes, modules, self._listener)
+        self._executor = ThreadPoolExecutor(processes, "worker")
         self._mine = threading.local()
         self._slots = iter(range(processes))
         self._ahead = 2 * processes
-        self._executor = ThreadPoolExecutor(processes, "worker")
+        self._oom_kills = count_oom_kills()
+        with _starting():
+            self._workers = start_workers(processes, modules, self._listener)
 
     def work_through(
         self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import io
 import os
 import re
 import select
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import IO, Protocol
+from typing import Protocol
 
 import imagenet_subset
 import pipelines
@@ -87,15 +88,16 @@ class Listener:
         """Lines that nobody has looked at yet, without libjpeg's."""
         self._threads: list[threading.Thread] = []
 
-    def listen(self, stream: IO[bytes]) -> None:
-        """Read a stream to its end, in the background."""
+    def listen(self, process: subprocess.Popen[bytes]) -> None:
+        """Read a process's standard error to its end, in the background."""
+        stream, process.stderr = process.stderr, None  # which is closed here and nowhere else
         thread = threading.Thread(target=self._read, args=[stream], daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _read(self, stream: IO[bytes]) -> None:
-        with stream:
-            for raw in stream:
+    def _read(self, stream: io.RawIOBase) -> None:
+        with io.BufferedReader(stream) as lines:
+            for raw in lines:
                 line = printable(raw.decode(errors="replace").strip())
                 self.last = line or self.last
                 if line and not _LIBJPEG.match(line):
@@ -153,6 +155,7 @@ class _ForkedWorkers:
 
     def __init__(self, slots: int, modules: Sequence[str], listener: Listener) -> None:
         self._lock = threading.Lock()
+        self._used = False
         self._statuses: dict[int, int] = {}
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self.numbers = SharedNumbers.create(slots)
@@ -174,10 +177,10 @@ class _ForkedWorkers:
                     pass_fds=[int(str(self.numbers.handle)), report_fd, *fds],
                 )
             self._close = undo.pop_all()
-        if self._nursery.stderr:
-            listener.listen(self._nursery.stderr)
+        listener.listen(self._nursery)
 
     def start(self, slot: int) -> Channel:
+        self._used = True
         with contextlib.suppress(BrokenPipeError):  # the channel's end will say it
             self._request(slot)
         fd = os.dup(self._sockets[slot].fileno())
@@ -209,6 +212,8 @@ class _ForkedWorkers:
                 sock.close()
             if nursery.stdin:
                 nursery.stdin.close()
+            if not self._used:
+                nursery.kill()  # it may be in the middle of its imports
             try:
                 nursery.wait(2 * END_SECONDS)
             except subprocess.TimeoutExpired:
@@ -239,9 +244,9 @@ class _SpawnedWorkers:
                 pass_fds=[handle] if isinstance(handle, int) else [],
             )
         self._workers[slot] = worker
-        if not worker.stdin or not worker.stdout or not worker.stderr:
+        if not worker.stdin or not worker.stdout:
             raise ValueError("no pipes")
-        self._listener.listen(worker.stderr)
+        self._listener.listen(worker)
         with worker.stdout, worker.stdin:
             return Channel(os.dup(worker.stdout.fileno()), os.dup(worker.stdin.fileno()))
 
