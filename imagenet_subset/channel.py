@@ -7,16 +7,14 @@ import mmap
 import os
 import pickle
 import struct
-import sys
 import tempfile
-import time
 from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct("<Q")
 _CELL = 8
 
-Handle = int | tuple[str, int]
-"""By which a child finds the shared numbers: a file descriptor; on Windows name and size."""
+Handle = int | str
+"""By which a child finds the shared numbers: an inherited file descriptor, or a file's path."""
 
 
 class Channel:
@@ -72,35 +70,42 @@ class SharedNumbers:
         self._cells = memoryview(mapped).cast("q")
 
     @classmethod
-    def create(cls, slots: int) -> SharedNumbers:
-        """Make them for so many workers, all 0."""
-        nbytes = _CELL * (1 + 2 * slots)
-        if sys.platform == "win32":
-            name = f"imagenet-subset-{os.getpid()}-{time.monotonic_ns()}"
-            return cls(mmap.mmap(-1, nbytes, tagname=name), (name, nbytes))
-        if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("imagenet-subset")
-        else:
-            with tempfile.TemporaryFile() as file:
-                fd = os.dup(file.fileno())
-        os.write(fd, bytes(nbytes))  # where the disk is full, this fails and no later access does
-        return cls(mmap.mmap(fd, nbytes), fd)
+    def create(cls, slots: int, *, inherited: bool) -> SharedNumbers:
+        """Make them for so many workers, all 0.
+
+        Parameters
+        ----------
+        inherited
+            Whether children inherit file descriptors; else they open a file by its path.
+        """
+        # Where the disk is full, writing fails, and no later access to the memory does.
+        zeros = bytes(_CELL * (1 + 2 * slots))
+        if inherited:
+            fd = _unnamed_file()
+            os.write(fd, zeros)
+            return cls(mmap.mmap(fd, 0), fd)
+        fd, path = tempfile.mkstemp(prefix="imagenet-subset-")
+        with os.fdopen(fd, "r+b", buffering=0) as file:
+            file.write(zeros)
+            return cls(mmap.mmap(file.fileno(), 0), path)
 
     @classmethod
     def attach(cls, handle: Handle) -> SharedNumbers:
         """Find those that another process made."""
         if isinstance(handle, int):
-            return cls(mmap.mmap(handle, os.fstat(handle).st_size), handle)
-        if sys.platform == "win32":
-            return cls(mmap.mmap(-1, handle[1], tagname=handle[0]), handle)
-        raise ValueError(f"{handle} is a handle of Windows")
+            return cls(mmap.mmap(handle, 0), handle)
+        with open(handle, "r+b") as file:
+            return cls(mmap.mmap(file.fileno(), 0), handle)
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Let go of the memory, in the process that made it."""
         self._cells.release()
         self._mapped.close()
         if isinstance(self.handle, int):
             os.close(self.handle)
+            return
+        with contextlib.suppress(OSError):  # on Windows, where a child still has it open
+            os.unlink(self.handle)
 
     @property
     def stop(self) -> bool:
@@ -126,3 +131,11 @@ class SharedNumbers:
     def note_place(self, slot: int, index: int) -> None:
         """Note what the worker of a slot has in hand."""
         self._cells[2 + 2 * slot] = index + 1
+
+
+def _unnamed_file() -> int:
+    """File descriptor of a file in memory, where there are such, or of a temporary one."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("imagenet-subset")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

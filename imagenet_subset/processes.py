@@ -158,7 +158,7 @@ class _ForkedWorkers:
         self._used = False
         self._statuses: dict[int, int] = {}
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
-            self.numbers = SharedNumbers.create(slots)
+            self.numbers = SharedNumbers.create(slots, inherited=True)
             undo.callback(self.numbers.close)
             self._sockets, fds = [], []
             for _ in range(slots):
@@ -228,20 +228,18 @@ class _SpawnedWorkers:
     """Workers that are interpreters of their own."""
 
     def __init__(self, slots: int, listener: Listener) -> None:
-        self.numbers = SharedNumbers.create(slots)
+        self.numbers = SharedNumbers.create(slots, inherited=False)
         self._listener = listener
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, slot: int) -> Channel:
-        handle = self.numbers.handle
         with signals_blocked():
             worker = subprocess.Popen(
-                command("run_worker", handle, slot),
+                command("run_worker", self.numbers.handle, slot),
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=[handle] if isinstance(handle, int) else [],
             )
         self._workers[slot] = worker
         if not worker.stdin or not worker.stdout:
