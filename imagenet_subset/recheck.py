@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,7 @@ def compare_with_photos(
     source = open_source(Path(data_dir), Path(train_list) if train_list else None)
     records = _sample(_records(subset, source, report), sample, seed)
     wrong: list[str] = []
-    outcomes = _outcomes(report.path, source, records, workers, progress)
+    outcomes = _outcomes(subset, source, records, workers, progress)
     for record, outcome in zip(records, outcomes, strict=True):
         row = f"row {record.row} of {record.split} ({printable(source.path(record))})"
         if isinstance(outcome, str):
@@ -155,11 +156,12 @@ def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record
 
 
 def _outcomes(
-    path: Path, source: Source, records: list[Record], workers: int, progress: Progress
+    subset: ImagenetSubset, source: Source, records: list[Record], workers: int, progress: Progress
 ) -> list[Outcome]:
     """Compare all records on worker processes; what came of each."""
+    pickled = pickle.dumps(subset)
     tasks = (
-        (start, functools.partial(_compare, path, source, records[start : start + _CHUNK]))
+        (start, functools.partial(_compare, pickled, source, records[start : start + _CHUNK]))
         for start in range(0, len(records), _CHUNK)
     )
     outcomes: dict[int, list[Outcome]] = {}
@@ -178,11 +180,11 @@ def _outcomes(
     return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
 
 
-def _compare(path: Path, source: Source, records: list[Record]) -> list[Outcome]:
+def _compare(pickled: bytes, source: Source, records: list[Record]) -> list[Outcome]:
     from pipelines.base import DecodeError
     from pipelines.pillow import decode
 
-    subset = _opened(path)
+    subset = _opened(pickled)
     outcomes: list[Outcome] = []
     for record, data in source.read(records):
         if isinstance(data, OSError):
@@ -199,6 +201,8 @@ def _compare(path: Path, source: Source, records: list[Record]) -> list[Outcome]
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(path: Path) -> ImagenetSubset:
-    """The file, opened once in each process: compressed arrays are read whole."""
-    return ImagenetSubset(path)
+def _opened(pickled: bytes) -> ImagenetSubset:
+    """The file, opened once in each process, where compressed arrays are read whole; and the same
+    file as in the parent, or a `ReadError`."""
+    subset: ImagenetSubset = pickle.loads(pickled)
+    return subset
