@@ -202,7 +202,6 @@ def _compare(pickled: bytes, source: Source, records: list[Record]) -> list[Outc
 
 @functools.lru_cache(maxsize=1)
 def _opened(pickled: bytes) -> ImagenetSubset:
-    """The file, opened once in each process, where compressed arrays are read whole; and the same
-    file as in the parent, or a `ReadError`."""
+    """The parent's file, opened once in each process: compressed arrays are read whole."""
     subset: ImagenetSubset = pickle.loads(pickled)
     return subset
