@@ -117,7 +117,6 @@ def run_build(
         Workers can't start, died, have too little memory, or don't fit this build.
     """
     start = time.perf_counter()
-    result = BuildResult(plan)
     done = None if overwrite else output.already_complete(plan, skip_undecodable=skip_undecodable)
     if done is not None:
         output.tidy(plan)
@@ -126,7 +125,7 @@ def run_build(
         output.unfinished(plan, overwrite=overwrite) as (fd, journal),
         _saying_how_to_go_on(journal),
     ):
-        run = Run(plan, fd, journal, result, progress)
+        run = Run(plan, fd, journal, progress)
         if journal.done.any() and journal.source != plan.source.root:
             run.tell(
                 f"goes on with the photos in {printable(plan.source.root)}; what is done already "
@@ -138,15 +137,22 @@ def run_build(
         else:
             run.on_executor(executor)
         check_in_place(fd, plan.output.partial)
-        _leave_out_failures(fd, journal, run, result, skip_undecodable=skip_undecodable)
+        carried_out = _leave_out_failures(fd, plan, journal, run, skip_undecodable=skip_undecodable)
         output.seal(
             fd,
-            result.plan,
+            carried_out,
             journal.crcs[journal.done],
             full_check=full_check or executor is not None,
         )
-    result.seconds = time.perf_counter() - start
-    return result
+    return BuildResult(
+        carried_out,
+        decoded=run.decoded,
+        kept=run.kept,
+        failures=run.failures,
+        fallbacks=run.fallbacks,
+        notices=run.notices,
+        seconds=time.perf_counter() - start,
+    )
 
 
 @contextlib.contextmanager
@@ -166,23 +172,23 @@ def _row_order(entry: tuple[Record, str]) -> tuple[int, int]:
 
 
 def _leave_out_failures(
-    fd: int, journal: Journal, run: Run, result: BuildResult, *, skip_undecodable: bool
-) -> None:
+    fd: int, plan: BuildPlan, journal: Journal, run: Run, *, skip_undecodable: bool
+) -> BuildPlan:
     """Close the gaps of the images that can't be decoded, or say what is missing."""
-    plan = result.plan
-    for entries in (result.failures, result.fallbacks, run.unreadable):
+    for entries in (run.failures, run.fallbacks, run.unreadable):
         entries.sort(key=_row_order)
-    failed = sorted(result.failures + run.unreadable, key=_row_order)
+    failed = sorted(run.failures + run.unreadable, key=_row_order)
     if not failed:
-        return
+        return plan
     output.write_failures(plan, failed)
     if run.unreadable:
-        raise _unreadable(plan, run.unreadable, len(result.failures))
+        raise _unreadable(plan, run.unreadable, len(run.failures))
     if not skip_undecodable:
-        raise _undecodable(plan, result.failures)
-    result.plan = plan.without([record for record, _ in result.failures])
-    run.tell(f"closes the gaps of {counted(len(result.failures), 'image')} that can't be decoded")
-    output.move_rows_up(fd, plan, result.plan, journal)
+        raise _undecodable(plan, run.failures)
+    remaining = plan.without([record for record, _ in run.failures])
+    run.tell(f"closes the gaps of {counted(len(run.failures), 'image')} that can't be decoded")
+    output.move_rows_up(fd, plan, remaining, journal)
+    return remaining
 
 
 def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> UndecodableError:

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, wait
-from typing import TYPE_CHECKING
 
 from imagenet_subset import proof
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError, printable, writing
@@ -20,9 +19,6 @@ from imagenet_subset.pool import LocalPool, WorkerDied, work_through
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.worker import Job, Shard, ShardResult, release, run_shard
 from pipelines.select import PipelineConfig
-
-if TYPE_CHECKING:
-    from imagenet_subset.builder import BuildResult
 
 Progress = Callable[[ShardResult], None]
 
@@ -38,44 +34,52 @@ def warm_up(pool: LocalPool, config: PipelineConfig) -> None:
 
 
 class Run:
-    """The part of a build between taking up its file and sealing it."""
+    """The part of a build between taking up its file and sealing it.
+
+    Attributes
+    ----------
+    decoded, kept : int
+        Images decoded now, and images that were done already.
+    failures, unreadable, fallbacks : list of (Record, str)
+        Images that can't be decoded, whose files can't be read, and that were left to Pillow, each
+        with the reason.
+    notices : list of str
+        What the user was told, each line once.
+    """
 
     def __init__(
-        self,
-        plan: BuildPlan,
-        fd: int,
-        journal: Journal,
-        result: BuildResult,
-        progress: Progress | None,
+        self, plan: BuildPlan, fd: int, journal: Journal, progress: Progress | None
     ) -> None:
-        self._plan, self._fd, self._journal = plan, fd, journal
-        self._result, self._progress = result, progress
-        self.unreadable: list[tuple[Record, str]] = []
-        """Images whose files can't be read, each with the reason."""
+        self._plan, self._fd, self._journal, self._progress = plan, fd, journal, progress
         self._processes: set[tuple[str, int]] = set()
+        self.decoded = self.kept = 0
+        self.failures: list[tuple[Record, str]] = []
+        self.unreadable: list[tuple[Record, str]] = []
+        self.fallbacks: list[tuple[Record, str]] = []
+        self.notices: list[str] = []
 
     def tell(self, notice: str) -> None:
         """Pass a line on to the user, once."""
-        if notice not in self._result.notices:
-            self._result.notices.append(notice)
+        if notice not in self.notices:
+            self.notices.append(notice)
             if self._progress:
                 self._progress(ShardResult([], notices=[notice]))
 
     def take(self, first: int, shard: ShardResult) -> None:
         """Note what became of a shard."""
-        plan, result = self._plan, self._result
+        plan = self._plan
         check_in_place(self._fd, plan.output.partial)
         self._journal.record(first, shard.crcs)
         start_writeback(self._fd, plan.offset_of(first), len(shard.crcs) * ROW_NBYTES)
-        result.kept += shard.kept
-        result.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
-        result.failures += shard.failures
-        result.fallbacks += shard.fallbacks
+        self.kept += shard.kept
+        self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
+        self.failures += shard.failures
+        self.fallbacks += shard.fallbacks
         self.unreadable += shard.unreadable
         if shard.process:
             self._processes.add(shard.process)
-        shard.notices = [text for text in shard.notices if text not in result.notices]
-        result.notices += shard.notices
+        shard.notices = [text for text in shard.notices if text not in self.notices]
+        self.notices += shard.notices
         if self._progress:
             self._progress(shard)
 
