@@ -210,7 +210,7 @@ def _unreadable(
     return UnreadableError(
         f"{counted(len(unreadable), 'image')} can't be read, the first "
         f"{printable(plan.source.path(record))} ({reason.removeprefix(UNREADABLE)}){others}; all "
-        f"are listed in {printable(plan.output.failures)}; see to the disk and run the same "
-        "command again (only these are decoded); where a photo is lost for good, remove it, and "
-        "build anew by --missing skip --overwrite"
+        f"are listed in {printable(plan.output.failures)}; put that right and run the same "
+        "command again (only these are decoded); where a photo is lost for good, remove it and "
+        "build anew by --missing skip --overwrite, which for train photos takes train_cls.txt"
     )

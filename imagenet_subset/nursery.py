@@ -22,6 +22,7 @@ import pickle
 import select
 import signal
 import struct
+import sys
 import threading
 import time
 import traceback
@@ -34,24 +35,23 @@ from imagenet_subset.signals import ignore_signals
 
 NUMBER = struct.Struct("<i")
 """A request of the parent: the slot of a worker to fork, or `KILL`."""
-REPORT = struct.Struct("<2i")
-"""A report to the parent: the slot of a worker that has ended, and its exit status."""
+REPORT = b"\0"
+"""Mark on standard error before a report to the parent: the slot of a worker that has ended, and
+its exit status. All that the worker printed there comes before."""
 KILL = -1
+FEWER = "try fewer --workers, or raise the limit (ulimit -a shows it)"
+"""What to do where the system refuses another process, thread or file."""
 END_SECONDS = 1.0
 """How long workers have to end by themselves once their channels are closed."""
 
 
-def run_nursery(
-    handle: Handle, report_fd: int, channels: Sequence[int], modules: Sequence[str]
-) -> None:
+def run_nursery(handle: Handle, channels: Sequence[int], modules: Sequence[str]) -> None:
     """Fork workers as they are asked for on standard input, until that is closed.
 
     Parameters
     ----------
     handle
         Of the shared numbers.
-    report_fd
-        Where `REPORT`s go.
     channels
         For each slot the file descriptor of its socket to the parent.
     modules
@@ -61,7 +61,7 @@ def run_nursery(
     os.dup2(2, 1)  # standard output belongs to the program
     _preload(modules)
     gc.freeze()  # what was imported is never garbage, and needn't be looked at again
-    _Nursery(SharedNumbers.attach(handle), report_fd, list(channels)).serve()
+    _Nursery(SharedNumbers.attach(handle), list(channels)).serve()
     os._exit(0)
 
 
@@ -73,8 +73,8 @@ def _preload(modules: Sequence[str]) -> None:
 
 
 class _Nursery:
-    def __init__(self, numbers: SharedNumbers, report_fd: int, channels: list[int]) -> None:
-        self._numbers, self._report_fd, self._channels = numbers, report_fd, channels
+    def __init__(self, numbers: SharedNumbers, channels: list[int]) -> None:
+        self._numbers, self._channels = numbers, channels
         self._slots: dict[int, int] = {}
         """Slot of each child by its process id."""
         self._woken, wake = os.pipe()
@@ -98,9 +98,15 @@ class _Nursery:
         self._end()
 
     def _fork(self, slot: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            print(f"{error.strerror}; {FEWER}", file=sys.stderr, flush=True)
+            self._report(slot, 1)
+            pid = -1
         if pid:
-            self._slots[pid] = slot
+            if pid > 0:
+                self._slots[pid] = slot
             os.close(self._channels[slot])  # so that the parent notices when the worker ends
             self._channels[slot] = -1
             return
@@ -109,7 +115,7 @@ class _Nursery:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             fd = self._channels[slot]
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            for other in {*self._channels, self._report_fd, self._woken} - {fd, -1}:
+            for other in {*self._channels, self._woken} - {fd, -1}:
                 os.close(other)
             work(Channel(fd, fd), self._numbers, slot)
         except BaseException:
@@ -122,9 +128,11 @@ class _Nursery:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            report = REPORT.pack(self._slots.pop(pid), os.waitstatus_to_exitcode(status))
-            with contextlib.suppress(OSError):  # the parent has gone
-                os.write(self._report_fd, report)
+            self._report(self._slots.pop(pid), os.waitstatus_to_exitcode(status))
+
+    def _report(self, slot: int, status: int) -> None:
+        with contextlib.suppress(OSError):  # the parent has gone
+            os.write(2, REPORT + b"%d %d\n" % (slot, status))
 
     def _kill(self) -> None:
         for pid in self._slots:

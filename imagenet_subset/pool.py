@@ -7,28 +7,32 @@ rest of the program the pool is those threads, an ordinary executor.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import itertools
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from imagenet_subset.cgroup import count_oom_kills
 from imagenet_subset.channel import Channel
 from imagenet_subset.errors import WorkerStartError
-from imagenet_subset.processes import Listener, Workers, start_workers
+from imagenet_subset.nursery import FEWER
+from imagenet_subset.processes import Listener, Workers, standard_streams_taken, start_workers
 from imagenet_subset.signals import signals_held
 
 POLL_SECONDS = 0.1
 """How long Ctrl-C may wait to be noticed."""
 STOP_SECONDS = 1.0
 """How long workers have to end on their own once they are told to stop."""
+OUT_OF_MEMORY = "the kernel did it when memory ran out: try fewer --workers"
 _SIGKILL = 9  # Windows has no name for it
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 Key = TypeVar("Key")
 T = TypeVar("T")
@@ -110,7 +114,7 @@ class LocalPool:
         if self._executor is None:
             raise ValueError("warm_up comes first")
         calls = ((key, functools.partial(self._run, task)) for key, task in tasks)
-        work_through(self._executor, calls, take, ahead=self._ahead, stop=self.close)
+        work_through(self._submit, calls, take, ahead=self._ahead, stop=self._end)
 
     def new_lines(self) -> list[str]:
         """What workers have printed to standard error since this was last called."""
@@ -129,21 +133,32 @@ class LocalPool:
         self.close()
 
     def close(self) -> None:
-        """End all workers: those that don't within `STOP_SECONDS` are killed. Idempotent."""
+        """End all workers. Idempotent."""
+        self._end([])
+
+    def _end(self, running: Collection[Future[Any]]) -> None:
+        """End all workers: those that are at work after `STOP_SECONDS` are killed."""
         if self._workers is None or self._executor is None:
             return
         workers, self._workers = self._workers, None
         workers.numbers.stop = True
-        killer = threading.Timer(STOP_SECONDS, self._kill, [workers])
-        killer.start()
         try:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            if wait_for_futures(running, STOP_SECONDS).not_done:
+                self._killed = True
+                workers.kill()
+            self._executor.shutdown()
         finally:
-            killer.cancel()
             for channel in self._channels:
                 channel.close()
             workers.close()
             self._listener.join()
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        if self._executor is None:
+            raise ValueError("warm_up comes first")
+        with _starting():
+            return self._executor.submit(call)
 
     def _run(self, task: Callable[[], T]) -> T:
         """Have this thread's worker run a task."""
@@ -173,24 +188,20 @@ class LocalPool:
             mine.channel = workers.start(mine.slot)
         self._channels.append(mine.channel)
 
-    def _kill(self, workers: Workers) -> None:
-        self._killed = True
-        workers.kill()
-
     def _death(self, workers: Workers, slot: int) -> Exception:
         place = workers.numbers.place(slot)
         if place >= 0 and not self._killed:
             self.in_hand.append(place)
-        status = workers.exit_status(slot)
-        said = self._listener.last
-        if not workers.numbers.has_started(slot):
-            return WorkerStartError(f"worker processes can't start: {said or how_it_ended(status)}")
-        why = f"it said: {said}" if said else ""
+        status, said = workers.exit_status(slot), self._listener.last
+        how, why = how_it_ended(status), f"it said: {said}" if said else ""
         if status == -_SIGKILL:
-            why = "by whom is unknown"
-            if self._oom_kills < count_oom_kills():
-                why = "the kernel did it when memory ran out: try fewer --workers"
-        return WorkerDied(how_it_ended(status), why)
+            by_kernel = self._oom_kills < count_oom_kills()
+            why = OUT_OF_MEMORY if by_kernel else "by whom is unknown"
+        if workers.numbers.has_started(slot):
+            return WorkerDied(how, why)
+        if not said or status == -_SIGKILL:
+            said = f"one {how}" + (f"; {why}" if why else "")
+        return WorkerStartError(f"worker processes can't start: {said}")
 
 
 def how_it_ended(status: int | None) -> str:
@@ -216,34 +227,36 @@ def how_it_ended(status: int | None) -> str:
 def _starting() -> Iterator[None]:
     """Turn the system's refusal of another process, file or thread into an error."""
     try:
-        yield
+        with standard_streams_taken():
+            yield
     except (OSError, RuntimeError) as error:
-        what = getattr(error, "strerror", None) or error
+        limited = isinstance(error, RuntimeError) or error.errno in _LIMITS
         raise WorkerStartError(
-            f"worker processes can't start: {what}; try fewer --workers, or raise the limit "
-            "(ulimit -a shows it)"
+            f"worker processes can't start: {getattr(error, 'strerror', None) or error}"
+            + (f"; {FEWER}" if limited else "")
         ) from error
 
 
 def work_through(
-    executor: Executor,
+    submit: Callable[[Callable[[], T]], Future[T]],
     tasks: Iterator[tuple[Key, Callable[[], T]]],
     take: Callable[[Key, T], None],
     *,
     ahead: int,
-    stop: Callable[[], None] = lambda: None,
+    stop: Callable[[Collection[Future[T]]], None] = lambda _: None,
 ) -> None:
     """Run all tasks, ``ahead`` of them submitted at a time, and hand each result to ``take``.
 
-    Ctrl-C and SIGTERM wait until a result has been taken. Whatever ends this, ``stop`` is called,
-    and what was done by then is taken. What a task or the executor raises comes through.
+    Ctrl-C and SIGTERM wait until a result has been taken. Whatever ends this, ``stop`` is called
+    with what still runs, and what was done by then is taken. What a task raises, and what
+    ``submit`` does, comes through.
     """
     running: dict[Future[T], Key] = {}
     with signals_held() as let_signals_through:
         try:
             while True:
                 for key, task in itertools.islice(tasks, ahead - len(running)):
-                    running[executor.submit(task)] = key
+                    running[submit(task)] = key
                 if not running:
                     break
                 done, _ = wait_for_futures(running, POLL_SECONDS, FIRST_COMPLETED)
@@ -252,7 +265,7 @@ def work_through(
                 let_signals_through()
         finally:
             left = {future: key for future, key in running.items() if not future.cancel()}
-            stop()
+            stop(left)
             for future in wait_for_futures(left).done:
-                if not future.exception():
+                if not future.cancelled() and not future.exception():
                     take(left[future], future.result())

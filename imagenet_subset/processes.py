@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import io
+import errno
 import os
 import re
-import select
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import IO, Protocol
 
 import imagenet_subset
 import pipelines
@@ -31,12 +30,16 @@ from imagenet_subset.nursery import END_SECONDS, KILL, NUMBER, REPORT
 from imagenet_subset.signals import signals_blocked
 
 _LIBJPEG = re.compile(
-    "Corrupt JPEG data: |Premature end of JPEG file|Invalid SOS parameters|"
-    "Inconsistent progression sequence|Unknown Adobe color transform code|"
-    "Warning: unknown JFIF revision number"
+    "Corrupt JPEG data: |Premature end of (JPEG|input) file|Inconsistent progression sequence|"
+    "Unknown Adobe color transform code|Warning: unknown JFIF revision|Bogus |Not a JPEG file|"
+    "Invalid (SOS parameters|component ID|progressive parameters|JPEG file structure)|"
+    "(Quantization|Huffman|Arithmetic) table 0x[0-9a-f]+ was not defined|Empty JPEG image|"
+    "Unsupported (JPEG process|marker type|color conversion)|Sampling factors too large|"
+    "Component index [0-9]+|Maximum supported image dimension|Too many color components"
 )
-"""Warnings that libjpeg prints without the file's name (its ``jerror.h``). The pixels are the same
-as in pipelines where it keeps silent."""
+"""What libjpeg prints (its ``jerror.h``) when DALI decodes with it, without the file's name. A file
+that it refuses goes to Pillow and is named with the reason; of the rest other pipelines keep
+silent."""
 _LINES = 50
 _REPORT_SECONDS = 1.0
 """How long the report of a worker's end may come after the end of its channel."""
@@ -54,8 +57,23 @@ from imagenet_subset.nursery import {function}
 """
 
 
+@contextlib.contextmanager
+def standard_streams_taken() -> Iterator[None]:
+    """Keep what is opened within from the numbers 0 to 2 where the caller has closed those.
+
+    In a child they are its standard streams, and in any process some library prints to them.
+    """
+    with contextlib.ExitStack() as stack:
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+            stack.callback(os.close, fd)
+        os.close(fd)
+        yield
+
+
 def command(function: str, *arguments: object) -> list[str]:
     """Command line of a Python that calls a function of `imagenet_subset.nursery`."""
+    if not sys.executable:
+        raise FileNotFoundError(errno.ENOENT, "this Python doesn't know its own program")
     packages = [
         (m.__name__, os.path.abspath(str(m.__file__))) for m in (pipelines, imagenet_subset)
     ]
@@ -78,8 +96,14 @@ def _safe_path() -> list[str]:
     return list(path)
 
 
+def _pipe_of(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream
+
+
 class Listener:
-    """Keeps what child processes print to standard error."""
+    """Keeps what child processes print to standard error, and what a nursery reports there."""
 
     def __init__(self) -> None:
         self.last = ""
@@ -87,21 +111,43 @@ class Listener:
         self.new: collections.deque[str] = collections.deque(maxlen=_LINES)
         """Lines that nobody has looked at yet, without libjpeg's."""
         self._threads: list[threading.Thread] = []
+        self._statuses: dict[int, int] = {}
+        self._reported = threading.Condition()
 
-    def listen(self, process: subprocess.Popen[bytes]) -> None:
-        """Read a process's standard error to its end, in the background."""
-        stream, process.stderr = process.stderr, None  # which is closed here and nowhere else
+    def listen(self, process: subprocess.Popen[bytes]) -> threading.Thread:
+        """Read a process's standard error to its end, in a thread, which is returned."""
+        stream, process.stderr = _pipe_of(process.stderr), None  # closed here and nowhere else
         thread = threading.Thread(target=self._read, args=[stream], daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            stream.close()
+            raise
         self._threads.append(thread)
+        return thread
 
-    def _read(self, stream: io.RawIOBase) -> None:
-        with io.BufferedReader(stream) as lines:
-            for raw in lines:
-                line = printable(raw.decode(errors="replace").strip())
+    def _read(self, stream: IO[bytes]) -> None:
+        with stream:
+            for raw in stream:
+                text, report, numbers = raw.partition(REPORT)
+                line = printable(text.decode(errors="replace").strip())
                 self.last = line or self.last
                 if line and not _LIBJPEG.match(line):
                     self.new.append(line)
+                if report:
+                    with self._reported, contextlib.suppress(ValueError):
+                        slot, status = map(int, numbers.split())
+                        self._statuses[slot] = status
+                        self._reported.notify_all()
+
+    def exit_status(self, slot: int) -> int | None:
+        """Exit status of a worker that has ended, as its nursery reports it; None if it doesn't.
+
+        All that the worker has printed comes before.
+        """
+        with self._reported:
+            self._reported.wait_for(lambda: slot in self._statuses, _REPORT_SECONDS)
+            return self._statuses.get(slot)
 
     def join(self) -> None:
         """Wait, for a moment, until all is read of processes that have ended."""
@@ -154,9 +200,8 @@ class _ForkedWorkers:
     """Workers that a nursery forks."""
 
     def __init__(self, slots: int, modules: Sequence[str], listener: Listener) -> None:
-        self._lock = threading.Lock()
         self._used = False
-        self._statuses: dict[int, int] = {}
+        self._listener = listener
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self.numbers = SharedNumbers.create(slots, inherited=True)
             undo.callback(self.numbers.close)
@@ -165,19 +210,19 @@ class _ForkedWorkers:
                 ours, other = socket.socketpair()
                 self._sockets.append(undo.enter_context(ours))
                 fds.append(theirs.enter_context(other).fileno())
-            self._reports, report_fd = os.pipe()
-            undo.callback(os.close, self._reports)
-            theirs.callback(os.close, report_fd)
             with signals_blocked():
                 self._nursery = subprocess.Popen(
-                    command("run_nursery", self.numbers.handle, report_fd, fds, list(modules)),
+                    command("run_nursery", self.numbers.handle, fds, list(modules)),
                     bufsize=0,
                     stdin=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    pass_fds=[int(str(self.numbers.handle)), report_fd, *fds],
+                    pass_fds=[int(str(self.numbers.handle)), *fds],
                 )
+            undo.callback(self._nursery.wait)
+            undo.callback(self._nursery.kill)
+            self._stdin = undo.enter_context(_pipe_of(self._nursery.stdin))
+            listener.listen(self._nursery)
             self._close = undo.pop_all()
-        listener.listen(self._nursery)
 
     def start(self, slot: int) -> Channel:
         self._used = True
@@ -187,16 +232,11 @@ class _ForkedWorkers:
         return Channel(fd, fd)
 
     def exit_status(self, slot: int) -> int | None:
-        end = time.monotonic() + _REPORT_SECONDS
-        with self._lock:
-            while slot not in self._statuses and time.monotonic() < end:
-                if select.select([self._reports], [], [], 0.05)[0]:
-                    report = os.read(self._reports, REPORT.size)
-                    if not report:
-                        return self._nursery.wait()
-                    other, status = REPORT.unpack(report)
-                    self._statuses[other] = status
-            return self._statuses.get(slot)
+        status = self._listener.exit_status(slot)
+        if status is None and not self.numbers.has_started(slot):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._nursery.wait(_REPORT_SECONDS)
+        return status
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):
@@ -207,21 +247,16 @@ class _ForkedWorkers:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        with self._close, self._nursery as nursery:
-            for sock in self._sockets:
-                sock.close()
-            if nursery.stdin:
-                nursery.stdin.close()
-            if not self._used:
-                nursery.kill()  # it may be in the middle of its imports
-            try:
-                nursery.wait(2 * END_SECONDS)
-            except subprocess.TimeoutExpired:
-                nursery.kill()
+        for sock in self._sockets:
+            sock.close()
+        if self._used:  # else the nursery may be in the middle of its imports
+            self._stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._nursery.wait(2 * END_SECONDS)
+        self._close.close()
 
     def _request(self, number: int) -> None:
-        if self._nursery.stdin:
-            self._nursery.stdin.write(NUMBER.pack(number))
+        self._stdin.write(NUMBER.pack(number))
 
 
 class _SpawnedWorkers:
@@ -231,6 +266,7 @@ class _SpawnedWorkers:
         self.numbers = SharedNumbers.create(slots, inherited=False)
         self._listener = listener
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._listening: dict[int, threading.Thread] = {}
 
     def start(self, slot: int) -> Channel:
         with signals_blocked():
@@ -242,15 +278,15 @@ class _SpawnedWorkers:
                 stderr=subprocess.PIPE,
             )
         self._workers[slot] = worker
-        if not worker.stdin or not worker.stdout:
-            raise ValueError("no pipes")
-        self._listener.listen(worker)
-        with worker.stdout, worker.stdin:
-            return Channel(os.dup(worker.stdout.fileno()), os.dup(worker.stdin.fileno()))
+        with _pipe_of(worker.stdout) as answers, _pipe_of(worker.stdin) as tasks:
+            self._listening[slot] = self._listener.listen(worker)
+            return Channel(os.dup(answers.fileno()), os.dup(tasks.fileno()))
 
     def exit_status(self, slot: int) -> int | None:
         try:
-            return self._workers[slot].wait(_REPORT_SECONDS)
+            status = self._workers[slot].wait(_REPORT_SECONDS)
+            self._listening[slot].join(_REPORT_SECONDS)
+            return status
         except subprocess.TimeoutExpired:
             return None
 

@@ -21,13 +21,15 @@ from pathlib import Path
 import imagenet_subset
 import pipelines
 from imagenet_subset.context import current
-from imagenet_subset.errors import UnfitWorkerError, printable, writing
+from imagenet_subset.errors import OutputError, UnfitWorkerError, printable, writing
 from imagenet_subset.fileio import open_for_update, pread_into
 
 TOKEN_NBYTES = 32
 """Length of a run's token. It is at offset 0 of the unfinished file, where the first header, which
 is longer, replaces it in the end."""
 _LOOK_AGAIN_SECONDS = 0.25
+_unseen: set[bytes] = set()
+"""Tokens that this process has looked for in vain, for as long as it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class Proof:
     """`code_hash` of the process that planned the build."""
     versions: Mapping[str, str]
     """Versions there of everything that decides the pixels, and of Python."""
-    photo: str | None
-    """Path of a photo that is there, as the planning process sees it."""
+    photos: tuple[str, ...]
+    """Paths of photos of which the planning process sees each."""
     patience: float
     """Seconds that a shared file system has to show the file: its clients remember for a while
     what they once saw."""
@@ -102,23 +104,27 @@ def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
         )
 
 
-def check_photo(proof: Proof) -> None:
-    """Refuse a worker that doesn't see a photo which the planning process sees.
+def check_photos(proof: Proof) -> None:
+    """Refuse a worker that sees none of some photos which the planning process sees.
 
     Raises
     ------
     UnfitWorkerError
-        It isn't there, or may not be read.
+        None is there, or may be read.
     """
-    if proof.photo is None:
-        return
-    try:
-        os.close(os.open(proof.photo, os.O_RDONLY))
-    except OSError as error:
+    reason = ""
+    for path in proof.photos:
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+        except OSError as error:
+            reason = reason or f"{printable(path)}: {error.strerror or error}"
+        else:
+            return
+    if reason:
         raise UnfitWorkerError(
-            f"worker {worker_name()} doesn't see the photos: {printable(proof.photo)}: "
-            f"{error.strerror or error}; they must be at the same place for all workers"
-        ) from error
+            f"worker {worker_name()} doesn't see the photos: {reason}; they must be at the same "
+            "place for all workers"
+        )
 
 
 @contextmanager
@@ -138,14 +144,17 @@ def open_same_file(path: str, proof: Proof) -> Iterator[int]:
     OutputError
         It can't be opened, or what was written can't be stored.
     """
-    end = time.monotonic() + proof.patience
-    while (fd := _open_with_token(path, proof.token)) is None:
+    fd = _open_with_token(path, proof)
+    end = time.monotonic() + (0 if proof.token in _unseen else proof.patience)
+    while fd is None:
         if time.monotonic() >= end or current().should_stop():
+            _unseen.add(proof.token)
             raise UnfitWorkerError(
                 f"worker {worker_name()} sees another {printable(path)} than the build, or none; "
                 "--out_dir must be the same folder for all workers"
             )
         time.sleep(_LOOK_AGAIN_SECONDS)
+        fd = _open_with_token(path, proof)
     try:
         yield fd
     except BaseException:
@@ -155,16 +164,21 @@ def open_same_file(path: str, proof: Proof) -> Iterator[int]:
         os.close(fd)
 
 
-def _open_with_token(path: str, token: bytes) -> int | None:
-    with writing(path, kept=True), ExitStack() as opened:
-        try:
-            fd = open_for_update(path)
-        except FileNotFoundError:
-            return None
-        opened.callback(os.close, fd)
-        found = bytearray(TOKEN_NBYTES)
-        pread_into(fd, memoryview(found), 0)
-        if found != token:
-            return None
-        opened.pop_all()
-        return fd
+def _open_with_token(path: str, proof: Proof) -> int | None:
+    try:
+        with writing(path, kept=True), ExitStack() as opened:
+            try:
+                fd = open_for_update(path)
+            except FileNotFoundError:
+                return None
+            opened.callback(os.close, fd)
+            found = bytearray(TOKEN_NBYTES)
+            pread_into(fd, memoryview(found), 0)
+            if found != proof.token:
+                return None
+            opened.pop_all()
+            return fd
+    except OutputError as error:
+        if proof.patience:  # on another machine it may be that machine's fault
+            raise UnfitWorkerError(f"worker {worker_name()}: {error}") from error
+        raise

@@ -7,15 +7,16 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 
 from imagenet_subset import proof
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError, printable, writing
-from imagenet_subset.fileio import check_in_place, pwrite_all, start_writeback
+from imagenet_subset.fileio import check_in_place, pread_into, pwrite_all, start_writeback
 from imagenet_subset.journal import Journal
 from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.plan import BuildPlan
 from imagenet_subset.pool import LocalPool, WorkerDied, work_through
+from imagenet_subset.readback import changed
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.worker import Job, Shard, ShardResult, release, run_shard
 from pipelines.select import PipelineConfig
@@ -94,7 +95,7 @@ class Run:
         with pool:
             warm_up(pool, self._plan.config)
             try:
-                with self._asking_first_for_the_file():
+                with self._looking_here_first():
                     pool.work_through(self._tasks(self._job(patience=0.0)), take)
             except WorkerDied as died:
                 raise _worker_died(self._plan, pool.in_hand, died) from died
@@ -102,9 +103,16 @@ class Run:
     def on_executor(self, executor: Executor) -> None:
         """Run all shards on somebody else's workers, of whom nothing is left in the end."""
         job = self._job(patience=_PATIENCE)
+
+        def submit(task: Callable[[], ShardResult]) -> Future[ShardResult]:
+            try:
+                return executor.submit(task)
+            except Exception as error:
+                raise BrokenExecutor(f"{type(error).__name__}: {error}") from error
+
         try:
-            with self._asking_first_for_the_file():
-                work_through(executor, self._tasks(job), self.take, ahead=64)
+            with self._looking_here_first():
+                work_through(submit, self._tasks(job), self.take, ahead=64)
         except (BrokenExecutor, CancelledError) as error:
             what = " ".join(str(error).split()) or type(error).__name__
             raise WorkerDiedError(
@@ -115,13 +123,12 @@ class Run:
 
     def _job(self, *, patience: float) -> Job:
         plan, layout = self._plan, self._plan.layout
-        token, partial = proof.new_token(), plan.output.partial
+        partial = plan.output.partial
+        self._token = proof.new_token()
         with writing(partial, kept=True):
-            pwrite_all(self._fd, token, 0)
+            pwrite_all(self._fd, self._token, 0)
             if patience:
                 os.fsync(self._fd)  # for machines that don't share this one's cache
-        first = next((r for split in SPLITS for r in plan.records[split]), None)
-        photo = plan.source.path(first) if first else None
         return Job(
             plan.source,
             plan.config,
@@ -129,10 +136,10 @@ class Run:
             layout.row_offset("train", 0),
             layout.row_offset("val", 0),
             proof.Proof(
-                token,
+                self._token,
                 proof.code_hash(),
                 proof.with_python(plan.config.versions()),
-                photo if photo and os.path.exists(photo) else None,
+                tuple(self._some_photos()) if patience else (),
                 patience,
             ),
         )
@@ -143,13 +150,27 @@ class Run:
             for shard in _shards(self._plan, self._journal)
         )
 
+    def _some_photos(self) -> Iterator[str]:
+        """The first, the middle and the last photo of each split, as far as they can be read."""
+        for records in self._plan.records.values():
+            for k in sorted({0, len(records) // 2, len(records) - 1} if records else ()):
+                path = self._plan.source.path(records[k])
+                if os.access(path, os.R_OK):
+                    yield path
+
     @contextlib.contextmanager
-    def _asking_first_for_the_file(self) -> Iterator[None]:
-        """When a worker finds no file or another one, see whether it is so here, too."""
+    def _looking_here_first(self) -> Iterator[None]:
+        """When a worker doesn't find this file, see whether it is as it was here."""
+        partial = self._plan.output.partial
         try:
             yield
         except UnfitWorkerError:
-            check_in_place(self._fd, self._plan.output.partial)
+            check_in_place(self._fd, partial)
+            found = bytearray(len(self._token))
+            with writing(partial, kept=True):
+                pread_into(self._fd, memoryview(found), 0)
+            if found != self._token:
+                raise changed(partial, "its first bytes differ") from None
             raise
 
 

@@ -30,7 +30,7 @@ from imagenet_subset.npz import ROW_NBYTES
 from imagenet_subset.proof import (
     Proof,
     check_code_and_versions,
-    check_photo,
+    check_photos,
     open_same_file,
     worker_name,
 )
@@ -39,9 +39,6 @@ from imagenet_subset.sources import Source
 from pipelines.base import Pipeline
 from pipelines.select import PipelineConfig
 
-OF_THE_DISK = {errno.ENOENT, errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN}
-"""Why photos can't be read when it is their disk that is missing or broken. (The last is how a
-FUSE file system whose program has ended answers.)"""
 UNREADABLE = "can't be read: "
 """Prefix of the reason when a file can't be read."""
 _RELEASE_SECONDS = 0.02
@@ -154,7 +151,7 @@ def _prove(job: Job) -> None:
         if job.proof.token in _idle:
             return
     check_code_and_versions(job.proof, job.config.versions())
-    check_photo(job.proof)
+    check_photos(job.proof)
     with _lock:
         _idle.setdefault(job.proof.token, [])
 
@@ -201,7 +198,6 @@ class _Work:
         self._job, self._shard, self._fd = job, shard, fd
         self._result = ShardResult([None] * len(shard.records))
         self._in_hand = shard.records[0]
-        self._errnos: set[int | None] = set()
 
     def run(self) -> ShardResult:
         """See `run_shard`."""
@@ -264,7 +260,6 @@ class _Work:
             else:
                 reason = f"{UNREADABLE}{data.strerror or data}"
                 self._result.unreadable.append((record, reason))
-                self._errnos.add(data.errno)
 
     def _write(self, record: Record, image: NDArray[np.uint8]) -> int:
         row = memoryview(image.data).cast("B")
@@ -275,13 +270,13 @@ class _Work:
     def _check_that_some_could_be_read(self, pending: int) -> None:
         """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""
         unreadable = self._result.unreadable
-        if len(unreadable) < max(pending, 2) or not self._errnos <= OF_THE_DISK:
+        if len(unreadable) < max(pending, 2):
             return
         record, reason = unreadable[0]
         raise SourceError(
             f"none of {pending} photos could be read by worker {worker_name()}, the first "
-            f"{printable(self._job.source.path(record))} ({reason.removeprefix(UNREADABLE)}); see "
-            "to their disk or folder; "
+            f"{printable(self._job.source.path(record))} ({reason.removeprefix(UNREADABLE)}); put "
+            "that right; "
             "what is done is kept: run the same command again to go on"
         )
 

@@ -88,7 +88,10 @@ def _read_once(path: str) -> bytes:
         parts = [os.read(fd, size)]
         while part := os.read(fd, _MORE):  # the file may have grown since, or a read come short
             parts.append(part)
-        return b"".join(parts) if len(parts) > 1 else parts[0]
+        data = b"".join(parts) if len(parts) > 1 else parts[0]
+        if len(data) < size:
+            raise OSError(errno.EIO, f"only {len(data):,} of {size:,} bytes could be read", path)
+        return data
     finally:
         os.close(fd)
 

@@ -119,7 +119,8 @@ def is_train_name(image_class: ImageClass, stem: str) -> bool:
     (True, False)
     """
     wnid, _, number = stem.partition("_")
-    return wnid == image_class.wnid and number.isascii() and number.isdecimal()
+    is_number = number.isascii() and number.isdecimal() and number == str(int(number))
+    return wnid == image_class.wnid and is_number
 
 
 def rank_key(stem: str) -> bytes:

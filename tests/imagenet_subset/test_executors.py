@@ -19,7 +19,7 @@ from running import open_files, tell_open_files
 from imagenet_subset import run, verify
 from imagenet_subset.builder import BuildResult, run_build
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
-from imagenet_subset.errors import SourceError, UnfitWorkerError, WorkerDiedError
+from imagenet_subset.errors import OutputError, SourceError, UnfitWorkerError, WorkerDiedError
 from imagenet_subset.plan import plan_build
 from imagenet_subset.records import Record
 
@@ -243,6 +243,23 @@ def test_an_executor_that_breaks_is_told_in_one_line(photos, expected, tmp_path)
 
 
 # Photos that can't be read
+
+
+def test_a_file_that_is_overwritten_at_its_start_is_told_as_such(
+    photos, expected, tmp_path
+) -> None:
+    partial = tmp_path / "two_cls.npz.partial"
+
+    def overwrite(_shard: object) -> None:
+        with open(partial, "r+b") as file:
+            file.write(bytes(64))
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(OutputError) as caught:
+        build(photos, tmp_path, executor, progress=overwrite)
+    assert str(caught.value).startswith(
+        f"{partial} doesn't hold what was written to it: its first bytes differ; another program "
+    )
+    assert sha256(build(photos, tmp_path, None).npz) == expected
 
 
 def test_photos_that_go_while_they_are_decoded_end_the_build(tmp_path) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 from running import NURSERY
 
 from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.plan import plan_build
 
 pytestmark = pytest.mark.processes
 PROGRAM = Path(sys.executable).with_name("imagenet-subset")
@@ -131,6 +132,17 @@ def test_the_folder_for_temporary_files_may_have_any_name(photos, here, expected
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_may_be_closed(photos, here, expected, closed) -> None:
     done = run(["sh", "-c", f'"$@" {closed}', "sh", PROGRAM, *arguments(photos, here)], here)
+    assert_built(done, here, expected)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_program_that_calls_it_may_have_closed_its_streams(
+    photos, here, expected, closed
+) -> None:
+    (here / "program.py").write_text(
+        script(photos, here).replace('print("begins", flush=True)', "")
+    )
+    done = run(["sh", "-c", f"{sys.executable} program.py {closed}"], here)
     assert_built(done, here, expected)
 
 
@@ -279,6 +291,18 @@ def test_too_few_descriptors_are_told_as_such(photos, here, files) -> None:
     assert_one_line(done, "Too many open files")
 
 
+def test_too_small_an_address_space_is_told_as_what_it_is(photos, here) -> None:
+    told = []
+    for limit in range(150_000, 500_000, 50_000):  # from too little for Python itself to enough
+        limited = f'ulimit -v {limit} && exec "$@"'
+        done = run(["bash", "-c", limited, "bash", PROGRAM, *arguments(photos, here)], here)
+        if done.returncode and "imagenet-subset: " in done.stderr:
+            told.append(done.stderr.splitlines()[-1])
+    assert told
+    assert not [line for line in told if not line.startswith("imagenet-subset: ")]
+    assert not [line for line in told if "defect" in line]
+
+
 BROKEN = f"""
 import os, sys
 if {NURSERY!r} in " ".join(sys.orig_argv):
@@ -360,6 +384,50 @@ def test_a_worker_that_the_kernel_kills_for_want_of_memory_is_told_as_such(here)
         ), done.stderr
     finally:
         group.rmdir()
+
+
+def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such(
+    photos, here
+) -> None:
+    (here / "sitecustomize.py").write_text(
+        "import sys\n"
+        f"if {NURSERY!r} in ' '.join(sys.orig_argv):\n"
+        "    taken = bytearray(400 << 20)\n"
+        "    taken[::4096] = b'1' * len(taken[::4096])\n"
+    )
+    group = Path("/sys/fs/cgroup/memory", f"test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(200 << 20))
+    except OSError as error:
+        pytest.skip(f"no control group can be made: {error}")
+    try:
+        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        command = ["sh", "-c", enter, "sh", PROGRAM, *arguments(photos, here)]
+        done = run(command, here, {"PYTHONPATH": str(here)})
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == (
+            "imagenet-subset: worker processes can't start: one was killed (SIGKILL); the kernel "
+            "did it when memory ran out: try fewer --workers"
+        )
+    finally:
+        group.rmdir()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="drops root's rights")
+def test_the_first_photo_is_as_good_as_any_when_it_can_t_be_read(here) -> None:
+    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=5, odd=False)
+    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    subset = plan_build(data / "two.txt", data, here, splits=["train"], device="cpu")
+    first = Path(subset.source.path(subset.records["train"][0]))
+    first.chmod(0)
+    lacking = "-dac_override,-dac_read_search"
+    command = ["setpriv", "--bounding-set", lacking, "--inh-caps", lacking, PROGRAM]
+    done = run([*command, *arguments(data, here)], here)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        f"imagenet-subset: 1 image can't be read, the first {first} (Permission denied); "
+    )
 
 
 def test_what_workers_print_is_passed_on_but_for_libjpeg_s_lines(photos, here, expected) -> None:
