@@ -154,9 +154,10 @@ def _fallocate(fd: int, size: int) -> None:
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    if size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+    while size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        if code != errno.EINTR:  # of which Python takes care in its own calls only
+            raise OSError(code, os.strerror(code))
 
 
 def gigabytes(size: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -27,6 +28,22 @@ def test_reserving_again_after_a_kill_is_no_change(tmp_path: Path) -> None:
         fileio.pwrite_all(fd, b"row", 50_000)
         fileio.reserve(fd, 100_000, tmp_path)
     assert (tmp_path / "a").read_bytes()[50_000:50_003] == b"row"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has fallocate")
+def test_a_signal_amid_reserving_is_no_failure(tmp_path: Path) -> None:
+    from sabotage import Sabotage
+
+    (tmp_path / "out").mkdir()
+    saboteur = Sabotage(f"fallocate:1:{errno.EINTR}", str(tmp_path / "out"), f"{tmp_path}/fired")
+    with fileio.locked(tmp_path / "out/a") as fd:
+        saboteur.install()
+        try:
+            fileio.reserve(fd, 3_000_000, tmp_path)
+        finally:
+            saboteur.remove()
+        assert (tmp_path / "fired").exists()
+        assert os.fstat(fd).st_blocks * 512 >= 3_000_000
 
 
 def test_more_than_the_disk_holds_is_refused_with_both_sizes(tmp_path: Path) -> None:
