@@ -282,7 +282,12 @@ def sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` durable, where the system and its file system have a way."""
     if sys.platform == "win32":
         return
-    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # One may write in a folder that one may not read. Only an open folder can be synced, so
+        # there the file system alone decides when a rename lasts.
+        return
     try:
         os.fsync(fd)
     except OSError as error:

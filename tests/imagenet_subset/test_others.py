@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -145,6 +147,33 @@ def test_a_full_check_is_of_the_file_that_has_the_name(photos, tmp_path) -> None
     with pytest.raises(OutputError, match="was removed or replaced"):
         sealed(todo, exchange, full_check=True)
     assert not todo.output.npz.exists()
+
+
+# What the system refuses
+
+
+@pytest.fixture
+def without_powers() -> list[str]:
+    """Begin of a command line whose program can't read and write whatever it likes."""
+    if os.getuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root reads everything, and there is no setpriv")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def test_a_folder_that_one_may_write_and_not_read_can_be_built_in(
+    photos, expected, tmp_path, without_powers
+) -> None:
+    build = Build(photos, tmp_path / "out")
+    build.out.mkdir(mode=0o300)
+    build.command = [*without_powers, *build.command]
+    listing = subprocess.run([*without_powers, "ls", build.out], capture_output=True, text=True)
+    assert "Permission denied" in listing.stderr
+    done = build.run()
+    build.out.chmod(0o755)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert build.sha256() == expected
 
 
 # A second run of the command, while the first one is between the rename and its end
