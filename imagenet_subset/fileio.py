@@ -12,7 +12,13 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imagenet_subset.errors import LockedError, OutputError, printable, writing
+from imagenet_subset.errors import (
+    LockedError,
+    NoRegularFileError,
+    OutputError,
+    printable,
+    writing,
+)
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,17 +38,22 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
     Raises
     ------
+    NoRegularFileError
+        It is a pipe, a device or a folder.
     OSError
-        The file can't be opened, or is a pipe, a device or a folder.
+        It can't be opened.
     """
     fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
     os.close(fd)
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
-    kind = kinds.get(stat.S_IFMT(mode), "a device")
-    raise OSError(errno.EINVAL, f"it is {kind}, not a file", os.fspath(path))
+    raise NoRegularFileError(errno.EINVAL, f"it is {_kind(mode)}, not a file", os.fspath(path))
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFLNK: "a link"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> int:

@@ -23,8 +23,10 @@ from imagenet_subset.errors import (
     OutputError,
     OutputExistsError,
     ReadError,
+    ReadRefusedError,
     ResumeMismatchError,
     printable,
+    reading,
     writing,
 )
 from imagenet_subset.fileio import (
@@ -55,6 +57,8 @@ def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | 
     ------
     OutputExistsError
         A file with other contents has its name.
+    OutputError
+        A file has its name that the system doesn't let be read.
     """
     path = plan.output.npz
     with writing(path):
@@ -62,8 +66,15 @@ def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | 
             return None
     try:
         there = ImagenetSubset(path)
+        with reading(path):
+            size = path.stat().st_size
         columns = {key: np.asarray(getattr(there, key)) for key in plan.columns}
         provenance: Mapping[str, Any] = there.provenance or {}
+    except ReadRefusedError as error:
+        raise OutputError(
+            f"{printable(path)} exists, and whether it is complete is unknown: {error}, or choose "
+            "another --out_dir"
+        ) from error
     except ReadError as error:
         raise _exists(plan, str(error)) from error
     expected, undecodable = plan.provenance, 0
@@ -75,7 +86,7 @@ def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | 
     if differing:
         raise _exists(plan, "; ".join(differing))
     left_out = sum(_left_out(plan.columns[f"{s}_id"], columns[f"{s}_id"]) for s in SPLITS)
-    if left_out != undecodable or path.stat().st_size != _size(provenance, columns):
+    if left_out != undecodable or size != _size(provenance, columns):
         raise _exists(plan, "other images")
     return replace(plan, undecodable=undecodable)
 

@@ -162,6 +162,42 @@ def without_powers() -> list[str]:
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_a_finished_file_that_can_t_be_read_may_be_complete(photos, tmp_path, code) -> None:
+    todo = plan(photos, tmp_path / "out")
+    built(todo)
+    fault = f"builtins.open:1:{code}"
+    saboteur = sabotage.Sabotage(fault, str(todo.output.folder), str(tmp_path / "fired"))
+    saboteur.install()
+    try:
+        with pytest.raises(OutputError) as caught:
+            built(todo)
+    finally:
+        saboteur.remove()
+    npz = todo.output.npz
+    assert str(caught.value) == (
+        f"{npz} exists, and whether it is complete is unknown: can't read {npz}: "
+        f"{os.strerror(code)}; put that right and try again, or choose another --out_dir"
+    )
+    assert built(todo).already_complete
+
+
+def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
+    photos, expected, tmp_path, without_powers
+) -> None:
+    build = Build(photos, tmp_path / "out")
+    build.sha256()
+    build.npz.chmod(0)
+    build.command = [*without_powers, *build.command]
+    done = build.run()
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "whether it is complete is unknown" in done.stderr
+    assert "Permission denied" in done.stderr
+    assert "--overwrite" not in done.stderr
+    build.npz.chmod(0o644)
+    assert build.sha256() == expected
+
+
 def test_a_folder_that_one_may_write_and_not_read_can_be_built_in(
     photos, expected, tmp_path, without_powers
 ) -> None:
