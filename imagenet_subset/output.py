@@ -58,9 +58,10 @@ def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | 
     OutputExistsError
         A file with other contents has its name.
     OutputError
-        A file has its name that the system doesn't let be read.
+        What has its name is a folder, or a file that the system doesn't let be read.
     """
     path = plan.output.npz
+    _check_no_folder(path)
     with writing(path):
         if not path.exists():
             return None
