@@ -310,10 +310,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file under a temporary name beside it, then rename it over ``path``."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Write a small file under a temporary name beside it, then rename it over ``path``.
+
+    Raises
+    ------
+    OutputError
+        See `temporary_name`; or the temporary file is another's.
+    OSError
+        Anything else.
+    """
+    temporary = temporary_name(path)
+    # A file that a killed run left there is named if it is the one that can't be written.
+    with writing(temporary) if os.path.lexists(temporary) else contextlib.nullcontext():
+        opened = open(temporary, "wb", opener=regular)  # noqa: SIM115 - closed below
     try:
-        with open(temporary, "wb", opener=regular) as file:
+        with opened as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -323,6 +334,25 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def temporary_name(path: Path) -> Path:
+    """Name under which `write_atomically` writes ``path`` at first.
+
+    Raises
+    ------
+    OutputError
+        What has that name is no file: a folder, a link, a pipe or a device.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with contextlib.suppress(OSError):  # there is nothing, or writing tells why that can't be seen
+        mode = os.lstat(temporary).st_mode
+        if not stat.S_ISREG(mode):
+            raise OutputError(
+                f"can't write {printable(temporary)}: it is {_kind(mode)}, not a file; remove it "
+                "and run the same command again"
+            )
+    return temporary
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ from imagenet_subset.fileio import (
     pwrite_all,
     removable,
     reserve,
+    temporary_name,
     write_atomically,
 )
 from imagenet_subset.journal import Journal, differences
@@ -144,6 +145,7 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
             paths.folder.mkdir(parents=True, exist_ok=True)
         for path in (paths.npz, paths.csv):
             _check_no_folder(path)
+        temporary_name(paths.csv)
         with writing(paths.partial):
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.
