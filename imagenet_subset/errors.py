@@ -17,6 +17,7 @@
     │   ├── WorkerMemoryError    an image takes more memory than there is
     │   └── UnfitWorkerError     a worker sees other files, or would make other pixels
     └── ReadError                an NPZ that can't be opened or understood
+        └── ReadRefusedError     the system doesn't let it be read, so nothing is known of it
 
 Problems of a pipeline itself (DALI not installed, no GPU) are
 `pipelines.base.PipelineUnavailableError`. Every message is a single line; `printable` keeps it
@@ -91,6 +92,17 @@ class ReadError(ImagenetSubsetError):
     """An NPZ can't be opened, or isn't what it should be."""
 
 
+class ReadRefusedError(ReadError):
+    """The system doesn't let a file be read: no right, no memory, a failing disk or network.
+
+    It says nothing of what is in the file, which may be sound.
+    """
+
+
+class NoRegularFileError(OSError):
+    """What has a file's name is a folder, a pipe or a device; `reading` and `writing` tell it."""
+
+
 def printable(path: str | os.PathLike[str]) -> str:
     r"""Path as text that fits in one line of a message.
 
@@ -105,6 +117,29 @@ def printable(path: str | os.PathLike[str]) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an operating system's failure to read ``path`` into a `ReadError`.
+
+    Raises
+    ------
+    ReadError
+        It is no file of data, or a decompressor can't make anything of it.
+    ReadRefusedError
+        Anything else, which is no fault of the file's contents.
+    """
+    try:
+        yield
+    except NoRegularFileError as error:
+        raise ReadError(f"can't read {printable(path)}: {error.strerror}") from error
+    except OSError as error:
+        if error.errno is None:  # bz2 raises such for what it can't decompress
+            raise ReadError(f"can't read {printable(path)}: {printable(str(error))}") from error
+        raise ReadRefusedError(
+            f"can't read {printable(path)}: {error.strerror}; put that right and try again"
+        ) from error
 
 
 @contextlib.contextmanager

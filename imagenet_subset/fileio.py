@@ -12,7 +12,13 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from imagenet_subset.errors import LockedError, OutputError, printable, writing
+from imagenet_subset.errors import (
+    LockedError,
+    NoRegularFileError,
+    OutputError,
+    printable,
+    writing,
+)
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,17 +38,22 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
     Raises
     ------
+    NoRegularFileError
+        It is a pipe, a device or a folder.
     OSError
-        The file can't be opened, or is a pipe, a device or a folder.
+        It can't be opened.
     """
     fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
     os.close(fd)
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
-    kind = kinds.get(stat.S_IFMT(mode), "a device")
-    raise OSError(errno.EINVAL, f"it is {kind}, not a file", os.fspath(path))
+    raise NoRegularFileError(errno.EINVAL, f"it is {_kind(mode)}, not a file", os.fspath(path))
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFLNK: "a link"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> int:
@@ -154,9 +165,10 @@ def _fallocate(fd: int, size: int) -> None:
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    if size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+    while size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        if code != errno.EINTR:  # of which Python takes care in its own calls only
+            raise OSError(code, os.strerror(code))
 
 
 def gigabytes(size: int) -> str:
@@ -281,7 +293,12 @@ def sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` durable, where the system and its file system have a way."""
     if sys.platform == "win32":
         return
-    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # One may write in a folder that one may not read. Only an open folder can be synced, so
+        # there the file system alone decides when a rename lasts.
+        return
     try:
         os.fsync(fd)
     except OSError as error:
@@ -293,10 +310,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file under a temporary name beside it, then rename it over ``path``."""
-    temporary = path.with_name(path.name + ".tmp")
+    """Write a small file under a temporary name beside it, then rename it over ``path``.
+
+    Raises
+    ------
+    OutputError
+        See `temporary_name`; or the temporary file is another's.
+    OSError
+        Anything else.
+    """
+    temporary = temporary_name(path)
+    # A file that a killed run left there is named if it is the one that can't be written.
+    with writing(temporary) if os.path.lexists(temporary) else contextlib.nullcontext():
+        opened = open(temporary, "wb", opener=regular)  # noqa: SIM115 - closed below
     try:
-        with open(temporary, "wb", opener=regular) as file:
+        with opened as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -306,6 +334,25 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def temporary_name(path: Path) -> Path:
+    """Name under which `write_atomically` writes ``path`` at first.
+
+    Raises
+    ------
+    OutputError
+        What has that name is no file: a folder, a link, a pipe or a device.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    with contextlib.suppress(OSError):  # there is nothing, or writing tells why that can't be seen
+        mode = os.lstat(temporary).st_mode
+        if not stat.S_ISREG(mode):
+            raise OutputError(
+                f"can't write {printable(temporary)}: it is {_kind(mode)}, not a file; remove it "
+                "and run the same command again"
+            )
+    return temporary
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from imagenet_subset.errors import ReadError, printable
+from imagenet_subset.errors import ReadError, ReadRefusedError, printable, reading
 from imagenet_subset.fileio import gigabytes, regular
 from imagenet_subset.npz import FORMAT_VERSION, encode_comment
 
@@ -110,16 +111,20 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
     ------
     ReadError
         The CSV isn't one of ours, or names other classes than the provenance.
+    ReadRefusedError
+        It can't be read.
     """
     wnids = None if provenance is None else tuple(provenance["subset"]["wnids"])
     beside = path.with_name(f"{path.stem}_metadata.csv")
     try:
         rows = _rows_of_csv(beside)
-    except FileNotFoundError:
-        return () if wnids is None else _rows_of_wnids(wnids, path)
+    except ReadRefusedError:
+        raise
     except ReadError as error:
         remedy = "" if wnids is None else "; remove it: the NPZ knows its classes itself"
         raise ReadError(f"{error}{remedy}") from error
+    if rows is None:
+        return () if wnids is None else _rows_of_wnids(wnids, path)
     if wnids is not None and tuple(row.WNID for row in rows) != wnids:
         raise ReadError(
             f"{printable(beside)} names other classes than {printable(path.name)} was built "
@@ -128,19 +133,22 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
     return rows
 
 
-def _rows_of_csv(path: Path) -> tuple[ClassRow, ...]:
+def _rows_of_csv(path: Path) -> tuple[ClassRow, ...] | None:
+    """Classes by a CSV; None if there is none."""
+    rows: list[ClassRow] | None = None
     try:
-        # Excel begins with a BOM.
-        with open(path, encoding="utf-8-sig", newline="", opener=regular) as file:
+        with (
+            reading(path),
+            contextlib.suppress(FileNotFoundError),
+            open(path, encoding="utf-8-sig", newline="", opener=regular) as file,  # Excel's BOM
+        ):
             if (size := os.fstat(file.fileno()).st_size) > _MAX_CSV:
                 raise ReadError(f"{printable(path)} is {gigabytes(size)} long: no list of classes")
             rows = list(_parsed(path, file))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ReadError(f"can't read {printable(path)}: {error.strerror or error}") from error
     except (ValueError, csv.Error) as error:
         raise ReadError(f"can't read {printable(path)}: {error}") from error
+    if rows is None:
+        return None
     if [row.subset_label for row in rows] != list(range(len(rows))):
         raise ReadError(f"{printable(path)}: subset_label isn't 0, 1, 2, ... in this order")
     return tuple(rows)

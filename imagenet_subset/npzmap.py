@@ -29,7 +29,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from imagenet_subset.errors import ReadError, printable
+from imagenet_subset.errors import ReadError, ReadRefusedError, printable, reading
 from imagenet_subset.fileio import gigabytes, pread_into, regular
 from imagenet_subset.npz import KEYS
 
@@ -38,6 +38,10 @@ _END, _END_SIGNATURE, _MAX_COMMENT = struct.Struct("<20xH"), b"PK\5\6", 0xFFFF
 _ENCRYPTED = 0x1
 _HEADER_LENGTH = {(1, 0): "<H", (2, 0): "<I"}
 _MAX_HEADER = 1 << 16
+_NO_MAPS = {errno.ENODEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+"""What file systems without shared memory maps answer: ENODEV by mmap(2), others in fact."""
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM}
+"""What a security policy answers that lets a file be read and not mapped."""
 # What a ZIP directory, a compressed stream or a .npy header of random bytes makes the standard
 # library and NumPy raise. The last line is for the header, which is parsed as Python.
 _GARBLED = (
@@ -87,7 +91,7 @@ class Archive:
     mapped: NDArray[np.uint8]
     """``(size,) uint8``, the whole file, read-only; outlives the open file."""
     unshared: str
-    """Why ``mapped`` is no map that processes share; empty for the usual one, which is."""
+    """Why ``mapped`` is no map that processes share, as the end of a sentence; empty if it is."""
     members: dict[str, NpzMember] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     """Arrays beside `KEYS` that can't be read, and why, a line each."""
@@ -103,7 +107,9 @@ class Archive:
         Raises
         ------
         ReadError
-            A compressed member is damaged or too large for the memory, or holds Python objects.
+            A compressed member is damaged, or holds Python objects.
+        ReadRefusedError
+            It can't be read, or takes more memory than can be had.
         """
         member = self.members[key]
         if member.dtype.hasobject:
@@ -119,15 +125,17 @@ class Archive:
 
     def _decompressed(self, member: NpzMember) -> NDArray[Any]:
         try:
-            with zipfile.ZipFile(self.file) as archive, archive.open(f"{member.key}.npy") as file:
+            with (
+                reading(self.path),
+                zipfile.ZipFile(self.file) as archive,
+                archive.open(f"{member.key}.npy") as file,
+            ):
                 array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         except MemoryError as error:
-            raise ReadError(
+            raise ReadRefusedError(
                 f"{printable(self.path)}: {member.key} is compressed and takes "
-                f"{gigabytes(member.nbytes)} of memory, more than there is; write it uncompressed"
+                f"{gigabytes(member.nbytes)} of memory, more than can be had; write it uncompressed"
             ) from error
-        except OSError as error:
-            raise _unreadable(self.path, error) from error
         except _GARBLED as error:
             raise _damaged(self.path, f"{member.key} can't be decompressed") from error
         array.setflags(write=False)
@@ -141,15 +149,16 @@ def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
     Raises
     ------
     ReadError
-        The file can't be opened, is no NPZ, or its headers contradict each other.
+        The file is no NPZ, or its headers contradict each other.
+    ReadRefusedError
+        It can't be read, or there is no memory to map it.
     """
     where = Path(os.path.abspath(path))
-    try:
+    with reading(where):
         file = open(where, "rb", opener=regular)  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise _unreadable(where, error) from error
     with file:
-        archive = _parsed(where, file)
+        with reading(where):
+            archive = _parsed(where, file)
         if not archive.members and not archive.unreadable:
             raise ReadError(f"{printable(where)} is a ZIP archive without arrays, not an NPZ")
         yield archive
@@ -167,18 +176,37 @@ def _parsed(where: Path, file: IO[bytes]) -> Archive:
     except OSError as error:
         if error.errno == errno.EINVAL:  # a damaged directory points before the file's start
             raise ReadError(f"{printable(where)} {_what_else(where, file)}") from error
-        raise _unreadable(where, error) from error
+        raise
+    except MemoryError as error:  # of a directory that is large, or says that it is
+        raise ReadRefusedError(
+            f"{printable(where)}: its ZIP directory takes more memory than can be had; free some, "
+            "or raise its limit, and try again"
+        ) from error
     except _GARBLED as error:
         raise ReadError(f"{printable(where)} {_what_else(where, file)}") from error
     return found
 
 
 def _map(path: Path, file: IO[bytes]) -> tuple[NDArray[np.uint8], str]:
-    """The file's bytes, and what kept them from being a shared map: some FUSE file systems do."""
+    """The file's bytes, and what kept them from being a shared map: some FUSE file systems do.
+
+    Raises
+    ------
+    ReadRefusedError
+        The process has no memory, address space or file descriptors left for a map: to read the
+        whole file would take more of them.
+    """
     try:
         return np.memmap(file, mode="r"), ""
     except OSError as error:
-        why = error.strerror or str(error)
+        if error.errno not in _NO_MAPS | _NOT_ALLOWED:
+            raise _unmapped(path, file, error) from error
+        why = f"the system refuses a shared memory map ({error.strerror}), it isn't known why"
+        if error.errno in _NO_MAPS:
+            why = (
+                f"its file system refuses a shared memory map ({error.strerror}); a copy on a "
+                "local disk opens as usual"
+            )
     try:
         private = np.memmap(file, mode="c")
         private.setflags(write=False)
@@ -187,14 +215,26 @@ def _map(path: Path, file: IO[bytes]) -> tuple[NDArray[np.uint8], str]:
         return _read_whole(path, file, why), why
 
 
+def _unmapped(path: Path, file: IO[bytes], error: OSError) -> ReadRefusedError:
+    remedy = "put that right"
+    if error.errno == errno.ENOMEM:
+        remedy = (
+            f"the map takes {gigabytes(os.fstat(file.fileno()).st_size)} of address space: raise "
+            "the limit (`ulimit -v`) if there is one, or let go of other maps and memory,"
+        )
+    return ReadRefusedError(
+        f"can't memory-map {printable(path)}: {error.strerror or error}; {remedy} and try again"
+    )
+
+
 def _read_whole(path: Path, file: IO[bytes], why: str) -> NDArray[np.uint8]:
     size = os.fstat(file.fileno()).st_size
     try:
         data = np.empty(size, np.uint8)
     except MemoryError as error:
-        raise ReadError(
-            f"{printable(path)} can't be memory-mapped ({why}) and takes {gigabytes(size)} of "
-            "memory, more than there is; copy it to a local disk"
+        raise ReadRefusedError(
+            f"{printable(path)} takes {gigabytes(size)} of memory, more than can be had, "
+            f"since {why}"
         ) from error
     n = pread_into(file.fileno(), data.data, 0)
     data.setflags(write=False)
@@ -209,10 +249,6 @@ def _what_else(path: Path, file: IO[bytes]) -> str:
     if start.startswith(b"PK\3\4"):
         return "is damaged or cut short: it starts as an NPZ, but its ZIP directory is unreadable"
     return "is a single .npy array, not an NPZ" if start == b"\x93NUMPY" else "is not an NPZ"
-
-
-def _unreadable(path: Path, error: OSError) -> ReadError:
-    return ReadError(f"can't read {printable(path)}: {error.strerror or error}")
 
 
 def _damaged(path: Path, what: str) -> ReadError:

@@ -23,8 +23,10 @@ from imagenet_subset.errors import (
     OutputError,
     OutputExistsError,
     ReadError,
+    ReadRefusedError,
     ResumeMismatchError,
     printable,
+    reading,
     writing,
 )
 from imagenet_subset.fileio import (
@@ -34,6 +36,7 @@ from imagenet_subset.fileio import (
     pwrite_all,
     removable,
     reserve,
+    temporary_name,
     write_atomically,
 )
 from imagenet_subset.journal import Journal, differences
@@ -55,15 +58,25 @@ def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | 
     ------
     OutputExistsError
         A file with other contents has its name.
+    OutputError
+        What has its name is a folder, or a file that the system doesn't let be read.
     """
     path = plan.output.npz
+    _check_no_folder(path)
     with writing(path):
         if not path.exists():
             return None
     try:
         there = ImagenetSubset(path)
+        with reading(path):
+            size = path.stat().st_size
         columns = {key: np.asarray(getattr(there, key)) for key in plan.columns}
         provenance: Mapping[str, Any] = there.provenance or {}
+    except ReadRefusedError as error:
+        raise OutputError(
+            f"{printable(path)} exists, and whether it is complete is unknown: {error}, or choose "
+            "another --out_dir"
+        ) from error
     except ReadError as error:
         raise _exists(plan, str(error)) from error
     expected, undecodable = plan.provenance, 0
@@ -75,7 +88,7 @@ def already_complete(plan: BuildPlan, *, skip_undecodable: bool) -> BuildPlan | 
     if differing:
         raise _exists(plan, "; ".join(differing))
     left_out = sum(_left_out(plan.columns[f"{s}_id"], columns[f"{s}_id"]) for s in SPLITS)
-    if left_out != undecodable or path.stat().st_size != _size(provenance, columns):
+    if left_out != undecodable or size != _size(provenance, columns):
         raise _exists(plan, "other images")
     return replace(plan, undecodable=undecodable)
 
@@ -132,6 +145,7 @@ def unfinished(plan: BuildPlan, *, overwrite: bool) -> Iterator[tuple[int, Journ
             paths.folder.mkdir(parents=True, exist_ok=True)
         for path in (paths.npz, paths.csv):
             _check_no_folder(path)
+        temporary_name(paths.csv)
         with writing(paths.partial):
             fd = stack.enter_context(locked(paths.partial))
             # An empty file is one that we have just created: any journal is that of another.

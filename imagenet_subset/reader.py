@@ -197,7 +197,9 @@ def open_subset(path: str | os.PathLike[str]) -> ImagenetSubset:
     Raises
     ------
     ReadError
-        The file is missing, damaged or no NPZ, or its arrays aren't those of a subset.
+        The file is damaged or no NPZ, or its arrays aren't those of a subset.
+    ReadRefusedError
+        It is missing or can't be read, or there is no memory or address space for it.
 
     Warns
     -----
@@ -216,8 +218,7 @@ def open_subset(path: str | os.PathLike[str]) -> ImagenetSubset:
     if subset._unshared:
         how = "was read into memory" if subset.in_memory == KEYS else "is mapped privately"
         warnings.warn(
-            f"{printable(subset.path)} {how}, since its file system refuses a shared memory map "
-            f"({subset._unshared}); a copy on a local disk opens as usual",
+            f"{printable(subset.path)} {how}, since {subset._unshared}",
             stacklevel=2,
         )
     return subset

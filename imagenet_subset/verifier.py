@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_subset.crc import combine, combine_rows, crc32
-from imagenet_subset.errors import ReadError, printable
+from imagenet_subset.errors import ReadError, ReadRefusedError, printable, reading
 from imagenet_subset.fileio import pread_into
 from imagenet_subset.idcheck import label_problems
 from imagenet_subset.npz import KEYS, Layout, headers
@@ -39,10 +40,12 @@ class VerifyReport:
     """What was checked, a line each."""
     problems: list[str] = field(default_factory=list)
     """What is wrong with the file, a line each; empty for a sound one."""
+    unread: int = 0
+    """How many of them are arrays that the disk or the network can't read, sound or not."""
     source_problems: list[str] = field(default_factory=list)
     """Why photos couldn't be held against the file, a line each."""
     readable: bool = False
-    """Whether the arrays could be opened at all."""
+    """Whether the arrays could be opened at all, and read."""
     compared: int = 0
     """Images decoded again and compared."""
     max_difference: int = 0
@@ -61,6 +64,7 @@ class VerifyReport:
                 "ok": self.ok,
                 "checked": self.checked,
                 "problems": self.problems,
+                "unread": self.unread,
                 "source_problems": self.source_problems,
                 "compared": self.compared,
                 "max_difference": self.max_difference,
@@ -93,23 +97,47 @@ def verify(
     ------
     imagenet_subset.errors.ReadError
         There is no such file.
+    imagenet_subset.errors.ReadRefusedError
+        The system doesn't let the file, or the CSV beside it, be read: it may be sound.
     """
     report = VerifyReport(Path(path))
-    if not report.path.is_file():
-        what = "is a pipe or a device" if report.path.exists() else "doesn't exist"
-        what = "is a folder, not a file" if report.path.is_dir() else what
-        raise ReadError(f"{printable(path)} {what}")
     try:
-        # One open file for all of it: a build may put a new file under the name meanwhile.
-        with open_archive(path) as archive:
-            _check(archive, report, workers, progress)
-    except ReadError as error:
+        _check_is_file(report.path)
+        _check_contents(report, workers, progress)
+    except ReadRefusedError as error:
+        if not report.problems:
+            unknown = f"whether {printable(path)} is sound is unknown"
+            raise ReadRefusedError(f"{unknown}: {error}") from error
         report.problems.append(str(error))
     return report
 
 
+def _check_is_file(path: Path) -> None:
+    with reading(path):
+        try:
+            mode = path.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ReadError(f"{printable(path)} doesn't exist") from error
+    if not stat.S_ISREG(mode):
+        what = "a folder, not a file" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise ReadError(f"{printable(path)} is {what}")
+
+
+def _check_contents(report: VerifyReport, workers: int, progress: Progress) -> None:
+    try:
+        # One open file for all of it: a build may put a new file under the name meanwhile.
+        with open_archive(report.path) as archive:
+            _check(archive, report, workers, progress)
+    except ReadRefusedError:
+        raise
+    except ReadError as error:
+        report.problems.append(str(error))
+
+
 def _check(archive: Archive, report: VerifyReport, workers: int, progress: Progress) -> None:
-    report.problems += _crc_problems(archive, workers, progress)
+    report.problems += _crc_problems(archive, report, workers, progress)
+    if report.unread:
+        return  # what is checked below is read through a map: a failing disk ends the process
     subset = ImagenetSubset.of(archive)  # which decompresses and checks what is compressed
     report.readable = True
     report.checked.append(f"CRC-32 of {len(archive.members)} arrays")
@@ -124,7 +152,9 @@ def _check(archive: Archive, report: VerifyReport, workers: int, progress: Progr
     )
 
 
-def _crc_problems(archive: Archive, workers: int, progress: Progress) -> Iterator[str]:
+def _crc_problems(
+    archive: Archive, report: VerifyReport, workers: int, progress: Progress
+) -> Iterator[str]:
     """Stored members whose contents can't be read or don't have the CRC-32 that is stated."""
     for member in archive.members.values():
         if member.compressed:
@@ -132,6 +162,7 @@ def _crc_problems(archive: Archive, workers: int, progress: Progress) -> Iterato
         try:
             crc = _crc(archive, member, workers, progress)
         except OSError as error:
+            report.unread += 1
             yield f"{printable(member.key)} can't be read: {error.strerror or error}"
             continue
         if crc != member.crc:

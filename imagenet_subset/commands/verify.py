@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def _verify(args: argparse.Namespace) -> VerifyReport:
     from imagenet_subset.verifier import verify
 
     path = Path(args.file)
-    size = path.stat().st_size if path.is_file() else 0
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
     with tqdm(
         total=size, unit="B", unit_scale=True, desc="checksums", disable=not sys.stderr.isatty()
     ) as bar:
@@ -90,9 +91,12 @@ def _print(report: VerifyReport) -> None:
         print(f"checked  {line}")
     for line in [*report.problems, *report.source_problems]:
         print(f"PROBLEM  {line}")
-    if report.problems:
+    if len(report.problems) > report.unread:
         print(f"{path} is NOT sound; copy it again from where it was sound, or build it again with "
               "--overwrite")  # fmt: skip
+    elif report.unread:
+        print(f"{path} can't be read in full, so whether it is sound is unknown; see to its disk "
+              "or its network, and verify it again")  # fmt: skip
     elif report.source_problems:
         print(f"{path} is sound as far as it could be checked; its photos could not all be read")
     else:

@@ -361,13 +361,14 @@ def test_going_on_with_photos_from_elsewhere_is_told(own_tree, subset_file, tmp_
     ]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", ["five_cls.npz", "five_cls_metadata.csv"])
 def test_a_folder_under_a_final_name_is_refused_before_the_first_image(
-    own_tree, subset_file, tmp_path, name
+    own_tree, subset_file, tmp_path, name, overwrite
 ) -> None:
     (tmp_path / "out" / name).mkdir(parents=True)
     with pytest.raises(OutputError, match=f"{name} is a folder; remove it"):
-        run_build(plan(own_tree, subset_file, tmp_path / "out"), overwrite=True)
+        run_build(plan(own_tree, subset_file, tmp_path / "out"), overwrite=overwrite)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 

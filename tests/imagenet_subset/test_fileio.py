@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +29,22 @@ def test_reserving_again_after_a_kill_is_no_change(tmp_path: Path) -> None:
         fileio.pwrite_all(fd, b"row", 50_000)
         fileio.reserve(fd, 100_000, tmp_path)
     assert (tmp_path / "a").read_bytes()[50_000:50_003] == b"row"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has fallocate")
+def test_a_signal_amid_reserving_is_no_failure(tmp_path: Path) -> None:
+    from sabotage import Sabotage
+
+    (tmp_path / "out").mkdir()
+    saboteur = Sabotage(f"fallocate:1:{errno.EINTR}", str(tmp_path / "out"), f"{tmp_path}/fired")
+    with fileio.locked(tmp_path / "out/a") as fd:
+        saboteur.install()
+        try:
+            fileio.reserve(fd, 3_000_000, tmp_path)
+        finally:
+            saboteur.remove()
+        assert (tmp_path / "fired").exists()
+        assert os.fstat(fd).st_blocks * 512 >= 3_000_000
 
 
 def test_more_than_the_disk_holds_is_refused_with_both_sizes(tmp_path: Path) -> None:
@@ -114,10 +132,35 @@ def test_a_pipe_is_neither_opened_nor_waited_for(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="is a named pipe, not a file"):
             fileio.regular(tmp_path / "pipe", flags)
     os.mkfifo(tmp_path / "a.tmp")
-    with pytest.raises(OSError, match=r"a\.tmp"):
+    with pytest.raises(OutputError, match=r"can't write .*a\.tmp: it is a named pipe.*remove it"):
         fileio.write_atomically(tmp_path / "a", b"data")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "a.tmp").st_mode), "what isn't ours is left alone"
+    os.unlink(tmp_path / "a.tmp")
     fileio.write_atomically(tmp_path / "a", b"data")
     assert (tmp_path / "a").read_bytes() == b"data"
+
+
+def test_a_temporary_file_that_a_killed_run_left_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.tmp").write_bytes(b"more than the data")
+    fileio.write_atomically(tmp_path / "a", b"data")
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fails calls by Linux's means")
+def test_a_temporary_file_that_can_t_be_opened_is_the_one_that_is_named(tmp_path: Path) -> None:
+    from sabotage import Sabotage
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.tmp").write_bytes(b"another user's")
+    saboteur = Sabotage(f"open:1:{errno.EACCES}", str(tmp_path / "out"), f"{tmp_path}/fired")
+    saboteur.install()
+    try:
+        with pytest.raises(OutputError, match=r"can't write \S+/a\.tmp: Permission denied"):
+            fileio.write_atomically(tmp_path / "out/a", b"data")
+    finally:
+        saboteur.remove()
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.tmp"]
 
 
 def test_a_folder_and_a_device_are_no_files(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from imagenet_subset import journal
 from imagenet_subset.builder import BuildResult, run_build
 from imagenet_subset.cli import main
 from imagenet_subset.crc import crc32
-from imagenet_subset.errors import ImagenetSubsetError, OutputExistsError, ReadError
+from imagenet_subset.errors import ImagenetSubsetError, OutputError, OutputExistsError, ReadError
 from imagenet_subset.npz import encode_comment
 from imagenet_subset.plan import BuildPlan, plan_build
 from imagenet_subset.reader import open_subset
@@ -426,6 +426,38 @@ def test_a_pipe_or_a_device_in_a_builds_folder_is_refused_at_once(
             build(todo)
         assert str(caught.value).isprintable()
         assert getattr(todo.output, name).exists(), "what isn't ours is left alone"
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to("nowhere/at/all")
+
+
+@pipes
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (os.mkfifo, "a named pipe"),
+        (device, "a link"),
+        (dangling, "a link"),
+        (Path.mkdir, "a folder"),
+    ],
+    ids=["pipe", "device", "link", "folder"],
+)
+@pytest.mark.parametrize("name", ["journal", "csv"])
+def test_what_stands_in_the_way_of_a_temporary_file_is_named_before_the_first_image(
+    two: Path, tree: Path, tmp_path: Path, name: str, make: Make, kind: str
+) -> None:
+    todo = planned(two, tree, tmp_path / "out")
+    todo.output.folder.mkdir()
+    path = getattr(todo.output, name)
+    make(temporary := path.with_name(f"{path.name}.tmp"))
+    with pytest.raises(OutputError) as caught:
+        build(todo)
+    assert str(caught.value) == (
+        f"can't write {temporary}: it is {kind}, not a file; remove it and run the same command "
+        "again"
+    )
+    assert os.listdir(todo.output.folder) == [temporary.name], "what isn't ours is left alone"
 
 
 @pipes

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -145,6 +147,69 @@ def test_a_full_check_is_of_the_file_that_has_the_name(photos, tmp_path) -> None
     with pytest.raises(OutputError, match="was removed or replaced"):
         sealed(todo, exchange, full_check=True)
     assert not todo.output.npz.exists()
+
+
+# What the system refuses
+
+
+@pytest.fixture
+def without_powers() -> list[str]:
+    """Begin of a command line whose program can't read and write whatever it likes."""
+    if os.getuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root reads everything, and there is no setpriv")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_a_finished_file_that_can_t_be_read_may_be_complete(photos, tmp_path, code) -> None:
+    todo = plan(photos, tmp_path / "out")
+    built(todo)
+    fault = f"builtins.open:1:{code}"
+    saboteur = sabotage.Sabotage(fault, str(todo.output.folder), str(tmp_path / "fired"))
+    saboteur.install()
+    try:
+        with pytest.raises(OutputError) as caught:
+            built(todo)
+    finally:
+        saboteur.remove()
+    npz = todo.output.npz
+    assert str(caught.value) == (
+        f"{npz} exists, and whether it is complete is unknown: can't read {npz}: "
+        f"{os.strerror(code)}; put that right and try again, or choose another --out_dir"
+    )
+    assert built(todo).already_complete
+
+
+def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
+    photos, expected, tmp_path, without_powers
+) -> None:
+    build = Build(photos, tmp_path / "out")
+    build.sha256()
+    build.npz.chmod(0)
+    build.command = [*without_powers, *build.command]
+    done = build.run()
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "whether it is complete is unknown" in done.stderr
+    assert "Permission denied" in done.stderr
+    assert "--overwrite" not in done.stderr
+    build.npz.chmod(0o644)
+    assert build.sha256() == expected
+
+
+def test_a_folder_that_one_may_write_and_not_read_can_be_built_in(
+    photos, expected, tmp_path, without_powers
+) -> None:
+    build = Build(photos, tmp_path / "out")
+    build.out.mkdir(mode=0o300)
+    build.command = [*without_powers, *build.command]
+    listing = subprocess.run([*without_powers, "ls", build.out], capture_output=True, text=True)
+    assert "Permission denied" in listing.stderr
+    done = build.run()
+    build.out.chmod(0o755)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert build.sha256() == expected
 
 
 # A second run of the command, while the first one is between the rename and its end

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_subset.errors import ReadError
+from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.fileio import open_for_update, pwrite_all
 from imagenet_subset.labels import ClassRow
 from imagenet_subset.metadata import COLUMNS
@@ -491,6 +491,52 @@ def test_a_file_system_without_any_map_is_read_with_a_warning(
         assert np.array_equal(getattr(subset, key), arrays()[key])
 
 
+def test_a_system_that_forbids_maps_is_not_blamed_on_the_file_system(
+    three: Path, monkeypatch: Any
+) -> None:
+    def forbidden(*_args: Any, **_options: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("mmap.mmap", forbidden)
+    with pytest.warns(UserWarning, match=r"into memory, .*it isn't known why$") as caught:
+        subset = open_subset(three)
+    assert "file system" not in str(caught[0].message)
+    assert np.array_equal(subset.X_train, arrays()["X_train"])
+
+
+SHORT_OF_SPACE = """
+import re, resource, sys
+from pathlib import Path
+from imagenet_subset.errors import ReadRefusedError
+from imagenet_subset.reader import open_subset
+from imagenet_subset.verifier import verify
+
+verify(sys.argv[1])  # all is imported
+used = int(re.search(r"VmSize:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
+for read in (open_subset, verify):
+    try:
+        read(sys.argv[2])
+    except ReadRefusedError as error:
+        print(error)
+assert len(open_subset(sys.argv[1])) == 11
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space as Linux does")
+def test_a_limit_on_address_space_is_told_and_no_other_cause(three: Path, tmp_path: Path) -> None:
+    path = write_large(tmp_path / "large.npz")
+    command = [sys.executable, "-W", "error", "-c", SHORT_OF_SPACE, str(three), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    says = (
+        f"can't memory-map {path}: Cannot allocate memory; the map takes 903 MB of address space: "
+        "raise the limit (`ulimit -v`) if there is one, or let go of other maps and memory, and "
+        "try again"
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [says, f"whether {path} is sound is unknown: {says}"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="makes a sparse file of 8 TB")
 def test_a_file_that_can_be_neither_mapped_nor_held_in_memory_is_refused_in_one_line(
     three: Path, monkeypatch: Any
@@ -501,24 +547,32 @@ def test_a_file_that_can_be_neither_mapped_nor_held_in_memory_is_refused_in_one_
         file.seek(1 << 43)
         file.write(data)
     monkeypatch.setattr("mmap.mmap", without_maps)
-    with pytest.raises(ReadError, match=r"can't be memory-mapped .* more than there is") as caught:
+    with pytest.raises(ReadRefusedError) as caught:
         open_subset(three)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == (
+        f"{three} takes 8796.09 GB of memory, more than can be had, since its file system refuses "
+        "a shared memory map (No such device); a copy on a local disk opens as usual"
+    )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="takes the kilobytes of Linux")
-def test_opening_and_the_first_image_touch_little_of_the_file(tmp_path: Path) -> None:
-    path, n = tmp_path / "large.npz", 6000
+def write_large(path: Path, n: int = 6000) -> Path:
+    """A sparse file of black images: of 0.9 GB, which take no room on the disk."""
     layout = Layout.of({"train": n}, PROVENANCE)
     zeros = np.full(n, zlib.crc32(bytes(ROW_NBYTES)), np.uint32)
     fd = open_for_update(path, create=True)
     try:
-        os.ftruncate(fd, layout.size)  # a sparse file: 0.9 GB that take no room on the disk
+        os.ftruncate(fd, layout.size)
         columns = {key: np.zeros(0, np.int32) for key in ("y_val", "val_id")}
         columns |= {key: np.arange(n, dtype=np.int32) for key in ("y_train", "train_id")}
         finish(fd, layout, {"train": zeros, "val": zeros[:0]}, columns)
     finally:
         os.close(fd)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes the kilobytes of Linux")
+def test_opening_and_the_first_image_touch_little_of_the_file(tmp_path: Path) -> None:
+    path = write_large(tmp_path / "large.npz")
     code = """
 import json, resource, sys
 from imagenet_subset.reader import open_subset

@@ -23,7 +23,7 @@ from imagenet_subset.builder import run_build
 from imagenet_subset.classes import class_table, val_ground_truth
 from imagenet_subset.cli import main
 from imagenet_subset.demo import write_demo_tree
-from imagenet_subset.errors import ReadError, SourceError
+from imagenet_subset.errors import ReadError, ReadRefusedError, SourceError
 from imagenet_subset.fileio import open_for_update
 from imagenet_subset.npz import KEYS, Layout, finish
 from imagenet_subset.plan import plan_build
@@ -288,7 +288,119 @@ def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
         report = verify(two)
     finally:
         saboteur.remove()
-    assert "X_train can't be read: Input/output error" in report.problems
+    assert report.problems == ["X_train can't be read: Input/output error"]
+    assert report.unread == 1
+    assert not report.ok
+    assert not report.readable, "a map of a failing disk would end the process"
+
+
+@contextlib.contextmanager
+def refused(two: Path, name: str, code: int) -> Iterator[None]:
+    """The first call of a name fails."""
+    from sabotage import Sabotage
+
+    fired = two.parent.with_name(f"{two.parent.name}-fired")
+    saboteur = Sabotage(f"{name}:1:{code}", str(two.parent), str(fired))
+    saboteur.install()
+    try:
+        yield
+    finally:
+        saboteur.remove()
+    assert fired.exists()
+    fired.unlink()
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has means of Linux")
+
+
+@linux
+def test_a_file_that_can_t_be_read_in_full_is_not_called_unsound(two: Path, capsys: Any) -> None:
+    with refused(two, "preadv", errno.EIO):
+        assert main(["verify", str(two), "--workers", "1"]) == 1
+    done = capsys.readouterr()
+    assert done.out.splitlines() == [
+        "PROBLEM  X_train can't be read: Input/output error",
+        f"{two} can't be read in full, so whether it is sound is unknown; see to its disk or its "
+        "network, and verify it again",
+    ]
+    flip(two, Layout.of({"train": 3, "val": 2}, PROVENANCE).row_offset("val", 0), 3)
+    with refused(two, "preadv", errno.EIO):
+        assert main(["verify", str(two), "--workers", "1"]) == 1
+    assert "is NOT sound" in capsys.readouterr().out
+
+
+@linux
+@pytest.mark.parametrize("name", ["stat", "builtins.open"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.ESTALE, errno.EMFILE])
+def test_a_file_that_can_t_be_opened_is_not_called_unsound(
+    two: Path, capsys: Any, name: str, code: int
+) -> None:
+    with refused(two, name, code), pytest.raises(ReadRefusedError) as caught:
+        verify(two)
+    assert str(caught.value) == (
+        f"whether {two} is sound is unknown: can't read {two}: {os.strerror(code)}; put that "
+        "right and try again"
+    )
+    if name == "builtins.open":
+        with refused(two, name, code):
+            assert main(["verify", str(two)]) == 1
+        done = capsys.readouterr()
+        assert (done.out, done.err) == ("", f"imagenet-subset: {caught.value}\n")
+    assert verify(two).ok
+
+
+@linux
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_process_with_too_many_open_files_calls_no_file_unsound(two: Path, left: int) -> None:
+    import resource
+
+    assert verify(two).ok  # all is imported
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fd = os.open(os.devnull, os.O_RDONLY)
+    os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fd + left, limits[1]))
+    try:
+        with pytest.raises(ReadRefusedError, match=r"unknown: can't .*Too many open files"):
+            verify(two)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert verify(two).ok
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no POSIX permissions here")
+@pytest.mark.parametrize("name", ["two_cls.npz", "two_cls_metadata.csv"])
+def test_a_file_that_one_may_not_read_is_not_called_unsound(two: Path, name: str) -> None:
+    command = [sys.executable, "-m", "imagenet_subset", "verify", str(two)]
+    if os.getuid() == 0:  # root without the powers that let it read everything
+        if not shutil.which("setpriv"):
+            pytest.skip("root reads everything, and there is no setpriv")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    two.with_name("two_cls_metadata.csv").write_text(CSV)
+    two.with_name(name).chmod(0)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"imagenet-subset: whether {two} is sound is unknown: can't read {two.with_name(name)}: "
+        "Permission denied; put that right and try again\n"
+    )
+    two.with_name(name).chmod(0o644)
+    assert verify(two).ok
+
+
+@linux
+def test_a_damaged_file_is_unsound_whether_or_not_its_csv_can_be_read(two: Path) -> None:
+    two.with_name("two_cls_metadata.csv").write_text(CSV)
+    flip(two, 200_000, 3)
+
+    def close(_nbytes: int) -> None:
+        stack.enter_context(refused(two, "open", errno.EACCES))
+
+    with contextlib.ExitStack() as stack:
+        first = iter([close])
+        report = verify(two, progress=lambda n: next(first, lambda _: None)(n))
+    damaged, csv = report.problems
+    assert damaged.startswith("X_train is damaged")
+    assert "metadata.csv: Permission denied" in csv
 
 
 # Consistent, and wrong
