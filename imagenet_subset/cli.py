@@ -108,6 +108,8 @@ def _unforeseen(error: Exception) -> str:
         where = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
         return f"{where}{error.strerror}; --debug shows what for"
     what = printable(" ".join(str(error).split()))
+    if isinstance(error, ImportError):
+        return f"a library can't be imported: {what}; --debug shows where"
     return f"unexpected {type(error).__name__}: {what}; a defect of this program: --debug shows it"
 
 
