@@ -158,7 +158,7 @@ def verify(
     Raises
     ------
     imagenet_subset.errors.ReadError
-        There is no such file.
+        There is no such file, or the system refuses to open it: whether it is sound is unknown.
     imagenet_subset.errors.SourceError
         The photos can't be found.
     ValueError
