@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -186,9 +187,25 @@ def _leave_out_failures(
     if not skip_undecodable:
         raise _undecodable(plan, run.failures)
     remaining = plan.without([record for record, _ in run.failures])
+    _check_every_class(plan, remaining)
     run.tell(f"closes the gaps of {counted(len(run.failures), 'image')} that can't be decoded")
     output.move_rows_up(fd, plan, remaining, journal)
     return remaining
+
+
+def _check_every_class(plan: BuildPlan, remaining: BuildPlan) -> None:
+    """Refuse to leave out the last image of a class in a split."""
+    for split, records in plan.records.items():
+        images = Counter(record.label for record in records)
+        for label in images.keys() - {record.label for record in remaining.records[split]}:
+            image_class = plan.subset.classes[label]
+            of_class = counted(images[label], f"{split} image")
+            raise UndecodableError(
+                f"{of_class} of {image_class.wnid} ({image_class.title}) can't be decoded, and "
+                f"without them the class has none; all are listed in "
+                f"{printable(plan.output.failures)}; put good files in place and run the same "
+                f"command again, or take {image_class.wnid} out of the subset file"
+            )
 
 
 def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> UndecodableError:

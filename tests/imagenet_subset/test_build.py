@@ -263,6 +263,20 @@ def test_skipping_damaged_images_moves_the_others_up(damaged, subset_file, tmp_p
         run_build(todo)
 
 
+def test_no_class_is_left_without_an_image(own_tree, subset_file, tmp_path) -> None:
+    wnid = load_subset(subset_file).wnids[2]
+    photos = sorted((own_tree / "train" / wnid).glob("*.JPEG"))
+    good = photos[0].read_bytes()
+    for photo in photos:
+        photo.write_bytes(b"")
+    todo = plan(own_tree, subset_file, tmp_path / "out")
+    with pytest.raises(UndecodableError, match=rf"8 train images of {wnid} .* take {wnid} out of"):
+        run_build(todo, skip_undecodable=True)
+    assert not todo.output.npz.exists()
+    photos[0].write_bytes(good)
+    assert run_build(todo, skip_undecodable=True).plan.undecodable == 7
+
+
 def test_a_photo_that_looks_damaged_though_pillow_decodes_it_is_told(tmp_path) -> None:
     data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:1], train_per_class=3, odd=False)
     (subset := tmp_path / "one.txt").write_text(DEMO_WNIDS[0])
