@@ -15,6 +15,7 @@ from types import FrameType
 
 from imagenet_subset.errors import ImagenetSubsetError, printable
 from imagenet_subset.shadowed import check_pipelines
+from imagenet_subset.signals import ignore_signals
 from imagenet_subset.streams import drop_unwritten, mend_streams
 from imagenet_subset.usage import parse
 
@@ -48,7 +49,7 @@ def program() -> int:
     sys.unraisablehook = _stop_anyway
     code = main()
     drop_unwritten()
-    _ignore_signals()
+    ignore_signals()
     # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, which dataclasses
     # call as they are made, and though it was caught ends `python -m` as if killed by SIGINT.
     # Running another text makes it forget.
@@ -114,13 +115,8 @@ def _unforeseen(error: Exception) -> str:
 
 
 def _stopped(message: str, stop: KeyboardInterrupt, code: int) -> int:
-    _ignore_signals()  # the impatient press Ctrl-C twice
+    ignore_signals()  # the impatient press Ctrl-C twice
     return _fail("; ".join([message, *getattr(stop, "__notes__", [])]), code)
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _fail(message: str, code: int) -> int:

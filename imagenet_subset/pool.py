@@ -48,6 +48,17 @@ class WorkerDied(Exception):  # noqa: N818 - an event, which the pool's user tur
         self.why = why
         """What is known of the cause; empty for nothing."""
 
+    def told(self, doing: str = "") -> str:
+        """The event as a sentence, with what the worker was doing, if that is known.
+
+        Examples
+        --------
+        >>> WorkerDied("was killed (SIGKILL)", "by whom is unknown").told("at work")
+        'a worker process was killed (SIGKILL) at work; by whom is unknown'
+        """
+        event = " ".join(filter(None, ["a worker process", self.how, doing]))
+        return f"{event}; {self.why}" if self.why else event
+
 
 class _InWorker(Exception):  # noqa: N818 - the cause of an error, and its traceback in the worker
     def __str__(self) -> str:

@@ -54,9 +54,14 @@ def new_token() -> bytes:
     return secrets.token_bytes(TOKEN_NBYTES)
 
 
+def this_process() -> tuple[str, int]:
+    """Host and process id."""
+    return platform.node(), os.getpid()
+
+
 def worker_name() -> str:
     """Name of this process for people: host and process id."""
-    return f"{platform.node()} (pid {os.getpid()})"
+    return "{} (pid {})".format(*this_process())
 
 
 def with_python(versions: Mapping[str, str]) -> dict[str, str]:

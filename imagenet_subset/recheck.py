@@ -175,8 +175,7 @@ def _outcomes(
         try:
             pool.work_through(tasks, take)
         except WorkerDied as died:
-            why = f"; {died.why}" if died.why else ""
-            raise WorkerDiedError(f"a worker process {died.how}{why}") from died
+            raise WorkerDiedError(died.told()) from died
     return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
 
 

@@ -138,7 +138,7 @@ class Run:
             proof.Proof(
                 self._token,
                 proof.code_hash(),
-                proof.with_python(plan.config.versions()),
+                proof.with_python(plan.provenance["pipeline"]["versions"]),
                 tuple(self._some_photos()) if patience else (),
                 patience,
             ),
@@ -210,9 +210,5 @@ def _worker_died(plan: BuildPlan, in_hand: list[int], died: WorkerDied) -> Worke
     names = " or ".join(printable(plan.source.path(records[i])) for i in in_hand)
     if plan.config.name == "dali":  # which reads batches ahead of the one that it decodes
         names = names and f"the photos up to {names}"
-    return WorkerDiedError(
-        f"a worker process {died.how}"
-        + (f" while it had {names} in hand" if names else "")
-        + (f"; {died.why}" if died.why else "")
-        + "; what is done is kept: run the same command again to go on"
-    )
+    told = died.told(f"while it had {names} in hand" if names else "")
+    return WorkerDiedError(f"{told}; what is done is kept: run the same command again to go on")

@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
-import platform
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from imagenet_subset.proof import (
     check_code_and_versions,
     check_photos,
     open_same_file,
+    this_process,
     worker_name,
 )
 from imagenet_subset.records import Record, Split
@@ -137,12 +136,8 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         logger.removeHandler(notices)
         current().now_at(-1)
     result.notices += notices.messages
-    result.process = _this_process()
+    result.process = this_process()
     return result
-
-
-def _this_process() -> tuple[str, int]:
-    return platform.node(), os.getpid()
 
 
 def _prove(job: Job) -> None:
@@ -188,7 +183,7 @@ def release(token: bytes, _number: int = 0) -> tuple[str, int]:
     for pipeline in pipelines:
         pipeline.close()
     time.sleep(_RELEASE_SECONDS)
-    return _this_process()
+    return this_process()
 
 
 class _Work:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -362,32 +362,37 @@ def test_a_want_of_memory_is_told_with_the_photo(photos, here) -> None:
     )
 
 
-def test_a_worker_that_the_kernel_kills_for_want_of_memory_is_told_as_such(here) -> None:
-    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=2, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    large = sorted(data.glob("train/*/*.JPEG"))[-1]
-    Image.new("RGB", (9000, 9000)).save(large)
+@pytest.fixture
+def small_memory() -> Iterator[list[str]]:
+    """Words before a command that run it in a control group with 200 MiB of memory."""
     group = Path("/sys/fs/cgroup/memory", f"test-{os.getpid()}")
     try:
         group.mkdir()
         (group / "memory.limit_in_bytes").write_text(str(200 << 20))
     except OSError as error:
         pytest.skip(f"no control group can be made: {error}")
-    try:
-        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-        done = run(["sh", "-c", enter, "sh", PROGRAM, *arguments(data, here)], here)
-        assert done.returncode == 1
-        assert re.fullmatch(
-            rf"imagenet-subset: a worker process was killed \(SIGKILL\) while it had {large} in "
-            "hand; the kernel did it when memory ran out: try fewer --workers; what is done .*",
-            done.stderr.splitlines()[-1],
-        ), done.stderr
-    finally:
-        group.rmdir()
+    yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+    group.rmdir()
+
+
+def test_a_worker_that_the_kernel_kills_for_want_of_memory_is_told_as_such(
+    here, small_memory
+) -> None:
+    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=2, odd=False)
+    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    large = sorted(data.glob("train/*/*.JPEG"))[-1]
+    Image.new("RGB", (9000, 9000)).save(large)
+    done = run([*small_memory, PROGRAM, *arguments(data, here)], here)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        rf"imagenet-subset: a worker process was killed \(SIGKILL\) while it had {large} in "
+        "hand; the kernel did it when memory ran out: try fewer --workers; what is done .*",
+        done.stderr.splitlines()[-1],
+    ), done.stderr
 
 
 def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such(
-    photos, here
+    photos, here, small_memory
 ) -> None:
     (here / "sitecustomize.py").write_text(
         "import sys\n"
@@ -395,23 +400,13 @@ def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such
         "    taken = bytearray(400 << 20)\n"
         "    taken[::4096] = b'1' * len(taken[::4096])\n"
     )
-    group = Path("/sys/fs/cgroup/memory", f"test-{os.getpid()}")
-    try:
-        group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(200 << 20))
-    except OSError as error:
-        pytest.skip(f"no control group can be made: {error}")
-    try:
-        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-        command = ["sh", "-c", enter, "sh", PROGRAM, *arguments(photos, here)]
-        done = run(command, here, {"PYTHONPATH": str(here)})
-        assert done.returncode == 1
-        assert done.stderr.splitlines()[-1] == (
-            "imagenet-subset: worker processes can't start: one was killed (SIGKILL); the kernel "
-            "did it when memory ran out: try fewer --workers"
-        )
-    finally:
-        group.rmdir()
+    command = [*small_memory, PROGRAM, *arguments(photos, here)]
+    done = run(command, here, {"PYTHONPATH": str(here)})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "imagenet-subset: worker processes can't start: one was killed (SIGKILL); the kernel "
+        "did it when memory ran out: try fewer --workers"
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="drops root's rights")
