@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # Python leaves it out in its safe mode
 
-from imagenet_subset.cli import program
+from imagenet_subset.cli.program import program
 
 if __name__ == "__main__":
     sys.exit(program())

@@ -19,10 +19,10 @@ from unittest import mock
 
 from tree import make_tree
 
-from imagenet_subset import worker
-from imagenet_subset.builder import run_build
-from imagenet_subset.journal import Journal
-from imagenet_subset.plan import plan_build
+from imagenet_subset.building import worker
+from imagenet_subset.building.journal import Journal
+from imagenet_subset.building.plan import plan_build
+from imagenet_subset.building.run import run_build
 
 PHOTOS, ROUNDS = 900, 7
 

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 from tree import make_tree
 
-from imagenet_subset.builder import run_build
-from imagenet_subset.plan import plan_build
-from pipelines.dali import AHEAD
-from pipelines.dali_graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
-from pipelines.geometry import crop_roi
+from imagenet_subset.building.plan import plan_build
+from imagenet_subset.building.run import run_build
+from pipelines.choice import DALI_BATCH
+from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
+from pipelines.dali.pipeline import AHEAD
 from pipelines.jpeg import JpegHeader, route
-from pipelines.select import DALI_BATCH
+from pipelines.rule import crop_roi
 
 THREADS = 2
 Inputs = dict[str, object]
@@ -84,7 +84,7 @@ def _batches(photos: list[bytes]) -> list[Inputs]:
 
 
 def _run(graph: Graph, batches: list[Inputs]) -> None:
-    """Feed and take batches with as many in hand as `pipelines.dali.DaliPipeline` has."""
+    """Feed and take batches with as many in hand as `pipelines.dali.pipeline.DaliPipeline` has."""
     for place in range(len(batches) + AHEAD):
         if place < len(batches):
             for name, values in batches[place].items():

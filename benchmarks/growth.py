@@ -21,7 +21,7 @@ from pathlib import Path
 from measure import Measured, measure
 from tree import make_tree
 
-from imagenet_subset.classes import class_table
+from imagenet_subset.ilsvrc.classes import class_table
 
 HERE = Path(__file__).parent
 SIZES = (1000, 4000, 16000)

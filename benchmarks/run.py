@@ -27,8 +27,8 @@ import numpy as np
 from measure import Measured, measure
 from tree import make_tree
 
-from imagenet_subset.classes import load_subset
-from imagenet_subset.reader import open_subset
+from imagenet_subset.reading.subset import open_subset
+from imagenet_subset.selection import load_subset
 from imagenet_subset.sources import open_source
 
 HERE = Path(__file__).parent

@@ -40,10 +40,10 @@ def main() -> None:
 
 
 def _stages(paths: list[Path], target: Path) -> None:
-    from imagenet_subset.crc import crc32
+    from imagenet_subset.npz.crc import crc32
     from pipelines.jpeg import route
-    from pipelines.pillow import PillowPipeline
-    from pipelines.turbo import TurboPipeline
+    from pipelines.per_image import PillowPipeline
+    from pipelines.turbo.pipeline import TurboPipeline
 
     turbo, pillow = TurboPipeline(), PillowPipeline()
     out = np.empty((224, 224, 3), np.uint8)
@@ -76,8 +76,8 @@ def _milliseconds(step: Callable[[Any], object], items: Sequence[Any]) -> float:
 
 
 def _start_and_end(data: Path, subset: Path, out: Path) -> None:
-    from imagenet_subset.builder import run_build
-    from imagenet_subset.plan import plan_build
+    from imagenet_subset.building.plan import plan_build
+    from imagenet_subset.building.run import run_build
 
     done: list[float] = []
     start = time.perf_counter()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imagenet_subset.classes import class_table
-from imagenet_subset.photos import jpeg, photo
+from imagenet_subset.demo.photos import jpeg, photo
+from imagenet_subset.ilsvrc.classes import class_table
 
 SIZES = ((500, 375), (500, 333), (375, 500), (500, 400), (640, 480), (400, 300), (1024, 768),
          (333, 500), (500, 500), (256, 256))  # fmt: skip

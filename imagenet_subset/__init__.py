@@ -12,13 +12,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from imagenet_subset.errors import ImagenetSubsetError
-from imagenet_subset.reader import ImagenetSubset, open_subset
-from imagenet_subset.shadowed import check_pipelines
+from imagenet_subset.reading.subset import ImagenetSubset, open_subset
+from imagenet_subset.system.shadowed import check_pipelines
 
 if TYPE_CHECKING:
     from imagenet_subset.api import build, verify
-    from imagenet_subset.builder import BuildResult
-    from imagenet_subset.verifier import VerifyReport
+    from imagenet_subset.building.run import BuildResult
+    from imagenet_subset.checking.file import VerifyReport
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "BuildResult": "builder",
-    "VerifyReport": "verifier",
+    "BuildResult": "building.run",
+    "VerifyReport": "checking.file",
     "build": "api",
     "verify": "api",
 }

@@ -2,7 +2,7 @@
 
 import sys
 
-from imagenet_subset.cli import program
+from imagenet_subset.cli.program import program
 
 if __name__ == "__main__":
     sys.exit(program())

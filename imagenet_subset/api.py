@@ -8,15 +8,15 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
 
-from imagenet_subset.builder import BuildResult, run_build
-from imagenet_subset.cores import available_cores
-from imagenet_subset.plan import plan_build
-from imagenet_subset.pool import LocalPool
-from imagenet_subset.recheck import compare_with_photos
+from imagenet_subset.building.plan import plan_build
+from imagenet_subset.building.run import BuildResult, run_build
+from imagenet_subset.building.shards import Progress, warm_up
+from imagenet_subset.checking.file import VerifyReport
+from imagenet_subset.checking.file import verify as verify_alone
+from imagenet_subset.checking.pixels import compare_with_photos
+from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.run import Progress, warm_up
-from imagenet_subset.verifier import VerifyReport
-from imagenet_subset.verifier import verify as verify_alone
+from imagenet_subset.system.cores import available_cores
 
 
 def build(

@@ -26,11 +26,6 @@ so, whatever the file names hold.
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 
 class ImagenetSubsetError(Exception):
     """Base of every error that a user can mend. Its text is one line."""
@@ -97,67 +92,3 @@ class ReadRefusedError(ReadError):
 
     It says nothing of what is in the file, which may be sound.
     """
-
-
-class NoRegularFileError(OSError):
-    """What has a file's name is a folder, a pipe or a device; `reading` and `writing` tell it."""
-
-
-def printable(path: str | os.PathLike[str]) -> str:
-    r"""Path as text that fits in one line of a message.
-
-    Control characters and undecodable bytes appear as escapes.
-
-    Examples
-    --------
-    >>> printable("val/a b\n.JPEG")
-    'val/a b\\n.JPEG'
-    """
-    text = os.fspath(path)
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
-
-
-@contextlib.contextmanager
-def reading(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an operating system's failure to read ``path`` into a `ReadError`.
-
-    Raises
-    ------
-    ReadError
-        It is no file of data, or a decompressor can't make anything of it.
-    ReadRefusedError
-        Anything else, which is no fault of the file's contents.
-    """
-    try:
-        yield
-    except NoRegularFileError as error:
-        raise ReadError(f"can't read {printable(path)}: {error.strerror}") from error
-    except OSError as error:
-        if error.errno is None:  # bz2 raises such for what it can't decompress
-            raise ReadError(f"can't read {printable(path)}: {printable(str(error))}") from error
-        raise ReadRefusedError(
-            f"can't read {printable(path)}: {error.strerror}; put that right and try again"
-        ) from error
-
-
-@contextlib.contextmanager
-def writing(path: str | os.PathLike[str], *, kept: bool = False) -> Iterator[None]:
-    """Turn an operating system's failure to write ``path`` into an `OutputError`.
-
-    Parameters
-    ----------
-    kept
-        Whether to say that what is done isn't lost.
-    """
-    try:
-        yield
-    except OSError as error:
-        why, folder = error.strerror or error, Path(path).parent
-        if isinstance(error, FileNotFoundError) and not folder.is_dir():
-            why = f"there is no folder {printable(folder)}"
-        raise OutputError(
-            f"can't write {printable(path)}: {why}; {'what is done is kept: ' if kept else ''}"
-            "put that right and run the same command again"
-        ) from error

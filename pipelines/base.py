@@ -52,7 +52,7 @@ class Batch(Generic[Key]):
 
 
 class Pipeline(Protocol):
-    """Decodes, resizes and crops by the rule in `pipelines.geometry`.
+    """Decodes, resizes and crops by the rule in `pipelines.rule`.
 
     A pipeline object is built once per worker and used for many runs, one after the other.
     """

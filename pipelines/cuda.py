@@ -8,16 +8,15 @@ goes by ``CUDA_VISIBLE_DEVICES``, which NVML wouldn't.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from pipelines.base import PipelineUnavailableError
+from pipelines.packages import GPU_INSTALL, cuda_of_packages, installed
 
 ASK_DRIVER = """
 import ctypes, json, sys
@@ -51,12 +50,6 @@ PATIENCE = 60
 """Seconds for the child: a driver that isn't kept loaded takes several for each GPU."""
 OLDEST_CUDA = (12, 0)
 """What the wheels of the ``gpu`` extra are built for."""
-GPU_INSTALL = {
-    12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"',
-    13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6"',
-}
-"""What the extras ``gpu`` and ``gpu-cuda13`` install. Drivers for CUDA 13 run both."""
-FOR_CUDA_13 = ("nvidia-dali-cuda130", "cupy-cuda13x")
 NVIDIA_MODULE = Path("/proc/driver/nvidia/version")
 """Where there is this file there is NVIDIA's kernel module."""
 CPU_WORKS = "--device cpu works without"
@@ -133,7 +126,7 @@ def find_gpu(gpu: int) -> Driver | Missing:
     packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
     if lacking := [name for name, module in packages.items() if not installed(module)]:
         what = f"{' and '.join(lacking)} not installed"
-        everything = f"{what}; {GPU_INSTALL[_cuda_of_packages()]}, {CPU_WORKS}"
+        everything = f"{what}; {GPU_INSTALL[cuda_of_packages()]}, {CPU_WORKS}"
         # Only who seems to have a GPU wants to hear how it is used.
         return Missing(everything if NVIDIA_MODULE.exists() else what, everything)
     driver = find_driver()
@@ -147,20 +140,6 @@ def find_gpu(gpu: int) -> Driver | Missing:
         last = len(driver.gpus) - 1
         raise PipelineUnavailableError(f"--gpu {gpu}: the GPUs here are 0 to {last}")
     return driver
-
-
-def _cuda_of_packages() -> int:
-    """Major version of CUDA that the packages are for, of which one may be here already."""
-    here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}
-    return 13 if here.intersection(FOR_CUDA_13) else 12
-
-
-def installed(module: str) -> bool:
-    """Whether a module can be found; it isn't imported, only its parents are."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def dotted(version: tuple[int, int]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.geometry import CROP, RESIZE, crop_box, resized_size
+from pipelines.rule import CROP, RESIZE, crop_box, resized_size
 from pipelines.taps import FRACTION_BITS, Taps, bilinear_taps
 
 if TYPE_CHECKING:

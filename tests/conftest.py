@@ -12,7 +12,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import HealthCheck, settings
 
-from imagenet_subset.demo import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 
 # A machine that is slow, or busy with other things, is no reason to fail.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])

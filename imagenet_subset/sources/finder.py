@@ -6,11 +6,9 @@ import contextlib
 import os
 from pathlib import Path
 
-from imagenet_subset.classes import ImageClass, Subset, class_table, val_ground_truth
-from imagenet_subset.errors import SourceError, printable
-from imagenet_subset.records import Split
-from imagenet_subset.sources import OnMissing
-from imagenet_subset.sources.ilsvrc import (
+from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table, val_ground_truth
+from imagenet_subset.ilsvrc.numbering import (
     is_train_name,
     numbers_by_rank,
     read_train_list,
@@ -18,13 +16,16 @@ from imagenet_subset.sources.ilsvrc import (
     val_ids_of,
     val_name,
 )
+from imagenet_subset.records import Split
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources.base import OnMissing
 from imagenet_subset.sources.instead import (
     PHOTO_SUFFIXES,
     leave_out,
     listing_errors,
     without_photos,
 )
-from imagenet_subset.wording import counted, few
+from imagenet_subset.system.text import counted, few, printable
 
 Found = tuple[int, int, str]
 """Image id, label, location."""

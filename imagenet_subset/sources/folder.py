@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagenet_subset.classes import Subset
-from imagenet_subset.errors import SourceError, printable
-from imagenet_subset.fileio import regular
+from imagenet_subset.errors import SourceError
 from imagenet_subset.records import SPLITS, Record, Split
-from imagenet_subset.sources import Listing, OnMissing
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources.base import Listing, OnMissing
 from imagenet_subset.sources.finder import Finder
 from imagenet_subset.sources.instead import contents, listing_errors, what_is_there
+from imagenet_subset.system.files import regular
+from imagenet_subset.system.text import printable
 
 _BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"

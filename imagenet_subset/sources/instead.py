@@ -6,10 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from imagenet_subset.classes import ImageClass, class_table
-from imagenet_subset.errors import SourceError, printable
+from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.records import Split
-from imagenet_subset.wording import counted, few
+from imagenet_subset.system.text import counted, few, printable
 
 PHOTO_SUFFIXES = (".jpeg", ".jpg")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".parquet", ".tfrecord", ".7z", ".rar")

@@ -126,7 +126,7 @@ def sha256(image: Image.Image | NDArray[np.uint8]) -> str:
 
 def write_odd() -> None:
     """Encode the odd files, small, with whatever Pillow there is: they are kept from then on."""
-    from imagenet_subset.photos import odd_images
+    from imagenet_subset.demo.photos import odd_images
 
     with zipfile.ZipFile(ODD, "w", zipfile.ZIP_DEFLATED) as archive:
         for odd in odd_images(96, 64):

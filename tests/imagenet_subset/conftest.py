@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_subset.npz import encode_comment
+from imagenet_subset.npz.provenance import encode_comment
 
 WNIDS = ["n12267677", "n02690373", "n09472597"]
 PROVENANCE = {
@@ -71,7 +71,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run a command by its own parser; what it printed."""
 
     def run(name: str, *arguments: object) -> str:
-        module = importlib.import_module(f"imagenet_subset.commands.{name}")
+        module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
         parser = argparse.ArgumentParser()
         module.add_arguments(parser)
         assert module.run(parser.parse_args([str(argument) for argument in arguments])) == 0

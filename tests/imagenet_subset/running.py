@@ -19,8 +19,8 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from imagenet_subset.demo import DEMO_WNIDS
-from imagenet_subset.journal import MAGIC
+from imagenet_subset.building.journal import MAGIC
+from imagenet_subset.demo.tree import DEMO_WNIDS
 
 NURSERY = "import run_nursery"
 """In the command line of the nursery, and of the workers that it forks."""

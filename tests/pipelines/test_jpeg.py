@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagenet_subset.photos import exif, jpeg, odd_images, photo
+from imagenet_subset.demo.photos import exif, jpeg, odd_images, photo
 from pipelines.base import WARN_PIXELS, DecodeError
 from pipelines.jpeg import JpegHeader, doubt, has_stray_marker, route
 from pipelines.pillow import decode

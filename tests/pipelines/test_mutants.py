@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from contract import run
 from numpy.typing import NDArray
+from pipeline_contract import run
 
-from imagenet_subset.photos import Subsampling, jpeg, photo
+from imagenet_subset.demo.photos import Subsampling, jpeg, photo
 from pipelines.base import DecodeError, PipelineUnavailableError
 from pipelines.bounds import Bounds, bounds_of
+from pipelines.choice import choose
 from pipelines.pillow import decode
-from pipelines.select import choose
 
 SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
 SIZES = ((64, 48), (48, 64), (33, 57), (96, 72))

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from contract import PipelineContract
 from PIL import Image
+from pipeline_contract import PipelineContract
 
-from imagenet_subset.photos import encoded, exif, jpeg, odd_images, photo
+from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
 from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
-from pipelines.geometry import crop_box, resized_size
-from pipelines.pillow import PillowPipeline, decode
+from pipelines.per_image import PillowPipeline
+from pipelines.pillow import decode
+from pipelines.rule import crop_box, resized_size
 
 
 class TestPillowPipeline(PipelineContract):
@@ -197,7 +198,7 @@ def test_a_strip_takes_little_memory(size):
     """Scaled whole, the first two would take 5 GB."""
     program = (
         "from PIL import Image\n"
-        "from imagenet_subset.photos import jpeg\n"
+        "from imagenet_subset.demo.tree.photos import jpeg\n"
         "from pipelines.pillow import decode\n"
         f"decode(jpeg(Image.new('RGB', {size}, 7)))\n"
         "print(open('/proc/self/status').read())\n"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imagenet_subset.photos import exif, jpeg, photo
+from imagenet_subset.demo.photos import exif, jpeg, photo
 from pipelines.pillow import decode
 from pipelines.quiet import quiet_pillow
 

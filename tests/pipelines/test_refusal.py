@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from imagenet_subset.photos import encoded, jpeg, odd_images, photo
+from imagenet_subset.demo.photos import encoded, jpeg, odd_images, photo
 from pipelines.base import DecodeError
 from pipelines.pillow import decode
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 import imagenet_subset
-from pipelines.cuda import GPU_INSTALL
-from pipelines.select import TURBO_INSTALL
+from pipelines.packages import GPU_INSTALL, TURBO_INSTALL
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -61,8 +60,8 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
         "import imagenet_subset; print(imagenet_subset.__file__)\n"
-        "from imagenet_subset.cli import main; main(['classes', 'acorn'])\n"
-        "from imagenet_subset.classes import load_subset, val_ground_truth\n"
+        "from imagenet_subset.cli.program.program import main; main(['classes', 'acorn'])\n"
+        "from imagenet_subset.ilsvrc.classes import load_subset, val_ground_truth\n"
         "print(len(load_subset('imagenet100').classes), len(val_ground_truth()))"
     )
     done = subprocess.run(
@@ -89,7 +88,7 @@ def test_users_type_checkers_see_the_signatures(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
-    assert 'Revealed type is "imagenet_subset.builder.BuildResult"' in done.stdout
+    assert 'Revealed type is "imagenet_subset.building.run.BuildResult"' in done.stdout
     assert "\nuser.py:4: error: Argument 1" in f"\n{done.stdout}"
     assert "Found 1 error in 1 file" in done.stdout, done.stdout
 

@@ -1,0 +1,190 @@
+"""How a worker proves itself before its first shard: the same file, code, libraries and photos.
+
+An executor that somebody else set up may have workers on machines that mount other folders, or
+that have other versions installed. What they would write is wrong, or goes into a file that nobody
+reads; so each is checked where it runs, and one that doesn't fit ends the build.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import platform
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagenet_subset
+import pipelines
+from imagenet_subset.errors import OutputError, UnfitWorkerError
+from imagenet_subset.execution.context import current
+from imagenet_subset.system.files import open_for_update, pread_into, writing
+from imagenet_subset.system.text import printable
+
+TOKEN_NBYTES = 32
+"""Length of a run's token. It is at offset 0 of the unfinished file, where the first header, which
+is longer, replaces it in the end."""
+_LOOK_AGAIN_SECONDS = 0.25
+_unseen: set[bytes] = set()
+"""Tokens that this process has looked for in vain, for as long as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a worker is held against."""
+
+    token: bytes
+    """`TOKEN_NBYTES` random bytes of this run, at offset 0 of its file."""
+    code: str
+    """`code_hash` of the process that planned the build."""
+    versions: Mapping[str, str]
+    """Versions there of everything that decides the pixels, and of Python."""
+    photos: tuple[str, ...]
+    """Paths of photos of which the planning process sees each."""
+    patience: float
+    """Seconds that a shared file system has to show the file: its clients remember for a while
+    what they once saw."""
+
+
+def new_token() -> bytes:
+    """Make the token of a run."""
+    return secrets.token_bytes(TOKEN_NBYTES)
+
+
+def this_process() -> tuple[str, int]:
+    """Host and process id."""
+    return platform.node(), os.getpid()
+
+
+def worker_name() -> str:
+    """Name of this process for people: host and process id."""
+    return "{} (pid {})".format(*this_process())
+
+
+def with_python(versions: Mapping[str, str]) -> dict[str, str]:
+    """Versions, and that of Python, which decides how objects are pickled."""
+    return {**versions, "python": ".".join(platform.python_version_tuple()[:2])}
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 of this program's modules, since a version says little of a clone."""
+    sha = hashlib.sha256()
+    for package in (imagenet_subset, pipelines):
+        folder = Path(str(package.__file__)).parent
+        for path in sorted(folder.rglob("*.py")):
+            sha.update(f"{package.__name__}/{path.relative_to(folder).as_posix()}\n".encode())
+            sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
+    """Refuse a worker with other code, or with other versions of what decides the pixels.
+
+    Raises
+    ------
+    UnfitWorkerError
+        Both sides of what differs.
+    """
+    here = with_python(versions)
+    differing = [
+        f"{name} {proof.versions.get(name, 'none')} where the build was planned, "
+        f"{here.get(name, 'none')} there"
+        for name in sorted(here.keys() | proof.versions.keys())
+        if here.get(name) != proof.versions.get(name)
+    ]
+    if differing:
+        raise UnfitWorkerError(
+            f"worker {worker_name()} might make other pixels: {'; '.join(differing)}; install the "
+            "same versions on both sides"
+        )
+    if code_hash() != proof.code:
+        raise UnfitWorkerError(
+            f"worker {worker_name()} runs other code of imagenet-subset, from "
+            f"{printable(Path(str(imagenet_subset.__file__)).parent)}; install the same on both "
+            "sides, and start workers and program anew"
+        )
+
+
+def check_photos(proof: Proof) -> None:
+    """Refuse a worker that sees none of some photos which the planning process sees.
+
+    Raises
+    ------
+    UnfitWorkerError
+        None is there, or may be read.
+    """
+    reason = ""
+    for path in proof.photos:
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+        except OSError as error:
+            reason = reason or f"{printable(path)}: {error.strerror or error}"
+        else:
+            return
+    if reason:
+        raise UnfitWorkerError(
+            f"worker {worker_name()} doesn't see the photos: {reason}; they must be at the same "
+            "place for all workers"
+        )
+
+
+@contextmanager
+def open_same_file(path: str, proof: Proof) -> Iterator[int]:
+    """Open the unfinished file for update, and only if it is this run's.
+
+    Yields
+    ------
+    int
+        File descriptor, which is closed at the end of the context: on a network file system that
+        brings what was written to the server.
+
+    Raises
+    ------
+    UnfitWorkerError
+        There is another file, or none.
+    OutputError
+        It can't be opened, or what was written can't be stored.
+    """
+    fd = _open_with_token(path, proof)
+    end = time.monotonic() + (0 if proof.token in _unseen else proof.patience)
+    while fd is None:
+        if time.monotonic() >= end or current().should_stop():
+            _unseen.add(proof.token)
+            raise UnfitWorkerError(
+                f"worker {worker_name()} sees another {printable(path)} than the build, or none; "
+                "--out_dir must be the same folder for all workers"
+            )
+        time.sleep(_LOOK_AGAIN_SECONDS)
+        fd = _open_with_token(path, proof)
+    try:
+        yield fd
+    except BaseException:
+        os.close(fd)
+        raise
+    with writing(path, kept=True):
+        os.close(fd)
+
+
+def _open_with_token(path: str, proof: Proof) -> int | None:
+    try:
+        with writing(path, kept=True), ExitStack() as opened:
+            try:
+                fd = open_for_update(path)
+            except FileNotFoundError:
+                return None
+            opened.callback(os.close, fd)
+            found = bytearray(TOKEN_NBYTES)
+            pread_into(fd, memoryview(found), 0)
+            if found != proof.token:
+                return None
+            opened.pop_all()
+            return fd
+    except OutputError as error:
+        if proof.patience:  # on another machine it may be that machine's fault
+            raise UnfitWorkerError(f"worker {worker_name()}: {error}") from error
+        raise

@@ -1,0 +1,98 @@
+"""The last look at a file before it gets its final name: it holds what was written to it.
+
+Any other program may write to the file while it is built. A look at one row in 64 finds a file that
+was cut short, overwritten from some place on or exchanged in large parts; it can miss a change of a
+few rows, which `imagenet_subset.checking.file.verify` finds at any time by reading all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.errors import OutputError
+from imagenet_subset.npz.crc import crc32
+from imagenet_subset.npz.layout import ROW_NBYTES, Layout, pieces
+from imagenet_subset.records import Split
+from imagenet_subset.system.files import pread_into, regular
+from imagenet_subset.system.publishing import check_in_place
+from imagenet_subset.system.text import printable
+
+_STEP = 64
+"""One row in so many is read back."""
+
+RowCrcs = Mapping[Split, NDArray[np.uint32]]
+
+
+def check_written(
+    fd: int,
+    path: Path,
+    layout: Layout,
+    row_crcs: RowCrcs,
+    columns: Mapping[str, NDArray[np.int32]],
+    *,
+    every_row: bool = False,
+) -> None:
+    """Read back headers, labels, ids, and some rows of images: one in 64 and the last.
+
+    Parameters
+    ----------
+    fd, path
+        The open file and its name.
+    layout, row_crcs, columns
+        As `imagenet_subset.npz.layout.finish` wrote them.
+    every_row
+        Read all rows, by a descriptor opened for that, which on a network disk asks the server what
+        other machines wrote.
+
+    Raises
+    ------
+    OutputError
+        Something differs, or the name is that of another file.
+    """
+    with contextlib.ExitStack() as stack:
+        if every_row:
+            file = stack.enter_context(open(path, "rb", buffering=0, opener=regular))
+            check_in_place(file.fileno(), path)
+            check_in_place(fd, path)
+            fd = file.fileno()
+        size = os.fstat(fd).st_size
+        if size != layout.size:
+            raise changed(path, f"it has {size} bytes and not {layout.size}")
+        for name, offset, expected in pieces(layout, row_crcs, columns):
+            found = memoryview(bytearray(len(expected)))
+            if pread_into(fd, found, offset) != len(expected) or found != expected:
+                raise changed(path, f"the {name} at byte {offset} differs")
+        _check_rows(fd, path, layout, row_crcs, 1 if every_row else _STEP)
+
+
+def _check_rows(fd: int, path: Path, layout: Layout, row_crcs: RowCrcs, step: int) -> None:
+    buffer = memoryview(bytearray(ROW_NBYTES))
+    looked_at, differing = 0, []
+    for split, row, crc in _sample(row_crcs, step):
+        n = pread_into(fd, buffer, layout.row_offset(split, row))
+        looked_at += 1
+        if n != ROW_NBYTES or crc32(buffer) != crc:
+            differing.append(f"row {row} of X_{split}")
+    if differing:
+        first = f"{len(differing)} of {looked_at} rows read back differ, the first {differing[0]}"
+        raise changed(path, first)
+
+
+def _sample(row_crcs: RowCrcs, step: int) -> Iterator[tuple[Split, int, int]]:
+    for split, crcs in row_crcs.items():
+        for row in sorted({*range(0, len(crcs), step), *range(len(crcs))[-1:]}):
+            yield split, row, int(crcs[row])
+
+
+def changed(path: Path, what: str) -> OutputError:
+    """Error for a file that doesn't hold what was written to it."""
+    return OutputError(
+        f"{printable(path)} doesn't hold what was written to it: {what}; another program wrote to "
+        "it, or the disk failed; run the same command again, which decodes again what differs"
+    )

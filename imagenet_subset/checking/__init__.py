@@ -1,0 +1,1 @@
+"""Proof that a file, or a machine, gives what it should."""

@@ -1,0 +1,106 @@
+"""Labels and ids of an NPZ against its classes and the tables of ILSVRC 2012."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
+from imagenet_subset.npz.class_csv import ClassRow
+from imagenet_subset.reading.subset import ImagenetSubset
+from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.system.text import counted, printable
+
+Integers = NDArray[np.int64]
+
+
+def label_problems(subset: ImagenetSubset) -> Iterator[str]:
+    """What is wrong, a line each: of each split the first row that is.
+
+    Ids have to be unique and, in a file of ours, ascending. Labels have to be those of classes,
+    and each id an image of that class, where CSV or provenance say what the classes are.
+
+    Raises
+    ------
+    imagenet_subset.errors.ReadError
+        The CSV isn't one of ours, or names other classes than the provenance.
+    """
+    rows = subset.class_rows
+    yield from _table_problems(rows)
+    for split in SPLITS:
+        ids = subset.ids(split).astype(np.int64)
+        labels = subset.labels(split).astype(np.int64)
+        yield from _id_problems(split, ids, ascending=subset.provenance is not None)
+        if rows:
+            yield from _class_problems(split, ids, labels, rows)
+
+
+def _table_problems(rows: tuple[ClassRow, ...]) -> Iterator[str]:
+    for row in rows:
+        known = class_table().get(row.WNID)
+        if known is None:
+            wnid = printable(row.WNID)
+            yield f"class {row.subset_label} of the CSV: {wnid} is no class of ILSVRC 2012"
+        elif (known.clsloc_id, known.human_label) != (row.original_id, row.human_label):
+            yield (
+                f"class {row.subset_label} of the CSV: {row.WNID} is {known.clsloc_id}, "
+                f"{known.human_label}, and not {row.original_id}, {printable(row.human_label)}"
+            )
+
+
+def _id_problems(split: Split, ids: Integers, *, ascending: bool) -> Iterator[str]:
+    if ascending:
+        bad = _first(np.diff(ids) <= 0)
+        if bad is not None:
+            yield (
+                f"row {bad + 1} of {split}: id {ids[bad + 1]} behind {ids[bad]}; ids ascend, and "
+                "none stands twice"
+            )
+        return
+    repeated = np.ones(len(ids), bool)
+    repeated[np.unique(ids, return_index=True)[1]] = False
+    bad = _first(repeated)
+    if bad is not None:
+        yield f"row {bad} of {split}: id {ids[bad]} stands in an earlier row too"
+
+
+def _class_problems(
+    split: Split, ids: Integers, labels: Integers, rows: tuple[ClassRow, ...]
+) -> Iterator[str]:
+    bad = _first((labels < 0) | (labels >= len(rows)))
+    if bad is not None:
+        classes = f"{'is' if len(rows) == 1 else 'are'} {counted(len(rows), 'class', 'classes')}"
+        yield f"row {bad} of {split}: label {labels[bad]}, but there {classes}"
+        return
+    expected = np.array([row.original_id for row in rows], np.int64)[labels]
+    found = _class_of_ids(split, ids)
+    bad = _first(found != expected)
+    if bad is not None:
+        names = {c.clsloc_id: c.human_label for c in class_table().values()}
+        belongs = f"shows {names[int(found[bad])]}" if found[bad] else "doesn't exist"
+        name = printable(rows[labels[bad]].human_label)
+        yield (
+            f"row {bad} of {split}: label {labels[bad]} ({name}), but "
+            f"ILSVRC's {split} image {ids[bad]} {belongs}"
+        )
+
+
+def _class_of_ids(split: Split, ids: Integers) -> Integers:
+    """CLS-LOC id of the class of each ILSVRC image, 0 for images that don't exist."""
+    if split == "val":
+        truth = val_ground_truth().astype(np.int64)
+    else:
+        classes = class_table().values()
+        truth = np.repeat(
+            np.array([c.clsloc_id for c in classes], np.int64),
+            [c.num_train_images for c in classes],
+        )
+    exists = (ids >= 1) & (ids <= len(truth))
+    return np.where(exists, truth[np.where(exists, ids - 1, 0)], 0)
+
+
+def _first(wrong: NDArray[np.bool_]) -> int | None:
+    rows = np.flatnonzero(wrong)
+    return int(rows[0]) if len(rows) else None

@@ -1,0 +1,209 @@
+"""The pixels of a finished NPZ against its photos, decoded again by the reference pipeline."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from imagenet_subset.checking.file import VerifyReport
+from imagenet_subset.errors import ReadError, WorkerDiedError
+from imagenet_subset.execution.local import LocalPool, WorkerDied
+from imagenet_subset.ilsvrc.classes import class_table
+from imagenet_subset.npz.layout import IMAGE_SHAPE
+from imagenet_subset.reading.subset import ImagenetSubset
+from imagenet_subset.records import SPLITS, Record
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources import open_source
+from imagenet_subset.sources.base import Source
+from imagenet_subset.system.text import printable
+from pipelines.bounds import EXACT, Bounds, bounds_of
+
+_CHUNK = 16
+_NAMED = 20
+"""Rows that are named of those that differ; the others are counted."""
+
+Progress = Callable[[int], object]
+Outcome = tuple[int, float] | str
+"""Largest and mean difference of an image, of 255; or why its photo can't be decoded."""
+
+
+def compare_with_photos(
+    report: VerifyReport,
+    data_dir: str | Path,
+    *,
+    train_list: str | Path | None = None,
+    sample: int | None = 200,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress = lambda _: None,
+) -> None:
+    """Decode photos again with Pillow, compare, and add what differs to the report.
+
+    A file made by a pipeline that is bit-identical to Pillow must be equal; one made by DALI may
+    differ within the bounds that the parity tests hold it to.
+
+    Parameters
+    ----------
+    report
+        Of `imagenet_subset.checking.file.verify` on the same file, which must be readable.
+    data_dir, train_list
+        See `imagenet_subset.building.plan.plan_build`.
+    sample
+        How many rows, drawn at random by ``seed``; None for all.
+    workers
+        Processes.
+    progress
+        Called with numbers of images as they are compared.
+
+    Raises
+    ------
+    imagenet_subset.errors.ReadError
+        Nothing says which classes the labels stand for, or the images have another size.
+    imagenet_subset.errors.SourceError
+        The photos can't be found.
+    imagenet_subset.errors.WorkerError
+        A worker process can't start, or died.
+    """
+    subset = ImagenetSubset(report.path)
+    bounds = _bounds(subset)
+    source = open_source(Path(data_dir), Path(train_list) if train_list else None)
+    records = _sample(_records(subset, source, report), sample, seed)
+    wrong: list[str] = []
+    outcomes = _outcomes(subset, source, records, workers, progress)
+    for record, outcome in zip(records, outcomes, strict=True):
+        row = f"row {record.row} of {record.split} ({printable(source.path(record))})"
+        if isinstance(outcome, str):
+            report.source_problems.append(f"{row}: its photo {outcome}")
+            continue
+        report.compared += 1
+        report.max_difference = max(report.max_difference, outcome[0])
+        if what := _judge(outcome, bounds):
+            wrong.append(f"{row}: {what}")
+    report.problems += _named(wrong, "rows differ from their photos")
+    report.source_problems = _named(report.source_problems, "photos can't be compared")
+    report.checked.append(
+        f"{report.compared} photos decoded again by Pillow: largest difference "
+        f"{report.max_difference} of 255, {bounds.largest} allowed{_other_pillow(subset)}"
+    )
+
+
+def _bounds(subset: ImagenetSubset) -> Bounds:
+    """How far the images of this file may lie from Pillow's."""
+    if subset.provenance is None:
+        return EXACT
+    pipeline = subset.provenance["pipeline"]
+    return bounds_of(pipeline["name"], pipeline["device"])
+
+
+def _other_pillow(subset: ImagenetSubset) -> str:
+    """A word on Pillow's version, if the file was made with another one."""
+    from pipelines.pillow import versions
+
+    here = versions()["pillow"]
+    pipeline = (subset.provenance or {}).get("pipeline", {})
+    there = pipeline.get("versions", {}).get("pillow", here)
+    return "" if there == here else f" (Pillow {here} here, {there} when the file was made)"
+
+
+def _named(problems: list[str], what: str) -> list[str]:
+    """The first `_NAMED` problems, and how many more there are."""
+    more = len(problems) - _NAMED
+    return problems[:_NAMED] + ([f"{more} more {what}"] if more > 0 else [])
+
+
+def _judge(difference: tuple[int, float], bounds: Bounds) -> str:
+    """What is wrong with an image; empty if nothing is."""
+    largest, mean = difference
+    if largest > bounds.largest:
+        return f"differs from the photo by up to {largest} of 255, {bounds.largest} allowed"
+    if mean > bounds.mean:
+        return f"differs from the photo by {mean:.2f} of 255 on average, {bounds.mean} allowed"
+    return ""
+
+
+def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> list[Record]:
+    """A record for each row, in the file's order, with the place of its photo."""
+    path = printable(report.path)
+    if subset.X_train.shape[1:] != IMAGE_SHAPE or subset.X_val.shape[1:] != IMAGE_SHAPE:
+        raise ReadError(f"{path}: its images aren't 224x224, so they can't be held against photos")
+    classes = tuple(
+        class_table()[row.WNID] for row in subset.class_rows if row.WNID in class_table()
+    )
+    if not classes:
+        raise ReadError(f"{path}: nothing says which classes its labels stand for")
+    splits = [split for split in SPLITS if len(subset.ids(split))]
+    listing = source.list(Subset(subset.name, classes), splits, on_missing="ignore")
+    found: list[Record] = []
+    for split in splits:
+        by_id = {record.image_id: record for record in listing.records[split]}
+        ids = subset.ids(split).tolist()
+        absent = [image_id for image_id in ids if image_id not in by_id]
+        if absent:
+            report.source_problems.append(
+                f"{len(absent)} photos of {split} aren't in the source, the first of id {absent[0]}"
+            )
+        found += [replace(by_id[i], row=row) for row, i in enumerate(ids) if i in by_id]
+    return found
+
+
+def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record]:
+    if sample is None or sample >= len(records):
+        return records
+    chosen = np.random.default_rng(seed).choice(len(records), sample, replace=False)
+    return [records[i] for i in np.sort(chosen)]
+
+
+def _outcomes(
+    subset: ImagenetSubset, source: Source, records: list[Record], workers: int, progress: Progress
+) -> list[Outcome]:
+    """Compare all records on worker processes; what came of each."""
+    pickled = pickle.dumps(subset)
+    tasks = (
+        (start, functools.partial(_compare, pickled, source, records[start : start + _CHUNK]))
+        for start in range(0, len(records), _CHUNK)
+    )
+    outcomes: dict[int, list[Outcome]] = {}
+
+    def take(start: int, part: list[Outcome]) -> None:
+        outcomes[start] = part
+        progress(len(part))
+
+    with LocalPool() as pool:
+        pool.warm_up(workers)
+        try:
+            pool.work_through(tasks, take)
+        except WorkerDied as died:
+            raise WorkerDiedError(died.told()) from died
+    return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
+
+
+def _compare(pickled: bytes, source: Source, records: list[Record]) -> list[Outcome]:
+    from pipelines.base import DecodeError
+    from pipelines.pillow import decode
+
+    subset = _opened(pickled)
+    outcomes: list[Outcome] = []
+    for record, data in source.read(records):
+        if isinstance(data, OSError):
+            outcomes.append(f"can't be read: {data.strerror or data}")
+            continue
+        try:
+            expected = decode(data).astype(np.int16)
+        except DecodeError as error:
+            outcomes.append(f"can't be decoded: {error}")
+            continue
+        difference = np.abs(subset.images(record.split)[record.row] - expected)
+        outcomes.append((int(difference.max()), float(difference.mean())))
+    return outcomes
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(pickled: bytes) -> ImagenetSubset:
+    """The parent's file, opened once in each process: compressed arrays are read whole."""
+    subset: ImagenetSubset = pickle.loads(pickled)
+    return subset

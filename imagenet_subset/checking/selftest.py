@@ -1,0 +1,246 @@
+"""Whether this machine's pipeline gives the pixels that it should, and how fast.
+
+Every file goes through the pipeline and through Pillow, and the two are compared. The GPU's tests
+call the same function as ``imagenet-subset selftest``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import random
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from imagenet_subset.demo.photos import jpeg, odd_images, photo
+from imagenet_subset.errors import SourceError
+from imagenet_subset.npz.crc import crc32
+from imagenet_subset.system.text import printable
+from pipelines.base import DecodeError, Pipeline
+from pipelines.bounds import Bounds, bounds_of
+from pipelines.choice import PipelineConfig
+from pipelines.cuda import Driver, dotted, find_driver
+from pipelines.dali.graph import FAILED
+from pipelines.jpeg import route
+from pipelines.packages import wheel_version
+from pipelines.pillow import decode
+
+DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+
+RATE_PHOTOS = 512
+"""Photos of a throughput measurement."""
+SAMPLE = 300
+"""Files taken from the user's folder."""
+PER_FOLDER = 5
+"""Files taken from one folder before others have had their turn."""
+
+
+@dataclass(slots=True)
+class Kind:
+    """What came out for one kind of image."""
+
+    name: str
+    images: int = 0
+    by_pillow: int = 0
+    """Images that the pipeline left to Pillow."""
+    largest: int = 0
+    mean: float = 0.0
+    """Of the image with the largest mean."""
+
+
+@dataclass(slots=True)
+class SelftestReport:
+    """Findings of a selftest."""
+
+    config: PipelineConfig
+    versions: dict[str, str]
+    bounds: Bounds
+    kinds: list[Kind] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What is not as it should be, each in a line; empty when all is well."""
+    decode_rate: float = 0.0
+    """Images/s of one pipeline on files in memory, pixels dropped."""
+    whole_rate: float = 0.0
+    """Images/s with reading each file, and writing and checksumming each row."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all images came out within the bounds."""
+        return not self.problems
+
+
+def selftest(
+    config: PipelineConfig,
+    data_dir: Path | None = None,
+    *,
+    sample: int = SAMPLE,
+    rate_photos: int = RATE_PHOTOS,
+) -> SelftestReport:
+    """Compare a pipeline with Pillow, and time it.
+
+    Parameters
+    ----------
+    data_dir
+        A folder with images, at any depth; ``sample`` of them are compared too.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        The pipeline won't start.
+    imagenet_subset.errors.SourceError
+        A file of the sample can't be read.
+    """
+    report = SelftestReport(config, machine_versions(config), bounds_of(config.name, config.device))
+    pipeline = config.open()
+    try:
+        odd = ((image.name, image.data) for image in odd_images())
+        files = sample_files(data_dir, sample) if data_dir is not None else []
+        yours = ((_yours(data), data) for data in map(_read, files))
+        compare(pipeline, itertools.chain(generated_photos(), odd, yours), report)
+        _measure(pipeline, report, rate_photos)
+    finally:
+        pipeline.close()
+    return report
+
+
+def machine_versions(config: PipelineConfig) -> dict[str, str]:
+    """Versions that matter for the pipeline, by name."""
+    versions = {
+        "Python": platform.python_version(),
+        "system": platform.platform(),
+        **config.versions(),
+    }
+    if config.device == "gpu":
+        driver = find_driver()
+        if isinstance(driver, Driver):
+            versions["GPU"] = driver.gpus[config.gpu]
+            versions["driver for CUDA"] = dotted(driver.cuda)
+        if DRIVER_VERSION.exists():
+            versions["driver"] = DRIVER_VERSION.read_text().splitlines()[0]
+        versions["cupy"] = wheel_version("cupy-cuda12x", "cupy-cuda13x", "cupy")
+    return versions
+
+
+def generated_photos() -> Iterator[tuple[str, bytes]]:
+    """Photos of every sampling, size and quality, with their kind."""
+    sizes = [(500, 375), (375, 500), (333, 251), (64, 47), (1200, 900)]
+    for sampling in ("4:4:4", "4:2:2", "4:2:0"):
+        for (width, height), quality in itertools.product(sizes, (50, 90, 98)):
+            picture = photo(width + quality, width, height)
+            kind = f"photos {sampling}"
+            yield kind, jpeg(picture, quality=quality, subsampling=sampling)
+            if quality == 90:
+                kind = f"photos {sampling} progressive"
+                yield kind, jpeg(picture, subsampling=sampling, progressive=True)
+    for width, height in sizes:
+        yield "photos gray", jpeg(photo(width, width, height).convert("L"))
+
+
+def compare(
+    pipeline: Pipeline, images: Iterable[tuple[str, bytes]], report: SelftestReport
+) -> None:
+    """Decode ``(kind, file contents)`` pairs both ways and report what differs."""
+    kinds: dict[str, Kind] = {}
+    waiting: dict[int, tuple[str, bytes]] = {}
+
+    def numbered() -> Iterator[tuple[int, bytes]]:
+        for number, (name, data) in enumerate(images):
+            waiting[number] = name, data
+            yield number, data
+
+    for batch in pipeline.run(numbered()):
+        left = dict(batch.fallbacks)
+        came_out: dict[int, np.ndarray | str] = dict(zip(batch.keys, batch.images, strict=True))
+        came_out |= dict(batch.failures)
+        for number, pixels in came_out.items():
+            name, data = waiting.pop(number)
+            kind = kinds.setdefault(name, Kind(name))
+            kind.images += 1
+            kind.by_pillow += number in left
+            if left.get(number, "").startswith(FAILED) and not isinstance(pixels, str):
+                report.problems.append(f"{name}: decoded by Pillow alone: {left[number]}")
+            _judge(kind, pixels, data, report)
+    report.problems += [f"{name}: an image was lost" for name, _ in waiting.values()]
+    report.kinds += kinds.values()
+
+
+def _judge(kind: Kind, pixels: np.ndarray | str, data: bytes, report: SelftestReport) -> None:
+    try:
+        expected = decode(data)
+    except DecodeError as error:
+        if not isinstance(pixels, str):
+            report.problems.append(f"{kind.name}: refused by Pillow alone: {error}")
+        return
+    if isinstance(pixels, str):
+        report.problems.append(f"{kind.name}: decoded by Pillow alone: {pixels}")
+        return
+    difference = np.abs(pixels.astype(np.int16) - expected)
+    largest, mean = int(difference.max()), float(difference.mean())
+    kind.largest, kind.mean = max(kind.largest, largest), max(kind.mean, mean)
+    if largest > report.bounds.largest or mean > report.bounds.mean:
+        report.problems.append(
+            f"{kind.name}: {largest} of 255 off Pillow, {mean:.3f} in the mean; "
+            f"{report.bounds.largest} and {report.bounds.mean} are allowed"
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"can't read {printable(path)}: {error.strerror}") from error
+
+
+def _yours(data: bytes) -> str:
+    header = route(data)
+    if isinstance(header, str):
+        return f"yours: {header}"
+    return "yours: colour" if header.components == 3 else "yours: gray"
+
+
+def sample_files(root: Path, count: int, seed: int = 0) -> list[Path]:
+    """Draw up to ``count`` image files below a folder, without listing all of them.
+
+    Folders are visited in random order, each for a few files, until there are enough.
+    """
+    draw = random.Random(seed)
+    chosen: list[Path] = []
+    more: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        draw.shuffle(folders)
+        images = [name for name in names if name.lower().endswith((".jpeg", ".jpg"))]
+        draw.shuffle(images)
+        chosen += [Path(folder, name) for name in images[:PER_FOLDER]]
+        more += [Path(folder, name) for name in images[PER_FOLDER:count]]
+        if len(chosen) >= count:
+            break
+    return (chosen + more)[:count]
+
+
+def _measure(pipeline: Pipeline, report: SelftestReport, count: int) -> None:
+    """Time photos of ImageNet's mean size, from memory and from files to a file."""
+    made = [jpeg(photo(k, 500, 375), subsampling="4:2:0") for k in range(min(count, 24))]
+    photos = [data for data, _ in zip(itertools.cycle(made), range(count), strict=False)]
+    for _ in pipeline.run(enumerate(photos[: len(made)])):
+        pass  # the first batches allocate
+    start = time.perf_counter()
+    for _ in pipeline.run(enumerate(photos)):
+        pass
+    report.decode_rate = count / (time.perf_counter() - start)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{k}.JPEG") for k in range(count)]
+        for path, data in zip(paths, photos, strict=True):
+            path.write_bytes(data)
+        start = time.perf_counter()
+        with Path(folder, "rows").open("wb") as rows:
+            for batch in pipeline.run((path.name, path.read_bytes()) for path in paths):
+                for image in batch.images:
+                    rows.write(image)
+                    crc32(image)
+        report.whole_rate = count / (time.perf_counter() - start)

@@ -1,0 +1,1 @@
+"""The command line: ``imagenet-subset [COMMAND] ...``."""

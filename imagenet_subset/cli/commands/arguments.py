@@ -1,0 +1,82 @@
+"""Arguments that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from imagenet_subset.system.cores import available_cores
+
+
+def add_pipeline(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that choose a pipeline."""
+    add = parser.add_argument
+    add("--device", choices=("auto", "gpu", "cpu"), default="auto",
+        help="where to decode (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
+    add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
+        help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
+        "pillow)")  # fmt: skip
+    add("--batch_size", type=_batch_size, metavar="N",
+        help="images per batch (default: by pipeline)")  # fmt: skip
+    add("--gpu", type=natural, default=0, metavar="ID", help="which GPU (default: %(default)s)")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--workers``."""
+    parser.add_argument("--workers", type=positive, default=available_cores(), metavar="N",
+        help="CPU cores to use (default: all that are allowed here, %(default)s)")  # fmt: skip
+
+
+def add_train_list(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--train_list``."""
+    parser.add_argument("--train_list", type=path, metavar="FILE",
+        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+
+
+def path(text: str) -> str:
+    """Path, for argparse; ``~`` is the home folder after a ``=`` too, where shells leave it."""
+    return os.path.expanduser(text)
+
+
+def natural(text: str) -> int:
+    """Whole number from 0 on, for argparse."""
+    return _at_least(0, text)
+
+
+def positive(text: str) -> int:
+    """Whole number from 1 on, for argparse."""
+    return _at_least(1, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number from {least} on")
+    return int(text)
+
+
+def _batch_size(text: str) -> int:
+    from pipelines.choice import LARGEST_BATCH
+
+    number = positive(text)
+    if number > LARGEST_BATCH:
+        raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST_BATCH}")
+    return number
+
+
+def png_path(text: str) -> Path:
+    """Path of a PNG file, for argparse."""
+    return _ending(text, ".png")
+
+
+def html_path(text: str) -> Path:
+    """Path of an HTML file, for argparse."""
+    return _ending(text, ".html", ".htm")
+
+
+def _ending(text: str, *suffixes: str) -> Path:
+    """Keep a name that the shell put in place of a pattern from being overwritten."""
+    named = Path(path(text))
+    if named.suffix.lower() not in suffixes:
+        raise argparse.ArgumentTypeError(f"{text!r} doesn't end in {' or '.join(suffixes)}")
+    return named

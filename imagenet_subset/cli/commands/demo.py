@@ -1,0 +1,48 @@
+"""``imagenet-subset demo``: the main job on generated photos, nothing to download."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagenet_subset.cli.commands import arguments
+from imagenet_subset.errors import OutputError
+from imagenet_subset.system.files import writing
+from imagenet_subset.system.text import printable
+
+HELP = "write a small ILSVRC tree of generated photos and build a subset from it"
+_SUBSET = "demo5"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``demo``."""
+    parser.add_argument("--out_dir", type=arguments.path, default="./demo", metavar="DIR",
+        help="where everything goes (default: %(default)s)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the tree, build by the very command that is printed, and say what to try next."""
+    from imagenet_subset.cli import program as cli
+    from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+
+    folder = Path(args.out_dir)
+    tree, subset = folder / "ILSVRC", folder / f"{_SUBSET}.txt"
+    if tree.exists() and not subset.exists():
+        raise OutputError(f"{printable(tree)} exists and is no demo; choose another --out_dir")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = ["# every second class of the demo's ten", *DEMO_WNIDS[::2]]
+        subset.write_text("\n".join(lines) + "\n")
+        data_dir = write_demo_tree(tree)
+    out = folder / "out_files"
+    print(
+        f"wrote {printable(tree)}: generated photos of {len(DEMO_WNIDS)} classes, odd files too\n"
+    )
+    words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--out_dir", str(out)]
+    print("$ imagenet-subset", *words, flush=True)
+    code = cli.main([*words, "--overwrite"])
+    if not code:
+        npz = f"{printable(out / _SUBSET)}_cls.npz"
+        print(f"\nnext: python -c \"import numpy as np; print(np.load('{npz}')['X_train'].shape)\"")
+        print(f"      imagenet-subset preview {npz}")
+    return code

@@ -1,0 +1,96 @@
+"""``imagenet-subset locate``: the way from a row back to its JPEG."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imagenet_subset.cli.commands import arguments
+from imagenet_subset.records import SPLITS
+from imagenet_subset.system.files import writing
+from imagenet_subset.system.text import printable
+
+if TYPE_CHECKING:
+    from imagenet_subset.reading.locate import Located
+    from imagenet_subset.reading.subset import ImagenetSubset
+
+HELP = "tell what a row of an NPZ is: its id, class and JPEG"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of ``locate``."""
+    add = parser.add_argument
+    add("file", type=arguments.path, metavar="FILE", help="the NPZ")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--row", type=int, metavar="N", help="row in X_<split>, from 0")
+    which.add_argument("--id", type=int, metavar="N", help="ILSVRC number, as in <split>_id")
+    add("--split", choices=SPLITS, required=True)
+    add("--data_dir", type=arguments.path, metavar="DIR",
+        help="where ImageNet is, to find the JPEG there")  # fmt: skip
+    arguments.add_train_list(parser)
+    add("--save", type=arguments.png_path, metavar="PNG", help="write the row's image")
+    add("--json", action="store_true", help="print it as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the row is; exit code 0."""
+    from imagenet_subset.reading.locate import locate, row_of_id
+    from imagenet_subset.reading.subset import ImagenetSubset
+
+    subset = ImagenetSubset(args.file)
+    row = args.row if args.id is None else row_of_id(subset, args.split, args.id)
+    found = locate(
+        subset,
+        args.split,
+        row,
+        data_dir=Path(args.data_dir) if args.data_dir else None,
+        train_list=Path(args.train_list) if args.train_list else None,
+    )
+    if args.save:
+        _save(subset, found, args.save)
+    if args.json:
+        print(json.dumps(_json(found), indent=2))
+    else:
+        print(_text(found, searched=args.data_dir is not None))
+    return 0
+
+
+def _save(subset: ImagenetSubset, found: Located, path: Path) -> None:
+    from PIL import Image
+
+    from imagenet_subset.system.publishing import write_atomically
+    from imagenet_subset.viewing.sheet import png
+
+    with writing(path):
+        write_atomically(path, png(Image.fromarray(subset.images(found.split)[found.row])))
+
+
+def _json(found: Located) -> dict[str, Any]:
+    """Class by the names that the CSV and ``inspect --json`` give it."""
+    return {
+        "split": found.split,
+        "row": found.row,
+        "id": found.image_id,
+        "label": found.label,
+        "WNID": found.wnid,
+        "human_label": found.name,
+        "photo": found.photo,
+    }
+
+
+def _text(found: Located, *, searched: bool) -> str:
+    photo = printable(found.photo) or "unknown"
+    if not searched and photo.endswith("/"):
+        photo += " (--data_dir DIR finds the file)"
+    rows = {
+        "split": found.split,
+        "row": found.row,
+        "id": found.image_id,
+        "label": found.label,
+        "WNID": printable(found.wnid) or "unknown",
+        "name": printable(found.name) or "unknown",
+        "photo": photo,
+    }
+    return "\n".join(f"{name:5}  {value}" for name, value in rows.items())

@@ -1,0 +1,104 @@
+"""``imagenet-subset verify``: prove that a finished NPZ is right."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagenet_subset.cli.commands import arguments
+from imagenet_subset.errors import SourceError
+from imagenet_subset.system.text import printable
+
+if TYPE_CHECKING:
+    from imagenet_subset.checking.file import VerifyReport
+
+HELP = "prove that a finished NPZ is right, by itself and against its photos"
+_SAMPLE = 200
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``verify``."""
+    add = parser.add_argument
+    add("file", type=arguments.path, metavar="FILE", help="the .npz")
+    add("--data_dir", type=arguments.path, metavar="DIR",
+        help="ImageNet's folder: decode photos again and compare the pixels")  # fmt: skip
+    arguments.add_train_list(parser)
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--sample", type=arguments.positive, metavar="N",
+        help=f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})")  # fmt: skip
+    some.add_argument("--all", action="store_true", help="with --data_dir: all photos")
+    arguments.add_workers(parser)
+    add("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify, with a progress bar, and print the report."""
+    from imagenet_subset.sources import open_source
+
+    if args.data_dir:
+        # A wrong folder is told at once, not after a long read.
+        open_source(Path(args.data_dir), Path(args.train_list) if args.train_list else None)
+    elif args.all or args.sample:
+        raise SourceError(
+            "--all and --sample compare with photos; say by --data_dir where they are"
+        )
+    report = _verify(args)
+    if args.data_dir and report.readable:
+        _compare(report, args)
+    if args.json:
+        print(report.to_json())
+    else:
+        _print(report)
+    return 0 if report.ok else 1
+
+
+def _verify(args: argparse.Namespace) -> VerifyReport:
+    from tqdm import tqdm
+
+    from imagenet_subset.checking.file import verify
+
+    path = Path(args.file)
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
+    with tqdm(
+        total=size, unit="B", unit_scale=True, desc="checksums", disable=not sys.stderr.isatty()
+    ) as bar:
+        report = verify(path, workers=args.workers, progress=bar.update)
+        bar.update(size - bar.n)
+    return report
+
+
+def _compare(report: VerifyReport, args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from imagenet_subset.checking.pixels import compare_with_photos
+
+    with tqdm(unit=" photos", desc="pixels", disable=not sys.stderr.isatty()) as bar:
+        compare_with_photos(
+            report,
+            args.data_dir,
+            train_list=args.train_list,
+            sample=None if args.all else args.sample or _SAMPLE,
+            workers=args.workers,
+            progress=bar.update,
+        )
+
+
+def _print(report: VerifyReport) -> None:
+    path = printable(report.path)
+    for line in report.checked:
+        print(f"checked  {line}")
+    for line in [*report.problems, *report.source_problems]:
+        print(f"PROBLEM  {line}")
+    if len(report.problems) > report.unread:
+        print(f"{path} is NOT sound; copy it again from where it was sound, or build it again with "
+              "--overwrite")  # fmt: skip
+    elif report.unread:
+        print(f"{path} can't be read in full, so whether it is sound is unknown; see to its disk "
+              "or its network, and verify it again")  # fmt: skip
+    elif report.source_problems:
+        print(f"{path} is sound as far as it could be checked; its photos could not all be read")
+    else:
+        print(f"{path} is sound")

@@ -1,0 +1,129 @@
+"""The command line: ``imagenet-subset [COMMAND] ...``; without a command, ``build``.
+
+Each command is a module of `imagenet_subset.cli.commands`. Only these and this one print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from imagenet_subset.cli.streams import drop_unwritten, mend_streams
+from imagenet_subset.cli.usage import parse
+from imagenet_subset.errors import ImagenetSubsetError
+from imagenet_subset.execution.signals import ignore_signals
+from imagenet_subset.system.shadowed import check_pipelines
+from imagenet_subset.system.text import printable
+
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what Slurm sends before a time limit. Unwinds as Ctrl-C does."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code.
+
+    0 is success; 1 a wrong input or a failure, told in one line on stderr; 2 wrong usage; 130 and
+    143 a build stopped by Ctrl-C and by SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        if wrong := _wrong_place():
+            return _fail(wrong, 1)
+        return _run(parse(sys.argv[1:] if argv is None else argv))
+    except Terminated as stop:
+        return _stopped("stopped by SIGTERM", stop, TERMINATED)
+    except KeyboardInterrupt as stop:
+        return _stopped("stopped", stop, INTERRUPTED)
+
+
+def program() -> int:
+    """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
+    mend_streams()
+    sys.unraisablehook = _stop_anyway
+    code = main()
+    drop_unwritten()
+    ignore_signals()
+    # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, which dataclasses
+    # call as they are made, and though it was caught ends `python -m` as if killed by SIGINT.
+    # Running another text makes it forget.
+    exec("")
+    return code
+
+
+def _stop_anyway(lost: sys.UnraisableHookArgs) -> None:
+    """Send a stop once more that came where Python can't pass an exception on, and drops it.
+
+    It does so in the middle of imports, for one, in a function that is called back as a lock goes.
+    """
+    if lost.exc_type is KeyboardInterrupt:
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+    elif lost.exc_type is Terminated:
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGTERM]).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _wrong_place() -> str:
+    """What keeps every command from running here; empty if nothing does."""
+    try:
+        check_pipelines()
+        os.getcwd()
+    except ImportError as error:
+        return str(error)
+    except OSError as error:
+        return f"the current folder: {error.strerror}; change to a folder that is there"
+    return ""
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipelines.base import PipelineUnavailableError
+
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except (ImagenetSubsetError, PipelineUnavailableError) as error:
+        if args.debug:
+            raise
+        return _fail(str(error), 1)
+    except BrokenPipeError:
+        return 1  # the reader of our output has gone, as in `imagenet-subset classes | head`
+    except Exception as error:
+        if args.debug:
+            raise
+        return _fail(_unforeseen(error), 1)
+    return code
+
+
+def _unforeseen(error: Exception) -> str:
+    """Line for what nobody thought of; a file that the system refuses is no defect of ours."""
+    if isinstance(error, MemoryError):
+        return "out of memory; --debug shows where"
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
+        return f"{where}{error.strerror}; --debug shows what for"
+    what = printable(" ".join(str(error).split()))
+    if isinstance(error, ImportError):
+        return f"a library can't be imported: {what}; --debug shows where"
+    return f"unexpected {type(error).__name__}: {what}; a defect of this program: --debug shows it"
+
+
+def _stopped(message: str, stop: KeyboardInterrupt, code: int) -> int:
+    ignore_signals()  # the impatient press Ctrl-C twice
+    return _fail("; ".join([message, *getattr(stop, "__notes__", [])]), code)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"imagenet-subset: {message}", file=sys.stderr)
+    return code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated

@@ -1,0 +1,125 @@
+"""From the words of a command line to a command with its arguments; or a line on what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+from collections.abc import Collection, Sequence
+from typing import Any, NoReturn
+
+from imagenet_subset import __version__
+from imagenet_subset.system.text import printable
+
+COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
+DEFAULT = "build"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line. Takes no abbreviations: new flags would break them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {printable(message)}; {self.prog} --help lists what there is\n")
+
+    def unknown_flag(self, words: Sequence[str]) -> str:
+        """What to say of the first word that is none of its flags; empty if there is none."""
+        known = self._option_string_actions  # argparse itself asks for what is required first
+        for word in _before_the_end(words):
+            name = word.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                return f"no flag {name}{_near(name, [*known, '--version'])}"
+        return ""
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Read a command line, without the program's name.
+
+    Returns
+    -------
+    argparse.Namespace
+        ``run`` is the command to call with it; ``debug`` is there for all.
+
+    Raises
+    ------
+    SystemExit
+        With 2 for wrong usage, which has been printed; with 0 after ``--help`` and ``--version``.
+    """
+    words = _normalize(words)
+    parser, commands = _parsers()
+    if unknown := _unknown_command(words):
+        parser.error(unknown)
+    command = commands.get(words[0], parser)
+    if unknown := command.unknown_flag(words[1:]):
+        command.error(unknown)
+    args, rest = parser.parse_known_args(words)
+    if rest:
+        command.error(f"{rest[0]!r} isn't expected")
+    return args
+
+
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    """The whole program's parser, and that of each command."""
+    parser = _Parser(
+        prog="imagenet-subset",
+        description="Make a small classification set out of ImageNet (ILSVRC 2012): a list of "
+        "WordNet IDs in, one NPZ and one CSV out.",
+        epilog="Without a command, build: imagenet-subset --subset_name imagenet30",
+    )
+    parser.add_argument("--version", action="version", version=f"imagenet-subset {__version__}")
+    adder = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
+        sub = adder.add_parser(name, help=module.HELP, description=module.HELP)
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
+    return parser, dict(adder.choices)
+
+
+def _normalize(words: Sequence[str]) -> list[str]:
+    """Put in the default command, and underscores for hyphens in flags.
+
+    Examples
+    --------
+    >>> _normalize(["--subset-name=imagenet-30", "--dry-run", "--", "--a-b"])
+    ['build', '--subset_name=imagenet-30', '--dry_run', '--', '--a-b']
+    """
+    known = words and words[0] in (*COMMANDS, "-h", "--help", "--version")
+    flags = _before_the_end(words)
+    return [*([] if known else [DEFAULT]), *map(_flag, flags), *words[len(flags) :]]
+
+
+def _before_the_end(words: Sequence[str]) -> Sequence[str]:
+    """The words before ``--``, after which there are no flags."""
+    return words[: words.index("--")] if "--" in words else words
+
+
+def _flag(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word[2:].partition("=")
+    return "--" + name.replace("-", "_") + equals + value
+
+
+def _unknown_command(words: Sequence[str]) -> str:
+    """What to say of a word where only a command can be; empty if there is none.
+
+    Examples
+    --------
+    >>> _unknown_command(["build", "inspct", "a.npz"])
+    "no command 'inspct'; inspect is near"
+    """
+    words = [*words, "", ""]
+    if words[0] != DEFAULT or not words[1] or words[1].startswith("-"):
+        return ""
+    return f"no command {words[1]!r}{_near(words[1], COMMANDS)}"
+
+
+def _near(word: str, known: Collection[str]) -> str:
+    """The name that was meant, as the end of a message; empty if there is none."""
+    begun = sorted(name for name in known if name.startswith(word) and len(word) > len("--"))
+    near = begun or difflib.get_close_matches(word, known, n=1)
+    return f"; {near[0]} is near" if near else ""

@@ -1,0 +1,1 @@
+"""Who runs the work: processes of this machine, or an executor."""

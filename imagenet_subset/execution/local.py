@@ -1,0 +1,247 @@
+"""Worker processes on this machine: a pool that stops promptly and leaves nobody behind.
+
+Each worker is in the hands of one thread, which sends it a task and waits for the answer. To the
+rest of the program the pool is those threads, an ordinary executor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_futures
+from types import TracebackType
+from typing import Any
+
+from imagenet_subset.errors import WorkerStartError
+from imagenet_subset.execution.channel import Channel
+from imagenet_subset.execution.nursery import FEWER
+from imagenet_subset.execution.processes import (
+    Listener,
+    Workers,
+    standard_streams_taken,
+    start_workers,
+)
+from imagenet_subset.execution.runner import Key, T, work_through
+from imagenet_subset.system.cgroup import count_oom_kills
+
+STOP_SECONDS = 1.0
+"""How long workers have to end on their own once they are told to stop."""
+OUT_OF_MEMORY = "the kernel did it when memory ran out: try fewer --workers"
+_SIGKILL = 9  # Windows has no name for it
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+
+
+class WorkerDied(Exception):  # noqa: N818 - an event, which the pool's user turns into an error
+    """A worker process ended in the middle of a task."""
+
+    def __init__(self, how: str, why: str = "") -> None:
+        super().__init__(how, why)
+        self.how = how
+        """What it did: ``"was killed (SIGKILL)"``."""
+        self.why = why
+        """What is known of the cause; empty for nothing."""
+
+    def told(self, doing: str = "") -> str:
+        """The event as a sentence, with what the worker was doing, if that is known.
+
+        Examples
+        --------
+        >>> WorkerDied("was killed (SIGKILL)", "by whom is unknown").told("at work")
+        'a worker process was killed (SIGKILL) at work; by whom is unknown'
+        """
+        event = " ".join(filter(None, ["a worker process", self.how, doing]))
+        return f"{event}; {self.why}" if self.why else event
+
+
+class _InWorker(Exception):  # noqa: N818 - the cause of an error, and its traceback in the worker
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class LocalPool:
+    """Worker processes, from `warm_up` until the end of `work_through` or of the context.
+
+    Attributes
+    ----------
+    in_hand : list of int
+        What workers that died were busy with, by the index that they gave.
+    """
+
+    def __init__(self) -> None:
+        self.in_hand: list[int] = []
+        self._listener = Listener()
+        self._workers: Workers | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._channels: list[Channel] = []
+        self._oom_kills = 0
+        self._killed = False
+
+    def warm_up(self, processes: int, modules: Sequence[str] = ()) -> None:
+        """Start to import what the workers will need, in the background; once.
+
+        Parameters
+        ----------
+        processes
+            Workers, at most. Each starts with its first task.
+        modules
+            What they will import.
+
+        Raises
+        ------
+        WorkerStartError
+            No process can be started.
+        """
+        if self._executor is not None:
+            return
+        self._executor = ThreadPoolExecutor(processes, "worker")
+        self._mine = threading.local()
+        self._slots = iter(range(processes))
+        self._ahead = 2 * processes
+        self._oom_kills = count_oom_kills()
+        with _starting():
+            self._workers = start_workers(processes, modules, self._listener)
+
+    def work_through(
+        self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
+    ) -> None:
+        """Run all tasks, each a callable that can be pickled, and end the workers.
+
+        See the function `work_through`.
+
+        Raises
+        ------
+        WorkerDied
+            A worker has died.
+        WorkerStartError
+            Workers can't be started.
+        """
+        if self._executor is None:
+            raise ValueError("warm_up comes first")
+        calls = ((key, functools.partial(self._run, task)) for key, task in tasks)
+        work_through(self._submit, calls, take, ahead=self._ahead, stop=self._end)
+
+    def new_lines(self) -> list[str]:
+        """What workers have printed to standard error since this was last called."""
+        lines = self._listener.new
+        return [lines.popleft() for _ in range(len(lines))]
+
+    def __enter__(self) -> LocalPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers. Idempotent."""
+        self._end([])
+
+    def _end(self, running: Collection[Future[Any]]) -> None:
+        """End all workers: those that are at work after `STOP_SECONDS` are killed."""
+        if self._workers is None or self._executor is None:
+            return
+        workers, self._workers = self._workers, None
+        workers.numbers.stop = True
+        try:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            if wait_for_futures(running, STOP_SECONDS).not_done:
+                self._killed = True
+                workers.kill()
+            self._executor.shutdown()
+        finally:
+            for channel in self._channels:
+                channel.close()
+            workers.close()
+            self._listener.join()
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        if self._executor is None:
+            raise ValueError("warm_up comes first")
+        with _starting():
+            return self._executor.submit(call)
+
+    def _run(self, task: Callable[[], T]) -> T:
+        """Have this thread's worker run a task."""
+        workers, mine = self._workers, self._mine
+        if workers is None:
+            raise WorkerDied("was told to end")
+        if dead := getattr(mine, "dead", None):
+            raise dead
+        try:
+            if not hasattr(mine, "channel"):
+                self._start(workers, mine)
+            mine.channel.send(task)
+            answer, trace = pickle.loads(mine.channel.receive())
+        except WorkerStartError as error:
+            mine.dead = error
+            raise
+        except (EOFError, OSError) as error:
+            mine.dead = self._death(workers, mine.slot)
+            raise mine.dead from error
+        if trace is not None:
+            raise answer from _InWorker(trace)
+        return answer  # type: ignore[no-any-return]
+
+    def _start(self, workers: Workers, mine: threading.local) -> None:
+        with _starting():
+            mine.slot = next(self._slots)
+            mine.channel = workers.start(mine.slot)
+        self._channels.append(mine.channel)
+
+    def _death(self, workers: Workers, slot: int) -> Exception:
+        place = workers.numbers.place(slot)
+        if place >= 0 and not self._killed:
+            self.in_hand.append(place)
+        status, said = workers.exit_status(slot), self._listener.last
+        how, why = how_it_ended(status), f"it said: {said}" if said else ""
+        if status == -_SIGKILL:
+            by_kernel = self._oom_kills < count_oom_kills()
+            why = OUT_OF_MEMORY if by_kernel else "by whom is unknown"
+        if workers.numbers.has_started(slot):
+            return WorkerDied(how, why)
+        if not said or status == -_SIGKILL:
+            said = f"one {how}" + (f"; {why}" if why else "")
+        return WorkerStartError(f"worker processes can't start: {said}")
+
+
+def how_it_ended(status: int | None) -> str:
+    """What an exit status says, as a sentence without its subject.
+
+    Examples
+    --------
+    >>> how_it_ended(-9), how_it_ended(-11), how_it_ended(3)
+    ('was killed (SIGKILL)', 'crashed (SIGSEGV)', 'ended with exit status 3')
+    """
+    if status is None:
+        return "has ended, how is unknown"
+    if status >= 0:
+        return f"ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"{'was killed' if name in ('SIGKILL', 'SIGTERM') else 'crashed'} ({name})"
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """Turn the system's refusal of another process, file or thread into an error."""
+    try:
+        with standard_streams_taken():
+            yield
+    except (OSError, RuntimeError) as error:
+        limited = isinstance(error, RuntimeError) or error.errno in _LIMITS
+        raise WorkerStartError(
+            f"worker processes can't start: {getattr(error, 'strerror', None) or error}"
+            + (f"; {FEWER}" if limited else "")
+        ) from error

@@ -1,0 +1,305 @@
+"""Starts the worker processes of `imagenet_subset.execution.nursery`, learns how they ended.
+
+They are ordinary child processes, and none of `multiprocessing`'s: nothing of the caller's module
+``__main__`` runs again in them, they start in a process that may have no children of that kind, and
+the caller's own children are nobody's business here. They import this program from where their
+parent has it, and all else from the parent's path, but for the current folder: what lies there
+comes last.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import errno
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import IO, Protocol
+
+import imagenet_subset
+import pipelines
+from imagenet_subset.execution.channel import Channel, SharedNumbers
+from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER, REPORT
+from imagenet_subset.execution.signals import signals_blocked
+from imagenet_subset.system.text import printable
+
+_LIBJPEG = re.compile(
+    "Corrupt JPEG data: |Premature end of (JPEG|input) file|Inconsistent progression sequence|"
+    "Unknown Adobe color transform code|Warning: unknown JFIF revision|Bogus |Not a JPEG file|"
+    "Invalid (SOS parameters|component ID|progressive parameters|JPEG file structure)|"
+    "(Quantization|Huffman|Arithmetic) table 0x[0-9a-f]+ was not defined|Empty JPEG image|"
+    "Unsupported (JPEG process|marker type|color conversion)|Sampling factors too large|"
+    "Component index [0-9]+|Maximum supported image dimension|Too many color components"
+)
+"""What libjpeg prints (its ``jerror.h``) when DALI decodes with it, without the file's name. A file
+that it refuses goes to Pillow and is named with the reason; of the rest other pipelines keep
+silent."""
+_LINES = 50
+_REPORT_SECONDS = 1.0
+"""How long the report of a worker's end may come after the end of its channel."""
+
+_BOOT = """\
+import sys
+sys.path[:] = {path!r}
+from importlib import util
+for name, file in {packages!r}:
+    spec = util.spec_from_file_location(name, file)
+    module = sys.modules[name] = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+from imagenet_subset.execution.nursery import {function}
+{function}{arguments!r}
+"""
+
+
+@contextlib.contextmanager
+def standard_streams_taken() -> Iterator[None]:
+    """Keep what is opened within from the numbers 0 to 2 where the caller has closed those.
+
+    In a child they are its standard streams, and in any process some library prints to them.
+    """
+    with contextlib.ExitStack() as stack:
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+            stack.callback(os.close, fd)
+        os.close(fd)
+        yield
+
+
+def command(function: str, *arguments: object) -> list[str]:
+    """Command line of a Python that calls a function of `imagenet_subset.execution.nursery`."""
+    if not sys.executable:
+        raise FileNotFoundError(errno.ENOENT, "this Python doesn't know its own program")
+    packages = [
+        (m.__name__, os.path.abspath(str(m.__file__))) for m in (pipelines, imagenet_subset)
+    ]
+    code = _BOOT.format(
+        path=_safe_path(), packages=packages, function=function, arguments=arguments
+    )
+    return [sys.executable, "-I" if sys.flags.isolated else "-P", "-c", code]
+
+
+def _safe_path() -> list[str]:
+    """The path of this process, absolute, with the current folder at its end."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
+    path = dict.fromkeys(os.path.abspath(p) if here else p for p in sys.path if p)
+    if here in path:
+        del path[here]
+        path[here] = None
+    return list(path)
+
+
+def _pipe_of(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise ValueError("the process was started without this pipe")
+    return stream
+
+
+class Listener:
+    """Keeps what child processes print to standard error, and what a nursery reports there."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        """Last line of all."""
+        self.new: collections.deque[str] = collections.deque(maxlen=_LINES)
+        """Lines that nobody has looked at yet, without libjpeg's."""
+        self._threads: list[threading.Thread] = []
+        self._statuses: dict[int, int] = {}
+        self._reported = threading.Condition()
+
+    def listen(self, process: subprocess.Popen[bytes]) -> threading.Thread:
+        """Read a process's standard error to its end, in a thread, which is returned."""
+        stream, process.stderr = _pipe_of(process.stderr), None  # closed here and nowhere else
+        thread = threading.Thread(target=self._read, args=[stream], daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            stream.close()
+            raise
+        self._threads.append(thread)
+        return thread
+
+    def _read(self, stream: IO[bytes]) -> None:
+        with stream:
+            for raw in stream:
+                text, report, numbers = raw.partition(REPORT)
+                line = printable(text.decode(errors="replace").strip())
+                self.last = line or self.last
+                if line and not _LIBJPEG.match(line):
+                    self.new.append(line)
+                if report:
+                    with self._reported, contextlib.suppress(ValueError):
+                        slot, status = map(int, numbers.split())
+                        self._statuses[slot] = status
+                        self._reported.notify_all()
+
+    def exit_status(self, slot: int) -> int | None:
+        """Exit status of a worker that has ended, as its nursery reports it; None if it doesn't.
+
+        All that the worker has printed comes before.
+        """
+        with self._reported:
+            self._reported.wait_for(lambda: slot in self._statuses, _REPORT_SECONDS)
+            return self._statuses.get(slot)
+
+    def join(self) -> None:
+        """Wait, for a moment, until all is read of processes that have ended."""
+        for thread in self._threads:
+            thread.join(END_SECONDS)
+
+
+class Workers(Protocol):
+    """Worker processes by slot, from 0 on."""
+
+    numbers: SharedNumbers
+
+    def start(self, slot: int) -> Channel:
+        """Start the worker of a slot.
+
+        Raises
+        ------
+        OSError
+            It can't be started.
+        """
+        ...
+
+    def exit_status(self, slot: int) -> int | None:
+        """Exit status of a worker that has ended, ``-n`` for signal ``n``; None if unknown."""
+        ...
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the workers, which end when their channels are closed, and wait for that."""
+        ...
+
+
+def start_workers(slots: int, modules: Sequence[str], listener: Listener) -> Workers:
+    """Get ready to start up to ``slots`` workers, which will need these modules.
+
+    Raises
+    ------
+    OSError
+        No process can be started.
+    """
+    if hasattr(os, "fork"):
+        return _ForkedWorkers(slots, modules, listener)
+    return _SpawnedWorkers(slots, listener)
+
+
+class _ForkedWorkers:
+    """Workers that a nursery forks."""
+
+    def __init__(self, slots: int, modules: Sequence[str], listener: Listener) -> None:
+        self._used = False
+        self._listener = listener
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            self.numbers = SharedNumbers.create(slots, inherited=True)
+            undo.callback(self.numbers.close)
+            self._sockets, fds = [], []
+            for _ in range(slots):
+                ours, other = socket.socketpair()
+                self._sockets.append(undo.enter_context(ours))
+                fds.append(theirs.enter_context(other).fileno())
+            with signals_blocked():
+                self._nursery = subprocess.Popen(
+                    command("run_nursery", self.numbers.handle, fds, list(modules)),
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    pass_fds=[int(str(self.numbers.handle)), *fds],
+                )
+            undo.callback(self._nursery.wait)
+            undo.callback(self._nursery.kill)
+            self._stdin = undo.enter_context(_pipe_of(self._nursery.stdin))
+            listener.listen(self._nursery)
+            self._close = undo.pop_all()
+
+    def start(self, slot: int) -> Channel:
+        self._used = True
+        with contextlib.suppress(BrokenPipeError):  # the channel's end will say it
+            self._request(slot)
+        fd = os.dup(self._sockets[slot].fileno())
+        return Channel(fd, fd)
+
+    def exit_status(self, slot: int) -> int | None:
+        status = self._listener.exit_status(slot)
+        if status is None and not self.numbers.has_started(slot):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self._nursery.wait(_REPORT_SECONDS)
+        return status
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._request(KILL)
+        # Should the nursery have died, its workers still notice the end of their channels.
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+        if self._used:  # else the nursery may be in the middle of its imports
+            self._stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._nursery.wait(2 * END_SECONDS)
+        self._close.close()
+
+    def _request(self, number: int) -> None:
+        self._stdin.write(NUMBER.pack(number))
+
+
+class _SpawnedWorkers:
+    """Workers that are interpreters of their own."""
+
+    def __init__(self, slots: int, listener: Listener) -> None:
+        self.numbers = SharedNumbers.create(slots, inherited=False)
+        self._listener = listener
+        self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._listening: dict[int, threading.Thread] = {}
+
+    def start(self, slot: int) -> Channel:
+        with signals_blocked():
+            worker = subprocess.Popen(
+                command("run_worker", self.numbers.handle, slot),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        self._workers[slot] = worker
+        with _pipe_of(worker.stdout) as answers, _pipe_of(worker.stdin) as tasks:
+            self._listening[slot] = self._listener.listen(worker)
+            return Channel(os.dup(answers.fileno()), os.dup(tasks.fileno()))
+
+    def exit_status(self, slot: int) -> int | None:
+        try:
+            status = self._workers[slot].wait(_REPORT_SECONDS)
+            self._listening[slot].join(_REPORT_SECONDS)
+            return status
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        for worker in self._workers.values():
+            worker.kill()
+
+    def close(self) -> None:
+        end = time.monotonic() + END_SECONDS
+        for worker in self._workers.values():
+            try:
+                worker.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+        self.numbers.close()

@@ -1,0 +1,111 @@
+"""The 1,000 classes of ILSVRC 2012, and subset files that choose some of them."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SHIPPED = Path(__file__).parents[1] / "aux_files"
+AUX_FILES = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "aux_files"
+"""In the package in a wheel, beside the package in a clone."""
+
+MEANINGS = {
+    "n02012849": "bird",
+    "n03126707": "machine",
+    "n02113186": "dog",
+    "n02963159": "garment",
+    "n03710637": "tights",
+    "n03710721": "swimsuit",
+}
+"""What classes are that share their name with another, from WordNet's glosses."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageClass:
+    """One of the 1,000 classes."""
+
+    wnid: str
+    """WordNet ID of the synset, ``n`` and 8 digits."""
+    clsloc_id: int
+    """ILSVRC 2015 CLS-LOC id, 1 to 1000, in the devkit's order; not torchvision's index."""
+    num_train_images: int
+    human_label: str
+    first_train_id: int
+    """ILSVRC number of its first train photo; the others follow without a gap."""
+
+    @property
+    def title(self) -> str:
+        """Name for people, which tells classes of equal names apart.
+
+        Examples
+        --------
+        >>> [c.title for c in find_classes("crane")]
+        ['crane (bird)', 'crane (machine)']
+        """
+        meaning = MEANINGS.get(self.wnid)
+        return f"{self.human_label} ({meaning})" if meaning else self.human_label
+
+
+@functools.cache
+def class_table() -> Mapping[str, ImageClass]:
+    """All classes by WNID, in ascending WNID.
+
+    Examples
+    --------
+    >>> class_table()["n12267677"].human_label, len(class_table())
+    ('acorn', 1000)
+    """
+    table: dict[str, ImageClass] = {}
+    first = 1
+    with open(AUX_FILES / "ilsvrc2012_classes.csv", encoding="ascii", newline="") as file:
+        for row in csv.DictReader(file):
+            number = int(row["num_train_images"])
+            table[row["wnid"]] = ImageClass(
+                row["wnid"], int(row["clsloc_id"]), number, row["human_label"], first
+            )
+            first += number
+    return MappingProxyType(table)
+
+
+@functools.cache
+def val_ground_truth() -> NDArray[np.int16]:
+    """CLS-LOC id of each val image: ``(50000,) int16``, read-only; image ``n`` at ``[n - 1]``."""
+    truth = np.loadtxt(AUX_FILES / "ilsvrc2012_val_clsloc_ids.txt", dtype=np.int16)
+    truth.setflags(write=False)
+    return truth
+
+
+def find_classes(pattern: str | None = None) -> list[ImageClass]:
+    """Classes whose WNID, name or CLS-LOC id matches, in ascending WNID.
+
+    Parameters
+    ----------
+    pattern
+        Parts of a name, in any order and case, spaces and underscores alike; a part of a WNID; or
+        a CLS-LOC id, which is any number of up to four digits. None for all classes.
+
+    Examples
+    --------
+    >>> [c.wnid for c in find_classes("white great")], [c.human_label for c in find_classes("449")]
+    (['n01484850'], ['tench'])
+    """
+    words = plain(pattern or "").split("_")
+    return [c for c in class_table().values() if all(_matches(c, word) for word in words)]
+
+
+def _matches(c: ImageClass, word: str) -> bool:
+    if word.isdecimal() and len(word) <= 4:
+        return word == str(c.clsloc_id)
+    return word in c.wnid or word in plain(c.human_label)
+
+
+def plain(text: str) -> str:
+    """Name in the form in which names are compared: lower case, underscores for spaces."""
+    return text.strip().lower().replace(" ", "_")

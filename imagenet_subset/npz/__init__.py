@@ -1,0 +1,1 @@
+"""The file format: layout, provenance and checksums of an NPZ, and the CSV beside it."""

@@ -1,0 +1,1 @@
+"""A finished NPZ in use."""

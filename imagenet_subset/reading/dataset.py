@@ -1,0 +1,58 @@
+"""A split as a map-style dataset, for PyTorch's DataLoader or a plain loop."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.records import Split
+
+if TYPE_CHECKING:
+    from imagenet_subset.reading.subset import ImagenetSubset
+
+
+class SplitDataset:
+    """``(image, label)`` pairs of one split, by row; see `ImagenetSubset.dataset`.
+
+    Knows nothing of PyTorch: a DataLoader asks for ``len(dataset)`` and ``dataset[i]`` only. It
+    pickles as the file's path, so that workers which aren't forked map the file themselves.
+    """
+
+    def __init__(
+        self,
+        subset: ImagenetSubset,
+        split: Split,
+        transform: Callable[[NDArray[np.uint8]], Any] | None = None,
+    ) -> None:
+        self.subset = subset
+        self.split = split
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.subset.labels(self.split))
+
+    def __getitem__(self, index: SupportsIndex) -> tuple[Any, int]:
+        """``(image, label)`` of a row; a negative one counts from the end.
+
+        The image is ``(224, 224, 3) uint8`` in memory, or whatever the transform makes of that.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
+        row = operator.index(index)
+        # A copy, not a view of the file: PyTorch warns of arrays that it can't write to.
+        image = np.array(self.subset.images(self.split)[row], order="C")
+        label = int(self.subset.labels(self.split)[row])
+        return (image if self.transform is None else self.transform(image)), label
+
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"<{self.split} split of {self.subset!r}>"

@@ -1,0 +1,262 @@
+"""A finished NPZ in use: `open_subset` opens one of any size in milliseconds.
+
+>>> import numpy as np, tempfile, pathlib
+>>> folder = tempfile.TemporaryDirectory()
+>>> path = pathlib.Path(folder.name, "two.npz")
+>>> one = {"X_{}": np.zeros((2, 224, 224, 3), np.uint8), "y_{}": [0, 1], "{}_id": [7, 9]}
+>>> np.savez(path, **{key.format(s): a for s in ("train", "val") for key, a in one.items()})
+>>> subset = open_subset(path)
+>>> subset
+<ImagenetSubset two: 2 train and 2 val images of 2 classes, 224x224, memory-mapped>
+>>> image, label = subset.dataset("train")[1]
+>>> image.shape, label
+((224, 224, 3), 1)
+>>> del subset; folder.cleanup()
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.errors import ReadError
+from imagenet_subset.npz.archive import Archive, NpzMember, open_archive
+from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
+from imagenet_subset.npz.layout import KEYS
+from imagenet_subset.npz.provenance import read_provenance
+from imagenet_subset.reading.dataset import SplitDataset
+from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.system.text import gigabytes, printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SUFFIX = "_cls"
+
+
+class ImagenetSubset:
+    """A finished NPZ: six arrays, their classes and their provenance.
+
+    The arrays are read-only and, as long as the file is stored uncompressed, memory-mapped: only
+    what is touched is read, every process on the machine shares it through the page cache, and
+    nothing needs closing; the file is let go with the last array that looks into it. (Until then
+    Windows won't let anyone delete or replace it.) Pickling an object writes its path, and
+    unpickling opens that again; forked processes go on with the map they have.
+
+    A build that replaces the file leaves open maps as they are. A file that is cut short in place
+    while it is mapped makes the operating system end the process that reads beyond the new end.
+
+    Attributes
+    ----------
+    path : Path
+    X_train, X_val : NDArray[np.uint8]
+        ``(N, 224, 224, 3) uint8``, RGB. A slice is a view of the file, ``X_train[[5, 2]]`` a copy
+        in memory.
+    y_train, y_val : NDArray[np.integer]
+        ``(N,)``, 0-based line of the class in the subset file.
+    train_id, val_id : NDArray[np.integer]
+        ``(N,)``, the image's ILSVRC number.
+    provenance : dict or None
+        How the file was made, from the archive's comment; None for files of other programs.
+    in_memory : tuple of str
+        Keys that were read into memory, since they are compressed or the file system has no
+        memory maps.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        with open_archive(path) as archive:
+            self._read(archive)
+
+    @classmethod
+    def of(cls, archive: Archive) -> ImagenetSubset:
+        """Subset in an NPZ that is open already.
+
+        Raises
+        ------
+        ReadError
+            Its arrays aren't those of a subset.
+        """
+        subset = cls.__new__(cls)
+        subset._read(archive)
+        return subset
+
+    def _read(self, archive: Archive) -> None:
+        check_members(archive)
+        self.path = archive.path
+        self.provenance = read_provenance(archive.path, archive.comment)
+        self.in_memory = tuple(key for key in KEYS if archive.in_memory(key))
+        self._compressed = tuple(key for key in KEYS if archive.members[key].compressed)
+        self._unshared = archive.unshared
+        self._crcs = tuple(archive.members[key].crc for key in KEYS)
+        arrays = {key: archive.array(key) for key in KEYS}
+        self.X_train: NDArray[np.uint8] = arrays["X_train"]
+        self.y_train: NDArray[np.integer[Any]] = arrays["y_train"]
+        self.train_id: NDArray[np.integer[Any]] = arrays["train_id"]
+        self.X_val: NDArray[np.uint8] = arrays["X_val"]
+        self.y_val: NDArray[np.integer[Any]] = arrays["y_val"]
+        self.val_id: NDArray[np.integer[Any]] = arrays["val_id"]
+        self._class_rows: tuple[ClassRow, ...] | None = None
+
+    def images(self, split: Split) -> NDArray[np.uint8]:
+        """``X_<split>``."""
+        return cast("NDArray[np.uint8]", getattr(self, f"X_{split}"))
+
+    def labels(self, split: Split) -> NDArray[np.integer[Any]]:
+        """``y_<split>``."""
+        return cast("NDArray[np.integer[Any]]", getattr(self, f"y_{split}"))
+
+    def ids(self, split: Split) -> NDArray[np.integer[Any]]:
+        """``<split>_id``."""
+        return cast("NDArray[np.integer[Any]]", getattr(self, f"{split}_id"))
+
+    def dataset(
+        self, split: Split, transform: Callable[[NDArray[np.uint8]], Any] | None = None
+    ) -> SplitDataset:
+        """Map-style dataset of ``(image, label)``, as ``torch.utils.data.DataLoader`` takes it.
+
+        Parameters
+        ----------
+        split
+            ``"train"`` or ``"val"``.
+        transform
+            Called with each image, a writable ``(224, 224, 3) uint8`` array in memory.
+
+        Raises
+        ------
+        ValueError
+            There is no such split.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"no split {split!r}; there are {' and '.join(SPLITS)}")
+        return SplitDataset(self, split, transform)
+
+    @property
+    def name(self) -> str:
+        """Name of the subset by its provenance, else by the file's name."""
+        if self.provenance is not None:
+            return str(self.provenance["subset"]["name"])
+        return self.path.stem.removesuffix(_SUFFIX)
+
+    @property
+    def class_rows(self) -> tuple[ClassRow, ...]:
+        """The classes by ascending label; empty where nothing says what they are.
+
+        They come from ``<name>_cls_metadata.csv`` beside the file, else from the provenance.
+
+        Raises
+        ------
+        ReadError
+            The CSV isn't one of ours, or names other classes than the provenance.
+        """
+        if self._class_rows is None:
+            self._class_rows = read_class_rows(self.path, self.provenance)
+        return self._class_rows
+
+    @property
+    def classes(self) -> pd.DataFrame | None:
+        """The metadata CSV's four columns; None where nothing says what the classes are."""
+        import pandas as pd
+
+        rows = self.class_rows
+        return pd.DataFrame(rows, columns=list(ClassRow._fields)) if rows else None
+
+    def __len__(self) -> int:
+        """Images of both splits together."""
+        return len(self.y_train) + len(self.y_val)
+
+    def __repr__(self) -> str:
+        n = len(np.union1d(self.y_train, self.y_val))
+        height, width = self.X_train.shape[1:3]
+        name = printable(self.name)
+        return (
+            f"<ImagenetSubset {name}: {len(self.y_train):,} train and {len(self.y_val):,} "
+            f"val images of {n:,} class{'' if n == 1 else 'es'}, {height}x{width}, "
+            f"{'in memory' if 'X_train' in self.in_memory else 'memory-mapped'}>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (str(self.path), self._crcs)
+
+
+def open_subset(path: str | os.PathLike[str]) -> ImagenetSubset:
+    """Open a finished NPZ; its images stay in the file until they are touched.
+
+    Takes NPZs of other programs too, if they have the same six keys; other members are ignored.
+    Members that are compressed are read into memory, with a warning, and so is a file on a file
+    system that has no memory maps. Checksums aren't compared: ``verify`` does that.
+
+    Parameters
+    ----------
+    path
+        The ``.npz`` file.
+
+    Raises
+    ------
+    ReadError
+        The file is damaged or no NPZ, or its arrays aren't those of a subset.
+    ReadRefusedError
+        It is missing or can't be read, or there is no memory or address space for it.
+
+    Warns
+    -----
+    UserWarning
+        Arrays are compressed, or the file system doesn't have the usual memory maps.
+    """
+    subset = ImagenetSubset(path)
+    if subset._compressed:
+        nbytes = sum(getattr(subset, key).nbytes for key in subset._compressed)
+        warnings.warn(
+            f"{printable(subset.path)}: {', '.join(subset._compressed)} compressed, so "
+            f"{gigabytes(nbytes)} were read into memory; numpy.savez, in place of "
+            "savez_compressed, writes files that can be memory-mapped",
+            stacklevel=2,
+        )
+    if subset._unshared:
+        how = "was read into memory" if subset.in_memory == KEYS else "is mapped privately"
+        warnings.warn(
+            f"{printable(subset.path)} {how}, since {subset._unshared}",
+            stacklevel=2,
+        )
+    return subset
+
+
+def _reopen(path: str, crcs: tuple[int, ...]) -> ImagenetSubset:
+    subset = ImagenetSubset(path)
+    if subset._crcs != crcs:
+        raise ReadError(f"{printable(path)} is another file than when it was pickled; open it anew")
+    return subset
+
+
+def check_members(archive: Archive) -> None:
+    """Refuse an NPZ whose arrays aren't those of a subset.
+
+    Raises
+    ------
+    ReadError
+        Says in one line which key is missing or wrong, and what it should be.
+    """
+    where = printable(archive.path)
+    missing = [key for key in KEYS if key not in archive.members]
+    if missing:
+        others = ", ".join(printable(key) for key in list(archive.members)[:6])
+        raise ReadError(f"{where} has no {', '.join(missing)}; it holds {others}")
+    for split in SPLITS:
+        images = archive.members[f"X_{split}"]
+        pixels = images.shape[1:]
+        if images.dtype != np.uint8 or len(pixels) != 3 or pixels[2] != 3 or 0 in pixels:
+            raise ReadError(f"{where}: X_{split} is {_kind(images)}, not uint8 (N, 224, 224, 3)")
+        for member in (archive.members[f"y_{split}"], archive.members[f"{split}_id"]):
+            if member.dtype.kind not in "iu" or member.shape != images.shape[:1]:
+                raise ReadError(
+                    f"{where}: {member.key} is {_kind(member)}, not one integer for each of the "
+                    f"{images.shape[0]} images of X_{split}"
+                )
+
+
+def _kind(member: NpzMember) -> str:
+    return f"{member.dtype} {member.shape}"

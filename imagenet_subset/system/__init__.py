@@ -1,0 +1,1 @@
+"""What differs between operating systems and machines, each in one place."""

@@ -1,0 +1,144 @@
+"""The few file operations that differ between operating systems, each in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from imagenet_subset.errors import OutputError, ReadError, ReadRefusedError
+from imagenet_subset.system.text import printable
+
+_BINARY = getattr(os, "O_BINARY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+
+
+def regular(path: str | os.PathLike[str], flags: int) -> int:
+    """Opener, for `open` too, that refuses what is no file of data, and never waits for a pipe.
+
+    Raises
+    ------
+    NoRegularFileError
+        It is a pipe, a device or a folder.
+    OSError
+        It can't be opened.
+    """
+    fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    raise NoRegularFileError(
+        errno.EINVAL, f"it is {kind_of_file(mode)}, not a file", os.fspath(path)
+    )
+
+
+def kind_of_file(mode: int) -> str:
+    """Say what kind of file has this mode."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFLNK: "a link"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> int:
+    """File descriptor for reading and writing in place; see `regular`."""
+    return regular(path, os.O_RDWR | (os.O_CREAT if create else 0))
+
+
+def pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` at ``offset`` (bytes), whatever number of calls that takes."""
+    view = memoryview(data).cast("B")
+    while view:
+        written = _pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
+    """Fill ``buffer`` from ``offset``; the number of bytes read, less only at the file's end."""
+    view, done = buffer.cast("B"), 0
+    while done < len(view):
+        n = _pread_into(fd, view[done:], offset + done)
+        if not n:
+            break
+        done += n
+    return done
+
+
+# Without calls that take an offset, two threads must not move a descriptor's position at a time.
+_position = threading.Lock()
+
+if hasattr(os, "pwrite"):
+
+    def _pwrite(fd: int, data: memoryview, offset: int) -> int:
+        return os.pwrite(fd, data, offset)
+else:
+
+    def _pwrite(fd: int, data: memoryview, offset: int) -> int:
+        with _position:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.write(fd, data)
+
+
+if hasattr(os, "preadv"):
+
+    def _pread_into(fd: int, buffer: memoryview, offset: int) -> int:
+        return os.preadv(fd, [buffer], offset)
+else:
+
+    def _pread_into(fd: int, buffer: memoryview, offset: int) -> int:
+        with _position:
+            os.lseek(fd, offset, os.SEEK_SET)
+            data = os.read(fd, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class NoRegularFileError(OSError):
+    """What has a file's name is a folder, a pipe or a device; `reading` and `writing` tell it."""
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an operating system's failure to read ``path`` into a `ReadError`.
+
+    Raises
+    ------
+    ReadError
+        It is no file of data, or a decompressor can't make anything of it.
+    ReadRefusedError
+        Anything else, which is no fault of the file's contents.
+    """
+    try:
+        yield
+    except NoRegularFileError as error:
+        raise ReadError(f"can't read {printable(path)}: {error.strerror}") from error
+    except OSError as error:
+        if error.errno is None:  # bz2 raises such for what it can't decompress
+            raise ReadError(f"can't read {printable(path)}: {printable(str(error))}") from error
+        raise ReadRefusedError(
+            f"can't read {printable(path)}: {error.strerror}; put that right and try again"
+        ) from error
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str], *, kept: bool = False) -> Iterator[None]:
+    """Turn an operating system's failure to write ``path`` into an `OutputError`.
+
+    Parameters
+    ----------
+    kept
+        Whether to say that what is done isn't lost.
+    """
+    try:
+        yield
+    except OSError as error:
+        why, folder = error.strerror or error, Path(path).parent
+        if isinstance(error, FileNotFoundError) and not folder.is_dir():
+            why = f"there is no folder {printable(folder)}"
+        raise OutputError(
+            f"can't write {printable(path)}: {why}; {'what is done is kept: ' if kept else ''}"
+            "put that right and run the same command again"
+        ) from error

@@ -1,0 +1,78 @@
+"""Room on the disk: reserved before it is needed, and written to without haste."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from imagenet_subset.errors import OutputError
+from imagenet_subset.system.text import gigabytes, printable
+
+NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+"""What file systems answer that lack an operation."""
+_SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
+
+
+def reserve(fd: int, size: int, folder: Path) -> None:
+    """Make the file ``size`` bytes long and its space certain, as far as the system can.
+
+    Linux's ``fallocate`` reserves blocks at once. It is called itself and not through
+    `os.posix_fallocate`, which writes every block where the file system can't reserve (NFS 3,
+    ZFS). Elsewhere the free space is checked and the file is made sparse.
+
+    Raises
+    ------
+    OutputError
+        There is not enough room; the text gives both sizes.
+    OSError
+        Anything else.
+    """
+    stat = os.fstat(fd)
+    free = shutil.disk_usage(folder).free + getattr(stat, "st_blocks", 0) * 512
+    if size > free:
+        raise _no_room(size, free, folder)
+    try:
+        _fallocate(fd, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise _no_room(size, free, folder, error) from error
+        if error.errno not in NOT_SUPPORTED:
+            raise
+    os.ftruncate(fd, size)
+
+
+def _no_room(size: int, free: int, folder: Path, error: OSError | None = None) -> OutputError:
+    # A quota or a limit on a file's size says nothing of the disk's free space.
+    limited = error is not None and error.errno != errno.ENOSPC
+    room = f": {error.strerror}" if error and limited else f", {gigabytes(free)} are free"
+    return OutputError(
+        f"no room in {printable(folder)}: the NPZ takes {gigabytes(size)}{room}; make room or "
+        "choose another --out_dir"
+    )
+
+
+def start_writeback(fd: int, offset: int, size: int) -> None:
+    """Have Linux begin to write a range to the disk, so that little is left for the last fsync.
+
+    A hint: whatever goes wrong is for that fsync to report. Elsewhere it does nothing.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        start, length = ctypes.c_int64(offset), ctypes.c_int64(size)
+        ctypes.CDLL(None).sync_file_range(fd, start, length, _SYNC_FILE_RANGE_WRITE)
+
+
+def _fallocate(fd: int, size: int) -> None:
+    if sys.platform != "linux":
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    while size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+        code = ctypes.get_errno()
+        if code != errno.EINTR:  # of which Python takes care in its own calls only
+            raise OSError(code, os.strerror(code))

@@ -1,0 +1,1 @@
+"""A finished NPZ to look at: contact sheet and web page."""

@@ -1,0 +1,62 @@
+"""A few images of each class, the same ones for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.npz.class_csv import ClassRow
+from imagenet_subset.reading.subset import ImagenetSubset
+from imagenet_subset.reading.summary import count_classes
+from imagenet_subset.records import Split
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSample:
+    """One class, and the rows of some of its images."""
+
+    class_row: ClassRow
+    counts: dict[str, int]
+    """Images of the class in each split."""
+    rows: list[int]
+    """Rows in ``X_<split>``, ascending."""
+
+    @property
+    def name(self) -> str:
+        """Name to show: spaces for the class table's underscores."""
+        row = self.class_row
+        return row.human_label.replace("_", " ") or row.WNID or f"class {row.subset_label}"
+
+
+def sample_classes(
+    subset: ImagenetSubset, split: Split, per_class: int, seed: int
+) -> list[ClassSample]:
+    """Draw up to ``per_class`` images of every class, by ascending label.
+
+    The draw of a class depends on the seed, its label and its own images only.
+    """
+    rows_of = _rows_by_label(subset.labels(split))
+    samples = []
+    for class_row, counts in count_classes(subset.y_train, subset.y_val, subset.class_rows):
+        label = class_row.subset_label
+        rows = rows_of.get(label, np.zeros(0, np.intp))
+        random = np.random.default_rng([seed, label & 0xFFFFFFFF])
+        drawn = random.choice(rows, min(per_class, len(rows)), replace=False)
+        samples.append(ClassSample(class_row, counts, sorted(drawn.tolist())))
+    return samples
+
+
+def _rows_by_label(y: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.intp]]:
+    order = np.argsort(y, kind="stable")
+    labels, starts = np.unique(np.asarray(y)[order], return_index=True)
+    return {
+        int(label): rows for label, rows in zip(labels, np.split(order, starts)[1:], strict=True)
+    }
+
+
+def default_split(subset: ImagenetSubset) -> Split:
+    """The split to show when none is named: train, unless only val has images."""
+    return "train" if len(subset.y_train) or not len(subset.y_val) else "val"

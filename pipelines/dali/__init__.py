@@ -1,0 +1,1 @@
+"""The pipeline on DALI, for GPUs and for its CPU backend."""

@@ -1,0 +1,147 @@
+"""The DALI graph: a batch of JPEGs in, ``(224, 224, 3) uint8`` images out.
+
+One definition serves the GPU and DALI's CPU backend, so that what is tested on the one holds for
+the other but for the decoder. DALI's errors have no types: what they say is read here too.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal
+
+from pipelines.base import PipelineUnavailableError
+from pipelines.rule import CROP
+
+Device = Literal["cpu", "gpu"]
+Graph = Any
+"""``nvidia.dali.Pipeline``, whose methods carry no types."""
+
+OLDEST_DALI = (2, 2)
+"""The first whose ``decoders.image`` is nvImageCodec's; before, it was another decoder with other
+arguments."""
+
+HW_DECODER_LOAD = 0.65
+"""Share of a batch for the hardware JPEG engine of those GPUs that have one. DALI's default; named
+because the graph's first batch fixes how the work is divided."""
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "Can't allocate",
+    "allocation failed",
+    "bad_alloc",
+    "ALLOCATOR_FAILURE",
+    "nvImageCodec failure: '#5'",  # NVIMGCODEC_STATUS_ALLOCATOR_FAILURE in nvimgcodec.h
+)
+"""What DALI's messages say when memory is short."""
+
+FAILED = "DALI: "
+"""Prefix of the reason when DALI failed and Pillow decoded the image instead."""
+
+ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
+
+
+def define_graph(device: Device) -> Any:
+    """Decode and fused resize, as DALI operators; call it inside a DALI pipeline definition.
+
+    Inputs, by name: ``encoded`` uint8 bytes of a JPEG; ``roi_start``, ``roi_end`` float32
+    ``(y, x)``, the crop in source pixels. They stay on the CPU on either device, since
+    ``fn.resize`` takes its ROI from CPU nodes only.
+
+    Returns
+    -------
+    nvidia.dali.pipeline.DataNode
+        ``(224, 224, 3) uint8`` images, RGB.
+    """
+    from nvidia.dali import fn, types
+
+    # no_copy: each flight keeps its arrays until its output has been taken.
+    encoded = fn.external_source(name=ENCODED, dtype=types.UINT8, ndim=1, no_copy=True)
+    start, end = (
+        fn.external_source(name=name, dtype=types.FLOAT, ndim=1, no_copy=True)
+        for name in (ROI_START, ROI_END)
+    )
+    on_gpu: dict[str, Any] = {
+        # Off by default, and then chroma differs from libjpeg-turbo's.
+        "jpeg_fancy_upsampling": True,
+        "hw_decoder_load": HW_DECODER_LOAD,
+    }
+    images = fn.decoders.image(
+        encoded,
+        device="mixed" if device == "gpu" else "cpu",
+        output_type=types.RGB,
+        adjust_orientation=False,
+        **(on_gpu if device == "gpu" else {}),
+    )
+    return fn.resize(
+        images,
+        size=[CROP, CROP],
+        roi_start=start,
+        roi_end=end,
+        interp_type=types.INTERP_LINEAR,
+        antialias=True,
+    )
+
+
+def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Graph:
+    """Make a DALI pipeline of `define_graph`, ready to be fed.
+
+    Raises
+    ------
+    PipelineUnavailableError
+        DALI can't be imported, is too old, or won't start on this device.
+    """
+    # Errors only: nvImageCodec prints to stderr. Documented among DALI's environment variables.
+    os.environ.setdefault("DALI_NVIMGCODEC_LOG_LEVEL", "1")
+    from pipelines.dali.imports import failure
+
+    other = "--device cpu works without" if device == "gpu" else "--pipeline pillow works without"
+    if failure:
+        raise PipelineUnavailableError(f"DALI can't be imported: {failure}; {other}")
+    from nvidia.dali import __cuda_version__, __version__, pipeline_def
+
+    if tuple(map(int, __version__.split(".")[:2])) < OLDEST_DALI:
+        oldest = ".".join(map(str, OLDEST_DALI))
+        wheel = f"nvidia-dali-cuda{__cuda_version__ // 1000}0>={oldest}"
+        raise PipelineUnavailableError(
+            f'DALI {__version__} is installed, {oldest} is needed: pip install "{wheel}"'
+        )
+    graph = pipeline_def(define_graph)(
+        device,
+        batch_size=batch_size,
+        num_threads=threads,
+        device_id=gpu if device == "gpu" else None,
+        # `DaliPipeline` launches ahead itself. With more than 1, the first launch would ask for
+        # as many batches at once, and a short run has no more than one.
+        prefetch_queue_depth=1,
+        # The executor that keeps an output valid for as long as it is referred to, and can put
+        # it on a stream of ours.
+        exec_dynamic=True,
+    )
+    try:
+        graph.build()
+    except RuntimeError as error:
+        raise PipelineUnavailableError(
+            f"DALI won't start on the {device.upper()}: {last_line(error)}; "
+            f"imagenet-subset selftest shows versions, {other}"
+        ) from error
+    return graph
+
+
+def last_line(error: Exception) -> str:
+    """What went wrong, without DALI's own traceback around it."""
+    lines = [line.strip(" :") for line in str(error).splitlines()]
+    lines = [line for line in lines if line and "no longer valid" not in line]
+    return lines[-1] if lines else type(error).__name__
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether DALI failed for want of memory, rather than for an image.
+
+    Examples
+    --------
+    >>> is_out_of_memory(RuntimeError("Can't allocate 8589934592 bytes on device 0."))
+    True
+    >>> is_out_of_memory(RuntimeError("nvImageCodec failure: '#3'"))
+    False
+    """
+    return isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)

@@ -1,0 +1,101 @@
+"""From GPU memory to the host: a ring of pinned buffers, filled asynchronously with CuPy.
+
+The only module that imports CuPy. Each step is held to these pages:
+
+- ``cupyx.empty_pinned`` gives a NumPy array in page-locked memory
+  (docs.cupy.dev/en/stable/reference/generated/cupyx.empty_pinned.html). Only to such memory is
+  ``cudaMemcpyAsync`` asynchronous (CUDA Runtime API, "API synchronization behavior").
+- ``cupy.cuda.Stream(non_blocking=True)`` doesn't wait for the default stream
+  (docs.cupy.dev/en/stable/reference/generated/cupy.cuda.Stream.html).
+- ``Pipeline.outputs(cuda_stream)`` orders DALI's output on that stream: what is enqueued there
+  afterwards sees finished pixels. DALI's default executor keeps an output for as long as it is
+  referred to (docs.nvidia.com/deeplearning/dali, "Pipeline").
+- ``TensorListGPU.as_tensor()`` views the batch as one dense tensor and raises when it isn't;
+  ``data_ptr()`` is its address (same place, "Types").
+- ``cupy.cuda.Event.synchronize()`` waits for what was enqueued before ``record``
+  (docs.cupy.dev/en/stable/reference/generated/cupy.cuda.Event.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SLOTS = 3
+"""One with the consumer, and two being filled, so that the copy engine never waits for it."""
+
+
+class Slot:
+    """A pinned buffer and the copy into it."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        import cupy
+        import cupyx
+
+        self._buffer: NDArray[np.uint8] = cupyx.empty_pinned(shape, np.uint8)
+        # Spinning would cost a core; timing isn't needed.
+        self._copied = cupy.cuda.Event(block=True, disable_timing=True)
+        self._source: Any = None
+        self._count = 0
+
+    def fill(self, output: Any, stream: Any) -> None:
+        """Enqueue the copy of a DALI ``TensorListGPU`` of uint8 images."""
+        from cupy.cuda import runtime
+
+        self.wait()
+        source = output.as_tensor()
+        self._count = source.shape()[0]
+        target = self._buffer[: self._count]
+        runtime.memcpyAsync(
+            target.ctypes.data,
+            source.data_ptr(),
+            target.nbytes,
+            runtime.memcpyDeviceToHost,
+            stream.ptr,
+        )
+        self._copied.record(stream)
+        # DALI would use the memory again as soon as nobody refers to it.
+        self._source = (output, source)
+
+    def wait(self) -> NDArray[np.uint8]:
+        """Pixels, once they are all there; the next `fill` overwrites them."""
+        if self._source is not None:
+            self._copied.synchronize()
+            self._source = None
+        return self._buffer[: self._count]
+
+
+class PinnedRing:
+    """`pipelines.dali.pipeline.Stage` of the GPU.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(batch, height, width, channels)`` of the largest batch.
+    gpu : int
+        Index of the CUDA device.
+    """
+
+    depth = SLOTS - 1
+
+    def __init__(self, shape: tuple[int, ...], gpu: int) -> None:
+        import cupy
+
+        self._device = cupy.cuda.Device(gpu)
+        with self._device:
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self._slots: Iterator[Slot] = cycle([Slot(shape) for _ in range(SLOTS)])
+
+    def copy(self, output: Any) -> Slot:
+        """Start the copy of a DALI output into the next slot.
+
+        The slot is free again: the consumer has asked for the batch after the one in it.
+        """
+        slot = next(self._slots)
+        with self._device:
+            slot.fill(output, self.stream)
+        return slot

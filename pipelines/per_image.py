@@ -1,0 +1,85 @@
+"""Pipelines that decode one image after the other, on one core each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.base import Batch, DecodeError, Key
+from pipelines.jpeg import doubt
+from pipelines.pillow import decode
+from pipelines.rule import CROP
+
+BATCH_SIZE = 16
+"""Images a batch: 2.3 MiB, so that they are still in the cache when they are written."""
+
+
+class PerImagePipeline:
+    """Base of the pipelines that decode one image after the other on one core."""
+
+    is_pillow = False
+    """Whether `decode_into` is Pillow itself."""
+
+    def __init__(self, batch_size: int = BATCH_SIZE) -> None:
+        self._images = np.empty((batch_size, CROP, CROP, 3), np.uint8)
+
+    def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
+        """Decode, scale and crop one image into ``out``, ``(224, 224, 3) uint8``.
+
+        Returns
+        -------
+        str or None
+            None when done; else why the image is one for Pillow, which is then called.
+
+        Raises
+        ------
+        DecodeError
+            The image can't be decoded at all.
+        """
+        raise NotImplementedError
+
+    def run(self, encoded: Iterable[tuple[Key, bytes]]) -> Iterator[Batch[Key]]:
+        """Decode ``(key, file contents)`` pairs batch by batch, in their order."""
+        pairs = iter(encoded)
+        while True:
+            # Each is decoded before the next is asked for: then it is known which one kills a
+            # worker, and a stop waits for one photo and not for a batch of them.
+            batch = self._decode_batch(islice(pairs, len(self._images)))
+            if not batch.keys and not batch.failures:
+                return
+            yield batch
+
+    def _decode_batch(self, pairs: Iterable[tuple[Key, bytes]]) -> Batch[Key]:
+        batch = Batch[Key]([], self._images[:0])
+        for key, data in pairs:
+            out = self._images[len(batch.keys)]
+            try:
+                reason = self.decode_into(data, out)
+                if reason is not None:
+                    batch.fallbacks.append((key, reason))
+                    out[:] = decode(data)
+            except DecodeError as error:
+                batch.failures.append((key, str(error)))
+                continue
+            batch.keys.append(key)
+            if (reason or self.is_pillow) and (what := doubt(data)):
+                batch.doubts.append((key, what))
+        batch.images = self._images[: len(batch.keys)]
+        return batch
+
+    def close(self) -> None:
+        """Nothing is held but the batch's memory."""
+
+
+class PillowPipeline(PerImagePipeline):
+    """The reference pipeline."""
+
+    is_pillow = True
+
+    def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
+        """Decode, scale and crop one image into ``out``."""
+        out[:] = decode(data)
+        return None

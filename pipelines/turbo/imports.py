@@ -1,0 +1,18 @@
+"""Imports what the turbo pipeline needs, and keeps what it says where that fails.
+
+To import this module never fails, so that a process may do it ahead. Packages that don't fit each
+other or the machine fail in many ways: by an `ImportError`, an `OSError` for want of a library, a
+`ValueError` where one was compiled for another NumPy.
+"""
+
+from __future__ import annotations
+
+failure: Exception | None = None
+"""Why turbo can't run here; None as a rule."""
+
+try:
+    import simplejpeg  # noqa: F401
+
+    from pipelines.turbo import kernel  # noqa: F401
+except Exception as error:
+    failure = error

@@ -1,0 +1,107 @@
+"""The resample of the crop window as machine code: the two passes of Pillow's resize.
+
+Importing this module imports numba and compiles `shrink`, or loads it from numba's cache on disk.
+"""
+
+from __future__ import annotations
+
+import numba
+from numba import int16, int32, uint64
+
+from pipelines.rule import CROP
+from pipelines.taps import FRACTION_BITS
+from pipelines.turbo.compiling import compiled
+from pipelines.turbo.simd import add_weighted
+
+SLACK_BYTES = 64
+"""After the last pixel of a photo, to be read with weight 0: the rest of a group, and a little."""
+
+_ROUND = 1 << (FRACTION_BITS - 1)
+_BYTES, _STARTS = numba.uint8[::1], int32[::1]
+
+
+# Indices are unsigned: numba treats a signed one as a Python index, which may be negative.
+@numba.njit(error_model="numpy")
+def _shrink_rows(photo, width, begin, end, starts, weights, sums, made):  # type: ignore[no-untyped-def]
+    """First pass: each row of the photo from ``begin`` to ``end``, scaled, the crop's columns only.
+
+    ``made`` is ``(end - begin, len(starts), 3)``.
+    """
+    columns, groups = uint64(starts.shape[0]), uint64(weights.shape[1])
+    first = uint64(weights.ctypes.data)
+    step = groups * uint64(weights.strides[1])
+    size = columns * uint64(3)
+    for row in range(end - begin):
+        line = uint64(photo.ctypes.data) + (begin + row) * width * uint64(3)
+        for column in range(columns):
+            pixel = line + uint64(starts[column]) * uint64(3)
+            # Four sums are stored; the next column overwrites the fourth.
+            add_weighted(  # type: ignore[call-arg]
+                pixel, first + column * step, groups, int32(_ROUND),
+                uint64(sums.ctypes.data) + column * uint64(12),
+            )  # fmt: skip
+        for i in range(size):
+            made[row * size + i] = sums[i] >> FRACTION_BITS
+
+
+@numba.njit(error_model="numpy")
+def _shrink_columns(rows, begin, starts, weights, sums, made):  # type: ignore[no-untyped-def]
+    """Second pass: each row of the crop is a weighted sum of whole rows of the first pass.
+
+    Row 0 of ``rows`` is row ``begin`` of the photo.
+    """
+    size = uint64(CROP * 3)
+    for row in range(uint64(starts.shape[0])):
+        for i in range(size):
+            sums[i] = _ROUND
+        for k in range(uint64(weights.shape[1])):
+            weight = weights[row, k]
+            if weight:
+                at = (uint64(starts[row]) - begin + k) * size
+                for i in range(size):
+                    sums[i] += int32(rows[at + i]) * weight
+        for i in range(size):
+            made[row * size + i] = sums[i] >> FRACTION_BITS
+
+
+def _shrink(  # type: ignore[no-untyped-def]
+    photo, width, columns, column_weights, begin, end, lines, line_weights, rows, sums, made
+):
+    """Scale the crop's window of a photo: rows first, then columns, 8 bits between the two.
+
+    Parameters
+    ----------
+    photo
+        ``(height, width, 3) uint8`` as one run of bytes, and `SLACK_BYTES` more: groups of taps
+        may read beyond the last pixel, with weight 0.
+    columns, column_weights
+        For each of the 224 columns the first column of the photo that makes it up, and the weights
+        as `pipelines.turbo.simd.arranged` has them.
+    begin, end
+        Rows of the photo that the crop needs.
+    lines, line_weights
+        ``starts`` and ``weights`` of the 224 lines' `pipelines.taps.Taps`.
+    rows
+        Scratch, ``(end - begin, 224, 3) uint8`` as one run of bytes.
+    sums
+        Scratch, ``(224 * 3 + 1,) int32``.
+    made
+        ``(224, 224, 3) uint8`` as one run of bytes.
+    """
+    _shrink_rows(photo, width, begin, end, columns, column_weights, sums, rows)
+    _shrink_columns(rows, begin, lines, line_weights, sums, made)
+
+
+_made = compiled(
+    _shrink,
+    numba.void(
+        *(_BYTES, uint64, _STARTS, int16[:, :, :, ::1]),
+        *(uint64, uint64, _STARTS, int32[:, ::1]),
+        *(_BYTES, _STARTS, _BYTES),
+    ),
+    nogil=True,
+    error_model="numpy",
+)
+shrink = _made.function
+compiled_seconds, cache_note = _made.seconds, _made.note
+"""How long compiling took, 0 when it came from the cache; and what to say of the cache then."""

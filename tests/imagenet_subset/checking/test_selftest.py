@@ -1,0 +1,126 @@
+"""The selftest: passes where all is well, and tells what isn't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imagenet_subset.checking.selftest import SelftestReport, compare, sample_files, selftest
+from imagenet_subset.demo.photos import encoded, jpeg, photo
+from pipelines.base import PipelineUnavailableError
+from pipelines.bounds import DALI_CPU
+from pipelines.choice import choose
+from pipelines.dali.graph import FAILED
+from pipelines.per_image import PillowPipeline
+
+
+@pytest.mark.parametrize("name", ["pillow", "turbo", "dali"])
+def test_each_cpu_pipeline_passes(name: str) -> None:
+    try:
+        config, _ = choose("cpu", name, workers=1)
+    except PipelineUnavailableError as error:
+        pytest.skip(str(error))
+    report = selftest(config, rate_photos=32)
+    assert report.problems == []
+    assert report.ok
+    assert report.decode_rate > 0
+    assert report.whole_rate > 0
+    assert report.versions.items() >= config.versions().items()
+
+
+def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "train" / "n01440764"
+    folder.mkdir(parents=True)
+    for k in range(3):
+        (folder / f"{k}.JPEG").write_bytes(jpeg(photo(k, 90, 70)))
+    (folder / "png.JPEG").write_bytes(encoded(photo(4, 90, 70), "PNG"))
+    (folder / "notes.txt").write_text("no image")
+    report = selftest(choose("cpu", "pillow", workers=1)[0], tmp_path, rate_photos=1)
+    yours = {kind.name: kind.images for kind in report.kinds if kind.name.startswith("yours")}
+    assert yours == {"yours: colour": 3, "yours: not a JPEG": 1}
+    assert report.ok
+
+
+class Brighter(PillowPipeline):
+    """Off by 2, and blind to errors."""
+
+    def decode_into(self, data: bytes, out: np.ndarray) -> str | None:
+        if data:
+            super().decode_into(data, out)
+        else:
+            out[:] = 0
+        out[:] = np.minimum(out, 253) + 2
+        return None
+
+
+def test_pixels_out_of_bounds_and_a_decoded_ruin_are_problems() -> None:
+    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    images = [("fine", jpeg(photo(1, 60, 50))), ("empty", b"")]
+    compare(Brighter(), images, report)
+    assert not report.ok
+    assert [problem.split(":")[0] for problem in report.problems] == ["fine", "empty"]
+    assert "2 of 255 off Pillow" in report.problems[0]
+    assert "refused by Pillow alone" in report.problems[1]
+
+
+class Forgetful(PillowPipeline):
+    """Loses every second image."""
+
+    def run(self, encoded):  # type: ignore[no-untyped-def]
+        return super().run(pair for k, pair in enumerate(encoded) if k % 2)
+
+
+def test_a_lost_image_is_a_problem() -> None:
+    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    compare(Forgetful(), [("one", b""), ("two", b"")], report)
+    assert report.problems == ["one: an image was lost"]
+
+
+class Excused(PillowPipeline):
+    """Has Pillow do the work, since DALI fails."""
+
+    def decode_into(self, data: bytes, out: np.ndarray) -> str | None:
+        return f"{FAILED}no such decoder"
+
+
+def test_a_photo_that_dali_should_have_decoded_is_a_problem() -> None:
+    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    compare(Excused(), [("fine", jpeg(photo(1, 60, 50))), ("empty", b"")], report)
+    assert report.problems == ["fine: decoded by Pillow alone: DALI: no such decoder"]
+
+
+def test_a_sample_comes_from_many_folders(tmp_path: Path) -> None:
+    for folder in range(20):
+        (tmp_path / str(folder)).mkdir()
+        for k in range(30):
+            (tmp_path / str(folder) / f"{k}.JPEG").touch()
+    chosen = sample_files(tmp_path, 50)
+    assert len(set(chosen)) == 50
+    assert len({path.parent for path in chosen}) == 10
+    assert chosen == sample_files(tmp_path, 50)
+
+
+def test_a_sample_of_few_files_is_all_of_them(tmp_path: Path) -> None:
+    for k in range(12):
+        (tmp_path / f"{k}.jpg").touch()
+    (tmp_path / "x.png").touch()
+    assert len(sample_files(tmp_path, 300)) == 12
+
+
+def test_the_command_prints_a_table_and_its_verdict(cli) -> None:  # type: ignore[no-untyped-def]
+    done = cli("selftest", "--device", "cpu", "--pipeline", "pillow", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "cpu (pillow): as asked"
+    assert "photos 4:2:0" in done.stdout
+    assert "images/s" in done.stdout
+    assert done.stdout.endswith("selftest passed\n")
+    assert done.stderr == ""
+
+
+def test_a_folder_without_photos_is_an_error_in_one_line(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "empty").mkdir()
+    done = cli("selftest", "--device", "cpu", "--data_dir", "empty")
+    assert done.returncode == 1
+    assert done.stderr == ("imagenet-subset: --data_dir empty: no .JPEG or .jpg files below it\n")
