@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 
 from imagenet_subset.errors import LockedError, OutputError
-from imagenet_subset.system import files as fileio
+from imagenet_subset.system import files, publishing, space
 from imagenet_subset.system.text import printable
 
 
 def test_reserving_gives_the_file_its_size_and_blocks(tmp_path: Path) -> None:
-    with fileio.locked(tmp_path / "a") as fd:
-        fileio.reserve(fd, 3_000_000, tmp_path)
+    with publishing.locked(tmp_path / "a") as fd:
+        space.reserve(fd, 3_000_000, tmp_path)
         assert os.fstat(fd).st_size == 3_000_000
         if sys.platform == "linux":
             assert os.fstat(fd).st_blocks * 512 >= 3_000_000
 
 
 def test_reserving_again_after_a_kill_is_no_change(tmp_path: Path) -> None:
-    with fileio.locked(tmp_path / "a") as fd:
-        fileio.reserve(fd, 100_000, tmp_path)
-        fileio.pwrite_all(fd, b"row", 50_000)
-        fileio.reserve(fd, 100_000, tmp_path)
+    with publishing.locked(tmp_path / "a") as fd:
+        space.reserve(fd, 100_000, tmp_path)
+        files.pwrite_all(fd, b"row", 50_000)
+        space.reserve(fd, 100_000, tmp_path)
     assert (tmp_path / "a").read_bytes()[50_000:50_003] == b"row"
 
 
@@ -38,10 +38,10 @@ def test_a_signal_amid_reserving_is_no_failure(tmp_path: Path) -> None:
 
     (tmp_path / "out").mkdir()
     saboteur = Sabotage(f"fallocate:1:{errno.EINTR}", str(tmp_path / "out"), f"{tmp_path}/fired")
-    with fileio.locked(tmp_path / "out/a") as fd:
+    with publishing.locked(tmp_path / "out/a") as fd:
         saboteur.install()
         try:
-            fileio.reserve(fd, 3_000_000, tmp_path)
+            space.reserve(fd, 3_000_000, tmp_path)
         finally:
             saboteur.remove()
         assert (tmp_path / "fired").exists()
@@ -50,10 +50,10 @@ def test_a_signal_amid_reserving_is_no_failure(tmp_path: Path) -> None:
 
 def test_more_than_the_disk_holds_is_refused_with_both_sizes(tmp_path: Path) -> None:
     with (
-        fileio.locked(tmp_path / "a") as fd,
+        publishing.locked(tmp_path / "a") as fd,
         pytest.raises(OutputError, match=r"the NPZ takes 10{18}\.00 GB, .* are free"),
     ):
-        fileio.reserve(fd, 10**27, tmp_path)
+        space.reserve(fd, 10**27, tmp_path)
 
 
 HOLD = """
@@ -68,7 +68,7 @@ with locked(Path(sys.argv[1])):
 
 def test_a_second_process_is_refused_while_the_lock_is_held(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, tmp_path / "a", "0"]
-    with fileio.locked(tmp_path / "a"):
+    with publishing.locked(tmp_path / "a"):
         refused = subprocess.run(command, capture_output=True, text=True)
         assert "LockedError: another build is writing" in refused.stderr
     allowed = subprocess.run(command, capture_output=True, text=True)
@@ -80,19 +80,19 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
-        with pytest.raises(LockedError), fileio.locked(tmp_path / "a"):
+        with pytest.raises(LockedError), publishing.locked(tmp_path / "a"):
             pass
         holder.kill()
         holder.wait()
-        with fileio.locked(tmp_path / "a"):
+        with publishing.locked(tmp_path / "a"):
             pass
 
 
 def test_publishing_replaces_the_final_file_whole(tmp_path: Path) -> None:
     (tmp_path / "final").write_bytes(b"old")
-    with fileio.locked(tmp_path / "partial") as fd:
-        fileio.pwrite_all(fd, b"new", 0)
-        fileio.publish(fd, tmp_path / "partial", tmp_path / "final")
+    with publishing.locked(tmp_path / "partial") as fd:
+        files.pwrite_all(fd, b"new", 0)
+        publishing.publish(fd, tmp_path / "partial", tmp_path / "final")
     assert (tmp_path / "final").read_bytes() == b"new"
     assert [p.name for p in tmp_path.iterdir()] == ["final"]
 
@@ -100,15 +100,15 @@ def test_publishing_replaces_the_final_file_whole(tmp_path: Path) -> None:
 def test_an_atomic_write_that_fails_leaves_no_litter(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"):
-        fileio.write_atomically(tmp_path / "taken", b"data")
+        publishing.write_atomically(tmp_path / "taken", b"data")
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 
 def test_reading_past_the_end_gives_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"0123456789")
-    fd = fileio.open_for_update(tmp_path / "a")
+    fd = files.open_for_update(tmp_path / "a")
     buffer = bytearray(8)
-    assert fileio.pread_into(fd, memoryview(buffer), 6) == 4
+    assert files.pread_into(fd, memoryview(buffer), 6) == 4
     assert buffer[:4] == b"6789"
     os.close(fd)
 
@@ -119,10 +119,10 @@ def test_any_path_prints_in_one_line() -> None:
 
 def test_a_hint_to_write_changes_nothing_and_never_fails(tmp_path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
-    fd = fileio.open_for_update(tmp_path / "file")
-    fileio.start_writeback(fd, 0, 1 << 40)
+    fd = files.open_for_update(tmp_path / "file")
+    space.start_writeback(fd, 0, 1 << 40)
     os.close(fd)
-    fileio.start_writeback(fd, 0, 3)  # closed
+    space.start_writeback(fd, 0, 3)  # closed
     assert (tmp_path / "file").read_bytes() == b"abc"
 
 
@@ -131,19 +131,19 @@ def test_a_pipe_is_neither_opened_nor_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for flags in (os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_CREAT):
         with pytest.raises(OSError, match="is a named pipe, not a file"):
-            fileio.regular(tmp_path / "pipe", flags)
+            files.regular(tmp_path / "pipe", flags)
     os.mkfifo(tmp_path / "a.tmp")
     with pytest.raises(OutputError, match=r"can't write .*a\.tmp: it is a named pipe.*remove it"):
-        fileio.write_atomically(tmp_path / "a", b"data")
+        publishing.write_atomically(tmp_path / "a", b"data")
     assert stat.S_ISFIFO(os.stat(tmp_path / "a.tmp").st_mode), "what isn't ours is left alone"
     os.unlink(tmp_path / "a.tmp")
-    fileio.write_atomically(tmp_path / "a", b"data")
+    publishing.write_atomically(tmp_path / "a", b"data")
     assert (tmp_path / "a").read_bytes() == b"data"
 
 
 def test_a_temporary_file_that_a_killed_run_left_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.tmp").write_bytes(b"more than the data")
-    fileio.write_atomically(tmp_path / "a", b"data")
+    publishing.write_atomically(tmp_path / "a", b"data")
     assert (tmp_path / "a").read_bytes() == b"data"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
@@ -158,7 +158,7 @@ def test_a_temporary_file_that_can_t_be_opened_is_the_one_that_is_named(tmp_path
     saboteur.install()
     try:
         with pytest.raises(OutputError, match=r"can't write \S+/a\.tmp: Permission denied"):
-            fileio.write_atomically(tmp_path / "out/a", b"data")
+            publishing.write_atomically(tmp_path / "out/a", b"data")
     finally:
         saboteur.remove()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.tmp"]
@@ -166,24 +166,24 @@ def test_a_temporary_file_that_can_t_be_opened_is_the_one_that_is_named(tmp_path
 
 def test_a_folder_and_a_device_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - systems have their own words
-        fileio.open_for_update(tmp_path)
+        files.open_for_update(tmp_path)
     if os.path.exists("/dev/zero"):
         with pytest.raises(OSError, match="is a device, not a file"):
-            fileio.regular("/dev/zero", os.O_RDONLY)
+            files.regular("/dev/zero", os.O_RDONLY)
 
 
 def test_only_the_file_that_was_opened_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"ours")
-    with fileio.removable(tmp_path / "a") as remove:
+    with publishing.removable(tmp_path / "a") as remove:
         (tmp_path / "b").write_bytes(b"theirs")
         (tmp_path / "b").replace(tmp_path / "a")
         remove()
     assert (tmp_path / "a").read_bytes() == b"theirs"
-    with fileio.removable(tmp_path / "a") as remove:
+    with publishing.removable(tmp_path / "a") as remove:
         remove()
         remove()
     assert list(tmp_path.iterdir()) == []
-    with fileio.removable(tmp_path / "a") as remove:
+    with publishing.removable(tmp_path / "a") as remove:
         (tmp_path / "a").write_bytes(b"new")
         remove()
     assert (tmp_path / "a").exists()
@@ -194,14 +194,14 @@ import os, sys
 from concurrent.futures import ThreadPoolExecutor
 for name in ("pread", "preadv", "pwrite", "pwritev"):
     delattr(os, name)
-from imagenet_subset import fileio
+from imagenet_subset.system import files
 
-fd = fileio.open_for_update(sys.argv[1], create=True)
+fd = files.open_for_update(sys.argv[1], create=True)
 
 def there_and_back(k):
     data, buffer = bytes([k]) * 5000, bytearray(5000)
-    fileio.pwrite_all(fd, data, 5000 * k)
-    fileio.pread_into(fd, memoryview(buffer), 5000 * k)
+    files.pwrite_all(fd, data, 5000 * k)
+    files.pread_into(fd, memoryview(buffer), 5000 * k)
     return buffer == data
 
 sys.setswitchinterval(1e-6)
