@@ -31,6 +31,7 @@ from imagenet_subset.npz import layout as npz
 from imagenet_subset.npz.class_csv import write_metadata
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.layout import ROW_NBYTES
+from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.system.files import pread_into, pwrite_all, reading, writing
@@ -96,7 +97,8 @@ def _left_out(planned: NDArray[np.int32], found: NDArray[np.int32]) -> int:
 
 
 def _size(provenance: Mapping[str, Any], columns: Mapping[str, NDArray[np.int32]]) -> int:
-    return npz.Layout.of({s: len(columns[f"{s}_id"]) for s in SPLITS}, provenance).size
+    rows = {split: len(columns[f"{split}_id"]) for split in SPLITS}
+    return npz.Layout.of(rows, encode_comment(provenance)).size
 
 
 def _exists(plan: BuildPlan, why: str) -> OutputExistsError:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from imagenet_subset import __version__
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import Layout
-from imagenet_subset.npz.provenance import FORMAT_VERSION
+from imagenet_subset.npz.provenance import FORMAT_VERSION, encode_comment
 from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.selection import Subset, load_subset
 from imagenet_subset.sources import open_source
@@ -125,7 +125,7 @@ class BuildPlan:
     @cached_property
     def layout(self) -> Layout:
         """Where everything will stand in the file."""
-        return Layout.of(self.rows, self.provenance)
+        return Layout.of(self.rows, encode_comment(self.provenance))
 
     @cached_property
     def columns(self) -> dict[str, NDArray[np.int32]]:
