@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imagenet_subset import __version__
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import Layout
+from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import FORMAT_VERSION, encode_comment
 from imagenet_subset.records import SPLITS, Record, Split
 from imagenet_subset.selection import Subset, load_subset
@@ -24,39 +25,6 @@ from imagenet_subset.sources.base import Source
 from imagenet_subset.system.text import printable
 from pipelines.choice import PipelineConfig, choose
 from pipelines.rule import PIXEL_RULE
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPaths:
-    """Where a build writes: all in one folder, so that a rename can't cross file systems."""
-
-    folder: Path
-    stem: str
-
-    @property
-    def npz(self) -> Path:
-        """The finished file."""
-        return self.folder / f"{self.stem}.npz"
-
-    @property
-    def partial(self) -> Path:
-        """The unfinished file, at its full size from the start."""
-        return self.folder / f"{self.stem}.npz.partial"
-
-    @property
-    def journal(self) -> Path:
-        """Which rows of the unfinished file are done."""
-        return self.folder / f"{self.stem}.npz.journal"
-
-    @property
-    def csv(self) -> Path:
-        """The classes."""
-        return self.folder / f"{self.stem}_metadata.csv"
-
-    @property
-    def failures(self) -> Path:
-        """The images that can't be decoded, after a build that met some."""
-        return self.folder / f"{self.stem}_failures.csv"
 
 
 @dataclass(frozen=True)
@@ -69,7 +37,7 @@ class BuildPlan:
     """For each split in ascending image id; the row is the place in the list."""
     splits: tuple[Split, ...]
     config: PipelineConfig
-    output: OutputPaths
+    output: NpzFiles
     missing: int
     """Images of the subset that the source lacks and that are left out."""
     undecodable: int = 0
@@ -219,7 +187,7 @@ def plan_build(
     if on_chosen:
         on_chosen(config)
     subset = load_subset(subset_name)
-    output = OutputPaths(Path(out_dir), f"{subset.name}_cls")
+    output = NpzFiles.of_subset(Path(out_dir), subset.name)
     if output.folder.exists() and not output.folder.is_dir():
         raise OutputError(
             f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
