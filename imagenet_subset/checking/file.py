@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imagenet_subset.checking.labels import label_problems
 from imagenet_subset.errors import ReadError, ReadRefusedError
-from imagenet_subset.npz.archive import Archive, NpzMember, open_archive
+from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.crc import combine, combine_rows, crc32
 from imagenet_subset.npz.layout import KEYS, Layout, headers
+from imagenet_subset.npz.member import NpzMember
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import pread_into, reading
@@ -57,21 +59,22 @@ class VerifyReport:
         """Whether nothing is wrong, and all that was to be checked could be."""
         return not (self.problems or self.source_problems)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON takes it."""
+        return {
+            "path": printable(self.path),
+            "ok": self.ok,
+            "checked": self.checked,
+            "problems": self.problems,
+            "unread": self.unread,
+            "source_problems": self.source_problems,
+            "compared": self.compared,
+            "max_difference": self.max_difference,
+        }
+
     def to_json(self) -> str:
         """The report as a JSON object."""
-        return json.dumps(
-            {
-                "path": printable(self.path),
-                "ok": self.ok,
-                "checked": self.checked,
-                "problems": self.problems,
-                "unread": self.unread,
-                "source_problems": self.source_problems,
-                "compared": self.compared,
-                "max_difference": self.max_difference,
-            },
-            indent=2,
-        )
+        return json.dumps(self.to_dict(), indent=2)
 
 
 def verify(

@@ -1,4 +1,8 @@
-"""Which class each label of an NPZ stands for: by the CSV beside it, or by its own provenance."""
+"""Which class each label of an NPZ is: the CSV beside it, written and read.
+
+The columns are ``subset_label``, from 0; ``original_id``, the ILSVRC 2015 CLS-LOC id; ``WNID``;
+and ``human_label``, the name. An NPZ whose CSV is gone has its classes by its own provenance.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,22 @@ class ClassRow(NamedTuple):
     """ILSVRC 2015 CLS-LOC id, 1 to 1000."""
     WNID: str
     human_label: str
+
+
+def write_metadata(path: Path, subset: Subset) -> None:
+    """Write the CSV: label, ILSVRC 2015 CLS-LOC id, WordNet ID and name of each class.
+
+    Raises
+    ------
+    OSError
+        It can't be written; nothing is left under its name that wasn't there before.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(ClassRow._fields)
+    for label, c in enumerate(subset.classes):
+        writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
+    write_atomically(path, text.getvalue().encode())
 
 
 def read_class_rows(path: Path, wnids: tuple[str, ...] | None) -> tuple[ClassRow, ...]:
@@ -117,22 +137,3 @@ def _rows_of_wnids(wnids: tuple[str, ...], path: Path) -> tuple[ClassRow, ...]:
         ClassRow(label, table[wnid].clsloc_id, wnid, table[wnid].human_label)
         for label, wnid in enumerate(wnids)
     )
-
-
-COLUMNS = ("subset_label", "original_id", "WNID", "human_label")
-
-
-def write_metadata(path: Path, subset: Subset) -> None:
-    """Write the CSV: label, ILSVRC 2015 CLS-LOC id, WordNet ID and name of each class.
-
-    Raises
-    ------
-    OSError
-        It can't be written; nothing is left under its name that wasn't there before.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for label, c in enumerate(subset.classes):
-        writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
-    write_atomically(path, text.getvalue().encode())

@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.errors import ReadError
-from imagenet_subset.npz.archive import Archive, NpzMember, open_archive
+from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
 from imagenet_subset.npz.layout import KEYS
+from imagenet_subset.npz.member import NpzMember
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.dataset import SplitDataset

@@ -14,8 +14,8 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import gigabytes, printable
 
 if TYPE_CHECKING:
-    from imagenet_subset.npz.archive import NpzMember
     from imagenet_subset.npz.class_csv import ClassRow
+    from imagenet_subset.npz.member import NpzMember
     from imagenet_subset.npz.provenance import Provenance
     from imagenet_subset.reading.summary import Summary
 
