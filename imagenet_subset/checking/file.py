@@ -2,7 +2,7 @@
 
 Everything in a file of ours but the data of the arrays follows from the provenance, the number of
 rows and the CRCs, so it is compared byte for byte; the data is covered by the CRCs. Pixels are
-held against the photos by `imagenet_subset.checking.pixels`.
+compared with the photos by `imagenet_subset.checking.pixels`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class VerifyReport:
     unread: int = 0
     """How many of them are arrays that the disk or the network can't read, sound or not."""
     source_problems: list[str] = field(default_factory=list)
-    """Why photos couldn't be held against the file, a line each."""
+    """Why photos couldn't be compared with the file, a line each."""
     readable: bool = False
     """Whether the arrays could be opened at all, and read."""
     compared: int = 0
@@ -152,7 +152,7 @@ def _check(archive: Archive, report: VerifyReport, workers: int, progress: Progr
     report.checked.append(
         "labels against the classes, ids against the tables of ILSVRC 2012"
         if subset.class_rows
-        else "ids only: nothing says which classes the labels stand for"
+        else "ids only: nothing says which classes the labels are"
     )
 
 
@@ -179,7 +179,7 @@ def _crc_problems(
 def _crc(archive: Archive, member: NpzMember, workers: int, progress: Progress) -> int:
     """CRC-32 of a stored member.
 
-    The file is read and not mapped: of a failing disk, reading tells by an error, and a map by
+    The file is read and not mapped: from a failing disk, a read ends in an error, and a map in
     the end of the process.
     """
     size = member.npy_nbytes

@@ -55,15 +55,15 @@ def _id_problems(split: Split, ids: Integers, *, ascending: bool) -> Iterator[st
         bad = _first(np.diff(ids) <= 0)
         if bad is not None:
             yield (
-                f"row {bad + 1} of {split}: id {ids[bad + 1]} behind {ids[bad]}; ids ascend, and "
-                "none stands twice"
+                f"row {bad + 1} of {split}: id {ids[bad + 1]} after {ids[bad]}; ids ascend, and "
+                "none is repeated"
             )
         return
     repeated = np.ones(len(ids), bool)
     repeated[np.unique(ids, return_index=True)[1]] = False
     bad = _first(repeated)
     if bad is not None:
-        yield f"row {bad} of {split}: id {ids[bad]} stands in an earlier row too"
+        yield f"row {bad} of {split}: id {ids[bad]} is in an earlier row too"
 
 
 def _class_problems(

@@ -64,7 +64,7 @@ class Archive:
         ReadError
             A compressed member is damaged, or holds Python objects.
         ReadRefusedError
-            It can't be read, or takes more memory than can be had.
+            It can't be read, or takes more memory than there is.
         """
         member = self.members[key]
         if member.dtype.hasobject:
@@ -89,7 +89,7 @@ class Archive:
         except MemoryError as error:
             raise ReadRefusedError(
                 f"{printable(self.path)}: {member.key} is compressed and takes "
-                f"{gigabytes(member.nbytes)} of memory, more than can be had; write it uncompressed"
+                f"{gigabytes(member.nbytes)} of memory, more than there is; write it uncompressed"
             ) from error
         except GARBLED as error:
             raise damaged(self.path, f"{member.key} can't be decompressed") from error
@@ -134,7 +134,7 @@ def _parsed(where: Path, file: IO[bytes]) -> Archive:
         raise
     except MemoryError as error:  # of a directory that is large, or says that it is
         raise ReadRefusedError(
-            f"{printable(where)}: its ZIP directory takes more memory than can be had; free some, "
+            f"{printable(where)}: its ZIP directory takes more memory than there is; free some, "
             "or raise its limit, and try again"
         ) from error
     except GARBLED as error:

@@ -20,7 +20,7 @@ file is laid out (`Layout`) before the first row is known and rows are written i
 order. `finish` then adds labels, ids, headers and directory. Equal rows and equal provenance
 give equal bytes.
 
-A member stands in the file as::
+A member is in the file as::
 
     local file header   30 bytes + name (11 or so) + ZIP64 extra field (20 bytes)
     .npy header         \x93NUMPY 1 0, length, {'descr': ..., }, spaces, \n
@@ -55,7 +55,7 @@ _END = struct.Struct("<4s4H2IH")
 _ZIP64 = 45  # "version needed to extract" for ZIP64 (APPNOTE 4.4.3.2)
 _UNIX = 3 << 8
 _DATE = 0x21  # 1980-01-01
-_IN_EXTRA = 0xFFFFFFFF  # the value stands in the ZIP64 extra field
+_IN_EXTRA = 0xFFFFFFFF  # the value is in the ZIP64 extra field
 _MAX_COMMENT = 0xFFFF
 
 
@@ -120,9 +120,10 @@ class Member:
         name = self.name.encode()
         extra = struct.pack("<2H3Q", 1, 24, self._size_in_zip, self._size_in_zip, self.offset)
         fixed = _CENTRAL.pack(
-            b"PK\1\2", _UNIX | _ZIP64, _ZIP64, 0, 0, 0, _DATE, crc, _IN_EXTRA, _IN_EXTRA,
-            len(name), len(extra), 0, 0, 0, 0o644 << 16, _IN_EXTRA,
-        )  # fmt: skip
+            *(b"PK\1\2", _UNIX | _ZIP64, _ZIP64, 0, 0, 0, _DATE),
+            *(crc, _IN_EXTRA, _IN_EXTRA),
+            *(len(name), len(extra), 0, 0, 0, 0o644 << 16, _IN_EXTRA),
+        )
         return fixed + name + extra
 
 
@@ -184,19 +185,15 @@ class Layout:
         return self.members[-1].end + len(self.directory(dict.fromkeys(KEYS, 0)))
 
     def directory(self, crcs: Mapping[str, int]) -> bytes:
-        """Everything behind the last member: directory, its end records, the comment."""
+        """Everything after the last member: directory, its end records, the comment."""
         start = self.members[-1].end
         entries = b"".join(member.directory_entry(crcs[member.key]) for member in self.members)
         n = len(self.members)
-        end = start + len(entries)
-        return b"".join([
-            entries,
-            _END64.pack(b"PK\6\6", _END64.size - 12, _ZIP64, _ZIP64, 0, 0, n, n,
-                        len(entries), start),
-            _LOCATOR.pack(b"PK\6\7", 0, end, 1),
-            _END.pack(b"PK\5\6", 0, 0, n, n, _IN_EXTRA, _IN_EXTRA, len(self.comment)),
-            self.comment,
-        ])  # fmt: skip
+        size = len(entries)
+        end64 = _END64.pack(b"PK\6\6", _END64.size - 12, _ZIP64, _ZIP64, 0, 0, n, n, size, start)
+        locator = _LOCATOR.pack(b"PK\6\7", 0, start + size, 1)
+        end = _END.pack(b"PK\5\6", 0, 0, n, n, _IN_EXTRA, _IN_EXTRA, len(self.comment))
+        return entries + end64 + locator + end + self.comment
 
 
 def headers(layout: Layout, crcs: Mapping[str, int]) -> Iterator[tuple[str, int, bytes]]:

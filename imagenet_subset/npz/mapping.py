@@ -66,8 +66,7 @@ def _read_whole(path: Path, file: IO[bytes], why: str) -> NDArray[np.uint8]:
         data = np.empty(size, np.uint8)
     except MemoryError as error:
         raise ReadRefusedError(
-            f"{printable(path)} takes {gigabytes(size)} of memory, more than can be had, "
-            f"since {why}"
+            f"{printable(path)} takes {gigabytes(size)} of memory, more than there is, since {why}"
         ) from error
     n = pread_into(file.fileno(), data.data, 0)
     data.setflags(write=False)

@@ -60,7 +60,7 @@ class NpzFiles:
 
     @property
     def subset_name(self) -> str:
-        """Name of the subset, as far as the file's name tells it."""
+        """Name of the subset, as the file's name has it."""
         return self.stem.removesuffix(_CLASSIFICATION)
 
 

@@ -67,7 +67,7 @@ def _range(subset: ImagenetSubset, split: Split) -> str:
     ids = subset.ids(split)
     if not len(ids):
         return f"there are no {split} images"
-    return f"the {len(ids):,} ids there lie between {ids.min()} and {ids.max()}"
+    return f"the {len(ids):,} ids there are between {ids.min()} and {ids.max()}"
 
 
 def locate(

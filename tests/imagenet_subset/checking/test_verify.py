@@ -448,7 +448,7 @@ def test_ids_that_descend_or_stand_twice_are_named(tmp_path: Path) -> None:
     assert one_problem(verify(write(tmp_path / "t.npz", data))).startswith("row 1 of train: id")
     np.savez(tmp_path / "foreign.npz", **data)
     assert one_problem(verify(tmp_path / "foreign.npz")) == (
-        f"row 1 of train: id {ids[0]} stands in an earlier row too"
+        f"row 1 of train: id {ids[0]} is in an earlier row too"
     )
     down = {key: a[::-1] for key, a in arrays().items()}
     problems = verify(write(tmp_path / "down.npz", down)).problems
@@ -618,7 +618,7 @@ def test_a_file_of_another_program_is_held_against_the_photos_by_its_csv(
     subset = open_subset(copied)
     foreign = copied.with_name("foreign.npz")
     np.savez_compressed(foreign, **{key: getattr(subset, key)[:20] for key in KEYS})
-    with pytest.raises(ReadError, match="nothing says which classes its labels stand for"):
+    with pytest.raises(ReadError, match="nothing says which classes its labels are"):
         compare_with_photos(verify(foreign), own_tree)
     foreign.with_name("foreign_metadata.csv").write_text(CSV)
     report = verify(foreign)

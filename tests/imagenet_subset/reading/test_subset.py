@@ -552,7 +552,7 @@ def test_a_file_that_can_be_neither_mapped_nor_held_in_memory_is_refused_in_one_
     with pytest.raises(ReadRefusedError) as caught:
         open_subset(three)
     assert str(caught.value) == (
-        f"{three} takes 8796.09 GB of memory, more than can be had, since its file system refuses "
+        f"{three} takes 8796.09 GB of memory, more than there is, since its file system refuses "
         "a shared memory map (No such device); a copy on a local disk opens as usual"
     )
 
