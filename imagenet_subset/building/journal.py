@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.errors import ResumeMismatchError
-from imagenet_subset.npz import differences as mappings
 from imagenet_subset.npz.crc import crc32
+from imagenet_subset.npz.differences import compare
 from imagenet_subset.system.files import open_for_update, pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import remove_opened, write_atomically
 from imagenet_subset.system.text import printable
@@ -204,5 +204,5 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
         f"{difference.name}: other photos, or another order or numbering of them"
         if difference.path[:-1] == ("records",)
         else str(difference)
-        for difference in mappings.differences(theirs, ours)
+        for difference in compare(theirs, ours)
     ]

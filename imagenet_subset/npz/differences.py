@@ -30,7 +30,7 @@ class Difference:
         return f"{self.name}: {_brief(self.there)} there, {_brief(self.here)} here"
 
 
-def differences(
+def compare(
     theirs: Mapping[str, Any], ours: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> list[Difference]:
     """Fields in which two mappings differ, by name; those inside them are compared likewise.
@@ -42,14 +42,14 @@ def differences(
 
     Examples
     --------
-    >>> [str(d) for d in differences({"pipe": {"name": "dali"}, "a": 1}, {"pipe": {"name": "x"}})]
+    >>> [str(d) for d in compare({"pipe": {"name": "dali"}, "a": 1}, {"pipe": {"name": "x"}})]
     ['a: 1 there, nothing here', 'pipe.name: dali there, x here']
     """
     found: list[Difference] = []
     for key in sorted(theirs.keys() | ours.keys()):
         there, here = theirs.get(key), ours.get(key)
         if isinstance(there, Mapping) and isinstance(here, Mapping):
-            found += differences(there, here, (*path, key))
+            found += compare(there, here, (*path, key))
         elif there != here:
             found.append(Difference((*path, key), there, here))
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.crc import crc32
-from imagenet_subset.npz.differences import differences
+from imagenet_subset.npz.differences import compare
 from imagenet_subset.system.text import printable
 
 FORMAT = "imagenet-subset"
@@ -138,7 +138,7 @@ class Provenance:
 
         A line each; this one is "there", the other one "here".
         """
-        return [str(difference) for difference in differences(self.to_dict(), other.to_dict())]
+        return [str(difference) for difference in compare(self.to_dict(), other.to_dict())]
 
 
 def encode_comment(fields: Mapping[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,10 @@ def test_each_cpu_pipeline_passes(name: str) -> None:
     assert report.decode_rate > 0
     assert report.whole_rate > 0
     assert report.versions.items() >= config.versions().items()
+    found = json.loads(json.dumps(report.to_dict()))
+    assert (found["ok"], found["pipeline"], found["device"]) == (True, name, "cpu")
+    assert [kind["name"] for kind in found["kinds"]] == [kind.name for kind in report.kinds]
+    assert found["allowed"] == {"largest": report.bounds.largest, "mean": report.bounds.mean}
 
 
 def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path) -> None:

@@ -653,6 +653,22 @@ def test_another_version_of_pillow_is_told(copied: Path, own_tree: Path) -> None
     assert report.checked[-1].endswith("here, 9.5.0 when the file was made)")
 
 
+def test_a_file_that_names_no_pipeline_is_compared_like_one_of_pillow(
+    copied: Path, own_tree: Path
+) -> None:
+    subset = open_subset(copied)
+    assert subset.provenance is not None
+    del subset.provenance["pipeline"]
+    data = {key: np.array(getattr(subset, key)) for key in KEYS}
+    data["X_train"][4, 0, 0, 0] ^= 1
+    report = verify(write(copied.with_name("n.npz"), data, subset.provenance))
+    assert report.ok
+    compare_with_photos(report, own_tree, sample=None)
+    (problem,) = report.problems
+    assert problem.startswith("row 4 of train")
+    assert problem.endswith("differs from the photo by up to 1 of 255, 0 allowed")
+
+
 # The command
 
 
@@ -678,7 +694,9 @@ def test_json_says_the_same(made: Path, own_tree: Path, two: Path, capsys: Any) 
     assert (code, report["ok"], report["compared"], report["problems"]) == (0, True, 3, [])
     flip(two, 200_000, 3)
     assert main(["verify", str(two), "--json"]) == 1
-    report = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert printed == f"{verify(two).to_json()}\n"
+    report = json.loads(printed)
     assert not report["ok"]
     assert report["problems"][0].startswith("X_train is damaged")
 
