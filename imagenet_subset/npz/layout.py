@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.npz.crc import combine, combine_rows, crc32
 from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.npz.rows import Rows
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import pwrite_all
 
@@ -167,6 +168,12 @@ class Layout:
     def member(self, key: str) -> Member:
         """Member of the array ``key``, one of `KEYS`."""
         return self.members[KEYS.index(key)]
+
+    @property
+    def rows(self) -> Rows:
+        """Where each image's row is."""
+        train, val = self.member("X_train"), self.member("X_val")
+        return Rows(train.shape[0], val.shape[0], train.data_offset, val.data_offset, ROW_NBYTES)
 
     def row_offset(self, split: Split, row: int) -> int:
         """Start of a row of ``X_<split>`` in the file; a row is `ROW_NBYTES` long."""

@@ -7,6 +7,7 @@ import functools
 import shutil
 import sys
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
@@ -16,7 +17,7 @@ from imagenet_subset.system.text import counted, printable
 if TYPE_CHECKING:
     from imagenet_subset.building.plan import BuildPlan
     from imagenet_subset.building.run import BuildResult
-    from imagenet_subset.building.worker import ShardResult
+    from imagenet_subset.building.tasks import ShardResult
     from imagenet_subset.execution.local import LocalPool
 
 HELP = "build the NPZ and the CSV of a subset (the default command)"
@@ -57,13 +58,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, with a progress bar, and print what was made."""
+    from imagenet_subset.building.options import BuildOptions
+    from imagenet_subset.building.plan import plan_build
+    from imagenet_subset.building.shards import warm_up
     from imagenet_subset.execution.local import LocalPool
 
+    options = BuildOptions(**{f.name: getattr(args, f.name) for f in fields(BuildOptions)})
+    if args.dry_run:
+        _print_plan(plan_build(options))
+        return 0
     with LocalPool() as pool:
-        plan = _plan(args, pool)
-        if args.dry_run:
-            _print_plan(plan)
-            return 0
+        plan = plan_build(options, on_chosen=functools.partial(warm_up, pool))
         if not args.quiet:
             for note in plan.notes:
                 print(note, file=sys.stderr)
@@ -71,26 +76,6 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         _print_summary(result)
     return 0
-
-
-def _plan(args: argparse.Namespace, pool: LocalPool) -> BuildPlan:
-    from imagenet_subset.building.plan import plan_build
-    from imagenet_subset.building.shards import warm_up
-
-    return plan_build(
-        args.subset_name,
-        args.data_dir,
-        args.out_dir,
-        splits=args.splits,
-        train_list=args.train_list,
-        skip_missing=args.missing == "skip",
-        device=args.device,
-        pipeline=args.pipeline,
-        workers=args.workers,
-        batch_size=args.batch_size,
-        gpu=args.gpu,
-        on_chosen=None if args.dry_run else functools.partial(warm_up, pool),
-    )
 
 
 def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildResult:
@@ -103,14 +88,10 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
     with tqdm(total=total, unit=" images", disable=off, smoothing=0.05) as bar:
 
         def progress(shard: ShardResult) -> None:
-            lines = [] if args.quiet else shard.notices
-            if args.debug:
-                lines = lines + [
-                    f"by Pillow: {printable(plan.source.path(record))}: {reason}"
-                    for record, reason in shard.fallbacks
-                ]
-            for line in lines:
+            for line in [] if args.quiet else shard.notices:
                 bar.write(line, file=sys.stderr)
+            for record, reason in shard.fallbacks if args.debug else []:
+                bar.write(f"by Pillow: {plan.path(record)}: {reason}", file=sys.stderr)
             if not bar.disable:
                 # What an earlier run did counts, but says nothing of this one's speed.
                 bar.initial += shard.kept
@@ -118,14 +99,7 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
                 bar.n += shard.kept
             bar.update(_come_through(shard) - shard.kept)
 
-        return run_build(
-            plan,
-            overwrite=args.overwrite,
-            skip_undecodable=args.skip_undecodable,
-            pool=pool,
-            full_check=args.full_check,
-            progress=progress,
-        )
+        return run_build(plan, pool=pool, progress=progress)
 
 
 def _come_through(shard: ShardResult) -> int:
