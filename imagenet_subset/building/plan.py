@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset import __version__
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.output import Target
 from imagenet_subset.errors import OutputError
@@ -26,6 +25,7 @@ from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Source
 from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.text import printable
+from imagenet_subset.version import __version__
 from pipelines.choice import PipelineConfig, choose
 from pipelines.rule import PIXEL_RULE
 
