@@ -96,7 +96,7 @@ def build(
     imagenet_subset.errors.ImagenetSubsetError
         Its subclasses say what is wrong and what to do, in one line.
     pipelines.base.PipelineUnavailableError
-        The device or the pipeline can't be had here.
+        The device or the pipeline can't run here.
     ValueError
         An argument makes no sense.
     """

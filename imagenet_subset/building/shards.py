@@ -51,7 +51,7 @@ class Run:
         Images that can't be decoded, whose files can't be read, and that were left to Pillow, each
         with the reason.
     notices : list of str
-        What the user was told, each line once.
+        Lines for the user, each once.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Run:
         self.notices: list[str] = []
 
     def tell(self, *lines: str) -> None:
-        """Pass lines on to the user, each once, whoever they are from."""
+        """Show lines to the user, each once; all lines of a build come through here."""
         new = [line for line in dict.fromkeys(lines) if line not in self.notices]
         if new:
             self.notices += new

@@ -1,4 +1,4 @@
-"""Pipelines that wait in a worker for the run's next shard, since to open one is dear.
+"""Pipelines that wait in a worker for the run's next shard, since opening one takes long.
 
 Nothing outlives a build: `release` closes them when it is over.
 """

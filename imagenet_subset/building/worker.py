@@ -47,7 +47,7 @@ class _Notices(logging.Handler):
 
 
 def run_shard(job: Job, shard: Shard) -> ShardResult:
-    """Bring every row of the shard into the file; fewer when the build is told to stop.
+    """Bring every row of the shard into the file; fewer when the build is asked to stop.
 
     Raises
     ------

@@ -30,28 +30,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "between keeps its old row; verify FILE --data_dir DIR --all finds it."
     )
     add = parser.add_argument
-    add("--subset_name", required=True, type=arguments.path, metavar="NAME",
+    add(
+        "--subset_name",
+        required=True,
+        type=arguments.path,
+        metavar="NAME",
         help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "
-        "one WordNet ID per line")  # fmt: skip
-    add("--data_dir", type=arguments.path, default="./Data/CLS-LOC", metavar="DIR",
-        help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)")  # fmt: skip
-    add("--out_dir", type=arguments.path, default="./out_files", metavar="DIR",
-        help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
+        "one WordNet ID per line",
+    )
+    add(
+        "--data_dir",
+        type=arguments.path,
+        default="./Data/CLS-LOC",
+        metavar="DIR",
+        help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)",
+    )
+    add(
+        "--out_dir",
+        type=arguments.path,
+        default="./out_files",
+        metavar="DIR",
+        help="where the NPZ and the CSV go (default: %(default)s)",
+    )
     arguments.add_pipeline(parser)
     arguments.add_workers(parser)
     arguments.add_train_list(parser)
-    add("--splits", type=_splits, default=SPLITS, metavar="S",
-        help="train, val or train,val (default); the other becomes arrays of length 0")  # fmt: skip
-    add("--missing", choices=("error", "skip"), default="error",
+    add(
+        "--splits",
+        type=_splits,
+        default=SPLITS,
+        metavar="S",
+        help="train, val or train,val (default); the other becomes arrays of length 0",
+    )
+    add(
+        "--missing",
+        choices=("error", "skip"),
+        default="error",
         help="photos that aren't there: refuse (default), or build without them; each class keeps "
-        "one at least")  # fmt: skip
-    add("--skip_undecodable", action="store_true",
-        help="finish without the images that can't be decoded")  # fmt: skip
-    add("--overwrite", action="store_true",
-        help="replace a finished file, or an unfinished one of another build")  # fmt: skip
-    add("--full_check", action="store_true",
+        "one at least",
+    )
+    add(
+        "--skip_undecodable",
+        action="store_true",
+        help="finish without the images that can't be decoded",
+    )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace a finished file, or an unfinished one of another build",
+    )
+    add(
+        "--full_check",
+        action="store_true",
         help="read the whole file back before it gets its name; by default its size, the last row "
-        "of each array and one row in 64")  # fmt: skip
+        "of each array and one row in 64",
+    )
     add("--dry_run", action="store_true", help="print the plan and write nothing")
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
@@ -103,7 +136,7 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
 
 
 def _come_through(shard: ShardResult) -> int:
-    """Rows that are done or have failed; a shard that was told to stop has others too."""
+    """Rows that are done or have failed; a shard that was asked to stop has others too."""
     done = sum(crc is not None for crc in shard.crcs)
     return done + len(shard.failures) + len(shard.unreadable)
 
@@ -134,14 +167,18 @@ def _print_summary(result: BuildResult) -> None:
         print(f"{printable(paths.npz)} is already complete; nothing to do")
         _print_left_out(plan)
         if paths.partial.exists():
-            print(f"{printable(paths.partial)} is what another build left when it was stopped; "
-                  "delete it if that isn't to go on")  # fmt: skip
+            print(
+                f"{printable(paths.partial)} is what another build left when it was stopped; "
+                "delete it if that isn't to go on"
+            )
         return
     train, val = plan.rows["train"], plan.rows["val"]
     size = gigabytes(plan.layout.size)
     classes = counted(len(plan.subset.classes), "class", "classes")
-    print(f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
-          f"{classes}")  # fmt: skip
+    print(
+        f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
+        f"{classes}"
+    )
     print(printable(paths.csv))
     print(_work_done(result))
     if result.fallbacks:
@@ -162,9 +199,11 @@ def _print_left_out(plan: BuildPlan) -> None:
     if plan.missing:
         print(f"left out: {counted(plan.missing, 'image')} missing from the source")
     if plan.undecodable:
-        print(f"left out: {counted(plan.undecodable, 'image')} that can't be decoded, listed in "
-              f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
-              "builds with them")  # fmt: skip
+        print(
+            f"left out: {counted(plan.undecodable, 'image')} that can't be decoded, listed in "
+            f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
+            "builds with them"
+        )
 
 
 def _splits(text: str) -> tuple[Split, ...]:

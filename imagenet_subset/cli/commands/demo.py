@@ -16,8 +16,13 @@ _SUBSET = "demo5"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``demo``."""
-    parser.add_argument("--out_dir", type=arguments.path, default="./demo", metavar="DIR",
-        help="where everything goes (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--out_dir",
+        type=arguments.path,
+        default="./demo",
+        metavar="DIR",
+        help="where everything goes (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
