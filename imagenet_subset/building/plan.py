@@ -94,7 +94,7 @@ class BuildPlan:
 
     def laid_out(self, rows: Mapping[Split, int]) -> Layout:
         """Layout of a file of this provenance with so many images of each split."""
-        return Layout.of(rows, self.provenance.to_dict())
+        return Layout.of(rows, self.provenance.to_comment())
 
     @cached_property
     def columns(self) -> dict[str, NDArray[np.int32]]:

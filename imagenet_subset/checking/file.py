@@ -207,9 +207,9 @@ def _structure_problems(
     archive: Archive, subset: ImagenetSubset, report: VerifyReport
 ) -> Iterator[str]:
     """Differences from the format in `imagenet_subset.npz.layout`, outside the arrays' data."""
-    provenance = subset.provenance
-    layout = Layout.of({split: len(subset.ids(split)) for split in SPLITS}, provenance or {})
-    if provenance is None:
+    rows = {split: len(subset.ids(split)) for split in SPLITS}
+    layout = Layout.of(rows, b"" if subset.made is None else subset.made.to_comment())
+    if subset.made is None:
         if all(archive.members[m.key].data_offset == m.data_offset for m in layout.members):
             yield "the archive comment is damaged: it isn't the provenance of a build"
         else:

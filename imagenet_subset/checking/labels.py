@@ -32,7 +32,7 @@ def label_problems(subset: ImagenetSubset) -> Iterator[str]:
     for split in SPLITS:
         ids = subset.ids(split).astype(np.int64)
         labels = subset.labels(split).astype(np.int64)
-        yield from _id_problems(split, ids, ascending=subset.provenance is not None)
+        yield from _id_problems(split, ids, ascending=subset.made is not None)
         if rows:
             yield from _class_problems(split, ids, labels, rows)
 

@@ -94,10 +94,8 @@ def compare_with_photos(
 
 def _bounds(subset: ImagenetSubset) -> Bounds:
     """How far the images of this file may lie from Pillow's."""
-    if subset.provenance is None:
-        return EXACT
-    pipeline = subset.provenance["pipeline"]
-    return bounds_of(pipeline["name"], pipeline["device"])
+    made = subset.made
+    return EXACT if made is None else bounds_of(made.pipeline, made.device)
 
 
 def _other_pillow(subset: ImagenetSubset) -> str:
@@ -105,8 +103,7 @@ def _other_pillow(subset: ImagenetSubset) -> str:
     from pipelines.pillow import versions
 
     here = versions()["pillow"]
-    pipeline = (subset.provenance or {}).get("pipeline", {})
-    there = pipeline.get("versions", {}).get("pillow", here)
+    there = here if subset.made is None else subset.made.versions.get("pillow", here)
     return "" if there == here else f" (Pillow {here} here, {there} when the file was made)"
 
 

@@ -6,9 +6,9 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.selection import Subset
@@ -30,8 +30,15 @@ class ClassRow(NamedTuple):
     human_label: str
 
 
-def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[ClassRow, ...]:
-    """Classes of the NPZ at ``path``, by ascending label; empty where nothing names them.
+def read_class_rows(path: Path, wnids: tuple[str, ...] | None) -> tuple[ClassRow, ...]:
+    """Classes of an NPZ, by ascending label; empty where nothing names them.
+
+    Parameters
+    ----------
+    path
+        The NPZ.
+    wnids
+        Its classes by its provenance, if it has one.
 
     Raises
     ------
@@ -40,7 +47,6 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
     ReadRefusedError
         It can't be read.
     """
-    wnids = None if provenance is None else tuple(provenance["subset"]["wnids"])
     beside = path.with_name(f"{path.stem}_metadata.csv")
     try:
         rows = _rows_of_csv(beside)

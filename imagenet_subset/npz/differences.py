@@ -33,7 +33,7 @@ class Difference:
 def differences(
     theirs: Mapping[str, Any], ours: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> list[Difference]:
-    """Fields in which two mappings differ, by name; mappings inside them are compared field by field.
+    """Fields in which two mappings differ, by name; those inside them are compared likewise.
 
     Parameters
     ----------

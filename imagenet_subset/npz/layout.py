@@ -33,13 +33,11 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.npz.crc import combine, combine_rows, crc32
-from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.npz.rows import Rows
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import pwrite_all
@@ -130,28 +128,27 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything stands in a file with these many rows and this provenance."""
+    """Where everything is in a file with these many rows and this comment."""
 
     members: tuple[Member, ...]
     comment: bytes
 
     @classmethod
-    def of(cls, rows: Mapping[Split, int], provenance: Mapping[str, Any]) -> Layout:
+    def of(cls, rows: Mapping[Split, int], comment: bytes = b"") -> Layout:
         """Lay out a file.
 
         Parameters
         ----------
         rows
             Number of images of each split; a split that isn't named has none.
-        provenance
-            What goes into the archive comment, JSON-serialisable.
+        comment
+            Archive comment: the provenance.
 
         Raises
         ------
         ValueError
-            The provenance is longer than a ZIP comment may be (65,535 bytes).
+            The comment is longer than a ZIP's may be (65,535 bytes).
         """
-        comment = encode_comment(provenance)
         if len(comment) > _MAX_COMMENT:
             raise ValueError(f"provenance of {len(comment)} bytes; a ZIP comment holds 65535")
         members: list[Member] = []

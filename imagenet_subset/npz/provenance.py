@@ -134,9 +134,9 @@ class Provenance:
         return [(name, printable(value)) for name, value in lines]
 
     def differences(self, other: Provenance) -> list[str]:
-        """Fields in which another one differs, a line each: "pipeline.name: dali there, pillow here".
+        """Fields in which another one differs: "pipeline.name: dali there, pillow here".
 
-        This one is "there", the other one "here".
+        A line each; this one is "there", the other one "here".
         """
         return [str(difference) for difference in differences(self.to_dict(), other.to_dict())]
 
@@ -222,9 +222,3 @@ def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
 
 def _is_list_of_str(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def read_provenance(path: Path, comment: bytes) -> dict[str, Any] | None:
-    """Fields of the provenance in a comment."""
-    provenance = Provenance.from_comment(path, comment)
-    return None if provenance is None else provenance.to_dict()

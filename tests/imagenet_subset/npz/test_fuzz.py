@@ -34,6 +34,7 @@ from imagenet_subset.errors import ReadError, ResumeMismatchError, SourceError, 
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.numbering import read_train_list
 from imagenet_subset.npz.layout import Layout, finish
+from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.selection import load_subset
 from imagenet_subset.system.files import open_for_update
@@ -330,7 +331,7 @@ def ours(path: Path, **arrays: np.ndarray) -> None:
         "subset": {"name": "one", "wnids": []},
         "pipeline": {"name": "pillow", "device": "cpu", "versions": {}},
     }
-    layout = Layout.of({"train": 1, "val": 1}, provenance)
+    layout = Layout.of({"train": 1, "val": 1}, encode_comment(provenance))
     crcs = {s: np.array([zlib.crc32(arrays[f"X_{s}"])], np.uint32) for s in ("train", "val")}
     columns = {key: a for key, a in arrays.items() if not key.startswith("X")}
     fd = open_for_update(path, create=True)

@@ -193,9 +193,9 @@ def test_a_member_that_is_not_needed_keeps_no_reader_from_reading(
 def test_inspect_lists_what_can_be_read_and_says_why_the_rest_can_not(tmp_path: Path) -> None:
     path = written(tmp_path / "two_cls.npz", extra=npy(np.zeros(3)), broken=b"junk")
     summary = summarize(path)
-    assert [array["key"] for array in summary["arrays"]] == [*members(), "extra"]
-    assert "broken has an unreadable header" in summary["unreadable"]["broken"]
-    assert summary["not_a_subset"] is None
+    assert [array.key for array in summary.arrays] == [*members(), "extra"]
+    assert "broken has an unreadable header" in summary.unreadable["broken"]
+    assert summary.not_a_subset is None
 
 
 # Provenance with a right CRC

@@ -22,6 +22,7 @@ import pytest
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.npz.class_csv import COLUMNS, ClassRow
 from imagenet_subset.npz.layout import IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout, finish
+from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset, open_subset
 from imagenet_subset.system.files import open_for_update, pwrite_all
 
@@ -50,7 +51,9 @@ def arrays(train: int = 7, val: int = 4) -> dict[str, Any]:
 
 def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file as a build does."""
-    layout = Layout.of({"train": len(data["X_train"]), "val": len(data["X_val"])}, provenance)
+    layout = Layout.of(
+        {"train": len(data["X_train"]), "val": len(data["X_val"])}, encode_comment(provenance)
+    )
     crcs: dict[Any, Any] = {}
     fd = open_for_update(path, create=True)
     try:
@@ -556,7 +559,7 @@ def test_a_file_that_can_be_neither_mapped_nor_held_in_memory_is_refused_in_one_
 
 def write_large(path: Path, n: int = 6000) -> Path:
     """A sparse file of black images: of 0.9 GB, which take no room on the disk."""
-    layout = Layout.of({"train": n}, PROVENANCE)
+    layout = Layout.of({"train": n}, encode_comment(PROVENANCE))
     zeros = np.full(n, zlib.crc32(bytes(ROW_NBYTES)), np.uint32)
     fd = open_for_update(path, create=True)
     try:
