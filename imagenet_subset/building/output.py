@@ -19,7 +19,6 @@ from imagenet_subset.errors import LockedError, OutputError, ResumeMismatchError
 from imagenet_subset.npz.class_csv import write_metadata
 from imagenet_subset.npz.layout import Layout, finish
 from imagenet_subset.npz.names import NpzFiles
-from imagenet_subset.records import Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import locked, publish, removable, temporary_name
@@ -170,8 +169,7 @@ def seal(
         A file can't be written, or the unfinished one doesn't hold what was written to it.
     """
     files, layout, columns = target.files, target.layout, target.columns
-    n_train = len(columns["train_id"])
-    row_crcs: dict[Split, NDArray[np.uint32]] = {"train": crcs[:n_train], "val": crcs[n_train:]}
+    row_crcs = layout.rows.by_split(crcs)
     with writing(files.partial, kept=True):
         if (size := os.fstat(fd).st_size) < layout.size:
             raise changed(files.partial, f"it was cut short to {size} bytes")

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.npz.layout import KEYS
+from imagenet_subset.npz.names import is_partial
 from imagenet_subset.system.files import pread_into, reading, regular
 from imagenet_subset.system.text import gigabytes, printable
 
@@ -243,7 +244,7 @@ def _read_whole(path: Path, file: IO[bytes], why: str) -> NDArray[np.uint8]:
 
 
 def _what_else(path: Path, file: IO[bytes]) -> str:
-    if path.suffix == ".partial":
+    if is_partial(path):
         return "is an unfinished build; run the same build command again to finish it"
     start = bytearray(6)
     pread_into(file.fileno(), memoryview(start), 0)

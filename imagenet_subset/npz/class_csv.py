@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
+from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.selection import Subset
 from imagenet_subset.system.files import reading, regular
 from imagenet_subset.system.publishing import write_atomically
@@ -47,7 +48,7 @@ def read_class_rows(path: Path, wnids: tuple[str, ...] | None) -> tuple[ClassRow
     ReadRefusedError
         It can't be read.
     """
-    beside = path.with_name(f"{path.stem}_metadata.csv")
+    beside = NpzFiles.beside(path).csv
     try:
         rows = _rows_of_csv(beside)
     except ReadRefusedError:

@@ -132,14 +132,16 @@ class Layout:
 
     members: tuple[Member, ...]
     comment: bytes
+    rows: Rows
+    """The rows of images: ``X_train``, then ``X_val``."""
 
     @classmethod
-    def of(cls, rows: Mapping[Split, int], comment: bytes = b"") -> Layout:
+    def of(cls, counts: Mapping[Split, int], comment: bytes = b"") -> Layout:
         """Lay out a file.
 
         Parameters
         ----------
-        rows
+        counts
             Number of images of each split; a split that isn't named has none.
         comment
             Archive comment: the provenance.
@@ -153,28 +155,28 @@ class Layout:
             raise ValueError(f"provenance of {len(comment)} bytes; a ZIP comment holds 65535")
         members: list[Member] = []
         for split in SPLITS:
-            n = rows.get(split, 0)
+            n = counts.get(split, 0)
             for key, dtype, shape in (
                 (f"X_{split}", "|u1", (n, *IMAGE_SHAPE)),
                 (f"y_{split}", "<i4", (n,)),
                 (f"{split}_id", "<i4", (n,)),
             ):
                 members.append(Member(key, dtype, shape, members[-1].end if members else 0))
-        return cls(tuple(members), comment)
+        images = [members[KEYS.index(f"X_{split}")] for split in SPLITS]
+        rows = Rows(
+            tuple(member.shape[0] for member in images),
+            tuple(member.data_offset for member in images),
+            ROW_NBYTES,
+        )
+        return cls(tuple(members), comment, rows)
 
     def member(self, key: str) -> Member:
         """Member of the array ``key``, one of `KEYS`."""
         return self.members[KEYS.index(key)]
 
-    @property
-    def rows(self) -> Rows:
-        """Where each image's row is."""
-        train, val = self.member("X_train"), self.member("X_val")
-        return Rows(train.shape[0], val.shape[0], train.data_offset, val.data_offset, ROW_NBYTES)
-
     def row_offset(self, split: Split, row: int) -> int:
-        """Start of a row of ``X_<split>`` in the file; a row is `ROW_NBYTES` long."""
-        return self.member(f"X_{split}").data_offset + row * ROW_NBYTES
+        """Start of a row of ``X_<split>`` in the file."""
+        return self.rows.offset_of(split, row)
 
     @property
     def size(self) -> int:

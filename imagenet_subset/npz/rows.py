@@ -1,39 +1,82 @@
-"""Where each image's row is: its index among all rows, its place in a split, its offset."""
+"""The image rows of a file under their three numbers: index, row of a split, offset."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagenet_subset.records import Split
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.records import SPLITS, Split
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of train, then rows of val; small, since it travels with each shard."""
+    """Which rows a file has, and where they are.
 
-    n_train: int
-    n_val: int
-    train_offset: int
-    """Start of row 0 of ``X_train`` in the file, in bytes."""
-    val_offset: int
+    A row has an index, under which the journal keeps it: from 0, all rows of train first, then all
+    of val. It is a row of its split, from 0. And it is at an offset in the file, in bytes.
+
+    Examples
+    --------
+    >>> rows = Rows(counts=(3, 2), starts=(4096, 8192), nbytes=100)
+    >>> rows.index("val", 1), rows.place(4), rows.offset(4)
+    (4, ('val', 1), 8292)
+    """
+
+    counts: tuple[int, ...]
+    """Number of rows of each split, in the order of `SPLITS`."""
+    starts: tuple[int, ...]
+    """Offset of the first row of each split, likewise."""
     nbytes: int
-    """Length of a row, in bytes."""
+    """Size of a row."""
 
     def __len__(self) -> int:
-        return self.n_train + self.n_val
+        return sum(self.counts)
+
+    def count(self, split: Split) -> int:
+        """Number of rows of a split."""
+        return self.counts[SPLITS.index(split)]
+
+    def indices(self, split: Split) -> range:
+        """Indices of the rows of a split."""
+        place = SPLITS.index(split)
+        first = sum(self.counts[:place])
+        return range(first, first + self.counts[place])
 
     def index(self, split: Split, row: int) -> int:
         """Index of a row of a split."""
-        return row if split == "train" else self.n_train + row
+        return self.indices(split).start + row
 
     def place(self, index: int) -> tuple[Split, int]:
-        """Split and row there of an index."""
-        return ("train", index) if index < self.n_train else ("val", index - self.n_train)
+        """Split and row of an index.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
+        for split in SPLITS:
+            indices = self.indices(split)
+            if index in indices:
+                return split, index - indices.start
+        raise IndexError(f"no row {index} among {len(self)}")
 
     def offset(self, index: int) -> int:
-        """Start of a row in the file, in bytes."""
+        """Where the row of an index starts in the file.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
         return self.offset_of(*self.place(index))
 
     def offset_of(self, split: Split, row: int) -> int:
-        """Start of a row of a split in the file, in bytes."""
-        return (self.train_offset if split == "train" else self.val_offset) + row * self.nbytes
+        """Where a row of a split starts in the file."""
+        return self.starts[SPLITS.index(split)] + row * self.nbytes
+
+    def by_split(self, values: NDArray[np.uint32]) -> dict[Split, NDArray[np.uint32]]:
+        """Values of all rows by index, as those of each split by row; views, no copies."""
+        parts = {split: self.indices(split) for split in SPLITS}
+        return {split: values[part.start : part.stop] for split, part in parts.items()}

@@ -28,6 +28,7 @@ from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.archive import Archive, NpzMember, open_archive
 from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
 from imagenet_subset.npz.layout import KEYS
+from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.dataset import SplitDataset
 from imagenet_subset.records import SPLITS, Split
@@ -35,8 +36,6 @@ from imagenet_subset.system.text import gigabytes, printable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SUFFIX = "_cls"
 
 
 class ImagenetSubset:
@@ -143,7 +142,7 @@ class ImagenetSubset:
         """Name of the subset by its provenance, else by the file's name."""
         if self.made is not None:
             return self.made.subset_name
-        return self.path.stem.removesuffix(_SUFFIX)
+        return NpzFiles.beside(self.path).subset_name
 
     @property
     def class_rows(self) -> tuple[ClassRow, ...]:
