@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from imagenet_subset.errors import ImagenetSubsetError
 from imagenet_subset.reading.subset import ImagenetSubset, open_subset
 from imagenet_subset.system.shadowed import check_pipelines
+from imagenet_subset.version import __version__
 
 if TYPE_CHECKING:
     from imagenet_subset.api import build, verify
     from imagenet_subset.building.run import BuildResult
     from imagenet_subset.checking.file import VerifyReport
 
-__version__ = "0.1.0"
 __all__ = [
     "BuildResult",
     "ImagenetSubset",

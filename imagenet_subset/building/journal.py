@@ -154,7 +154,7 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
             header, start = _read_header(file.fileno(), path)
         yield Journal(path, file, start, header, rows)
     finally:
-        # What a network disk could not store is told here, and is no loss: those rows are pending.
+        # What a network disk could not store is reported here. It is no loss: it is pending.
         with contextlib.suppress(OSError):
             file.close()
 
@@ -187,8 +187,7 @@ def _is_header(header: object) -> bool:
 
 def _damaged(path: Path) -> ResumeMismatchError:
     return ResumeMismatchError(
-        f"{printable(path)} is damaged, so what is done can't be told; "
-        "pass --overwrite to begin again"
+        f"{printable(path)} is damaged, so what is done is unknown; pass --overwrite to begin again"
     )
 
 

@@ -18,10 +18,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import imagenet_subset
-import pipelines
 from imagenet_subset.errors import OutputError, UnfitWorkerError
 from imagenet_subset.execution.context import current
+from imagenet_subset.system.code import PACKAGES, package_file
 from imagenet_subset.system.files import open_for_update, pread_into, writing
 from imagenet_subset.system.text import printable
 
@@ -74,10 +73,10 @@ def with_python(versions: Mapping[str, str]) -> dict[str, str]:
 def code_hash() -> str:
     """SHA-256 of this program's modules, since a version says little of a clone."""
     sha = hashlib.sha256()
-    for package in (imagenet_subset, pipelines):
-        folder = Path(str(package.__file__)).parent
+    for package in PACKAGES:
+        folder = Path(package_file(package)).parent
         for path in sorted(folder.rglob("*.py")):
-            sha.update(f"{package.__name__}/{path.relative_to(folder).as_posix()}\n".encode())
+            sha.update(f"{package}/{path.relative_to(folder).as_posix()}\n".encode())
             sha.update(path.read_bytes())
     return sha.hexdigest()
 
@@ -105,7 +104,7 @@ def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
     if code_hash() != proof.code:
         raise UnfitWorkerError(
             f"worker {worker_name()} runs other code of imagenet-subset, from "
-            f"{printable(Path(str(imagenet_subset.__file__)).parent)}; install the same on both "
+            f"{printable(Path(package_file('imagenet_subset')).parent)}; install the same on both "
             "sides, and start workers and program anew"
         )
 

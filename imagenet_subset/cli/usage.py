@@ -8,8 +8,8 @@ import importlib
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from imagenet_subset import __version__
 from imagenet_subset.system.text import printable
+from imagenet_subset.version import __version__
 
 COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
 DEFAULT = "build"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.demo.photos import jpeg, odd_images, photo
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.ilsvrc.numbering import rank_key, val_ids_of, val_name
 
 DEMO_WNIDS = (

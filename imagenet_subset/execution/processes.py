@@ -22,11 +22,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO, Protocol
 
-import imagenet_subset
-import pipelines
 from imagenet_subset.execution.channel import Channel, SharedNumbers
 from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER, REPORT
 from imagenet_subset.execution.signals import signals_blocked
+from imagenet_subset.system.code import PACKAGES, package_file
 from imagenet_subset.system.text import printable
 
 _LIBJPEG = re.compile(
@@ -74,9 +73,7 @@ def command(function: str, *arguments: object) -> list[str]:
     """Command line of a Python that calls a function of `imagenet_subset.execution.nursery`."""
     if not sys.executable:
         raise FileNotFoundError(errno.ENOENT, "this Python doesn't know its own program")
-    packages = [
-        (m.__name__, os.path.abspath(str(m.__file__))) for m in (pipelines, imagenet_subset)
-    ]
+    packages = [(name, package_file(name)) for name in PACKAGES]
     code = _BOOT.format(
         path=_safe_path(), packages=packages, function=function, arguments=arguments
     )

@@ -1,8 +1,13 @@
-"""One self-contained web page: summary, class counts, thumbnails; searchable, no network."""
+"""One self-contained web page: summary, class counts, thumbnails; searchable, no network.
+
+Its look is ``page.css``, its search box ``page.js``: without the script the page shows every class
+and no search box.
+"""
 
 from __future__ import annotations
 
 import base64
+import importlib.resources
 import io
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -15,7 +20,6 @@ from imagenet_subset.system.publishing import write_atomically
 from imagenet_subset.system.text import gigabytes
 from imagenet_subset.viewing.sampling import ClassSample, sample_classes
 from imagenet_subset.viewing.sheet import Progress, thumbnail
-from imagenet_subset.viewing.style import SCRIPT, STYLE
 
 _THUMB = 112
 # About 3 KB a thumbnail, so that 100 classes of 8 stay at some 4 MB.
@@ -63,7 +67,8 @@ def _page(
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
 style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>{name}: preview</title>
-<style>{STYLE}</style>
+<style>
+{_shipped("page.css")}</style>
 </head>
 <body>
 <header>
@@ -90,9 +95,15 @@ spellcheck="false">
         progress(1)
     yield f"""</section>
 </main>
-<script>{SCRIPT}</script>
+<script>
+{_shipped("page.js")}</script>
 </body>
 </html>"""
+
+
+def _shipped(name: str) -> str:
+    """Text of a file of this package."""
+    return importlib.resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
 def _facts(subset: ImagenetSubset, n_classes: int) -> Iterator[str]:

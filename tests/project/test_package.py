@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import imagenet_subset
+from imagenet_subset.system.code import PACKAGES
 from pipelines.packages import GPU_INSTALL, TURBO_INSTALL
 
 ROOT = Path(__file__).parents[2]
@@ -57,11 +58,17 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
+        packed = set(archive.namelist())
+    files = [path for name in PACKAGES for path in (ROOT / name).rglob("*.*")]
+    ours = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    assert ours - packed == set()
+    assert {"imagenet_subset/viewing/page.css", "imagenet_subset/viewing/page.js"} <= packed
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
         "import imagenet_subset; print(imagenet_subset.__file__)\n"
-        "from imagenet_subset.cli.program.program import main; main(['classes', 'acorn'])\n"
-        "from imagenet_subset.ilsvrc.classes import load_subset, val_ground_truth\n"
+        "from imagenet_subset.cli.program import main; main(['classes', 'acorn'])\n"
+        "from imagenet_subset.ilsvrc.classes import val_ground_truth\n"
+        "from imagenet_subset.selection import load_subset\n"
         "print(len(load_subset('imagenet100').classes), len(val_ground_truth()))"
     )
     done = subprocess.run(

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planned import carried_out, planned
 from running import Build, disturbed
 
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import run_build
+from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import KEYS
@@ -111,13 +111,13 @@ class NoExecutor(Executor):
 
 def plan(photos: Path, out: Path) -> BuildPlan:
     (subset := photos / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return plan_build(subset, photos, out, device="cpu", pipeline="pillow")
+    return planned(subset, photos, out, device="cpu", pipeline="pillow")
 
 
 def test_a_disk_that_is_too_small_is_refused_before_the_first_image(photos, mount) -> None:
     out = tmpfs(mount, 20 << 20)
     with pytest.raises(OutputError, match=r"the NPZ takes 30 MB, 21 MB are free.*--out_dir"):
-        run_build(plan(photos, out), executor=NoExecutor())
+        carried_out(plan(photos, out), executor=NoExecutor())
     assert list(out.iterdir()) == []
     done = Build(photos, out).run()
     assert done.returncode == 1
@@ -131,7 +131,7 @@ def test_a_disk_with_no_room_for_the_journal_is_refused_before_the_first_image(
     pages = -(-whole.npz.stat().st_size // 4096)
     out = tmpfs(mount, 4096 * pages)
     with pytest.raises(OutputError, match="No space left"):
-        run_build(plan(photos, out), executor=NoExecutor())
+        carried_out(plan(photos, out), executor=NoExecutor())
     assert list(out.iterdir()) == []
 
 
@@ -180,7 +180,7 @@ def test_a_disk_that_can_t_reserve_may_fill_up_and_the_rows_are_kept(
 def test_a_disk_that_can_t_reserve_is_refused_when_it_is_too_small(photos, mount, tmp_path) -> None:
     out = formatted(mount, tmp_path, "ext2", size="24M") / "out"
     with pytest.raises(OutputError, match=r"the NPZ takes 30 MB, .* are free"):
-        run_build(plan(photos, out), executor=NoExecutor())
+        carried_out(plan(photos, out), executor=NoExecutor())
     assert list(out.iterdir()) == []
 
 

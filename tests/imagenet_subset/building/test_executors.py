@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planned import carried_out, planned
 from running import open_files, tell_open_files
 
 from imagenet_subset import verify
 from imagenet_subset.building import shards as run
-from imagenet_subset.building.plan import plan_build
-from imagenet_subset.building.run import BuildResult, run_build
+from imagenet_subset.building.run import BuildResult
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputError, SourceError, UnfitWorkerError, WorkerDiedError
 from imagenet_subset.records import Record
@@ -39,8 +39,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(photos: Path, out: Path, executor: Executor | None, **options: Any) -> BuildResult:
     choice = {"device": "cpu", "pipeline": options.pop("pipeline", "pillow"), "workers": 2}
-    plan = plan_build(photos / "two.txt", photos, out, **choice)
-    return run_build(plan, executor=executor, **options)
+    plan = planned(photos / "two.txt", photos, out, **choice)
+    return carried_out(plan, executor=executor, **options)
 
 
 def sha256(path: Path) -> str:
@@ -289,7 +289,7 @@ def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -
 
     data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=20)
     (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    plan = plan_build(data / "two.txt", data, tmp_path / "out", device="cpu", pipeline="pillow")
+    plan = planned(data / "two.txt", data, tmp_path / "out", device="cpu", pipeline="pillow")
     record: Record = plan.records["train"][3]
     path = Path(plan.source.path(record))
     away = path.rename(path.with_suffix(".away"))
@@ -297,7 +297,7 @@ def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -
     good, bad = other.read_bytes(), b"no image"
     other.write_bytes(bad)
     with pytest.raises(UnreadableError) as caught:
-        run_build(plan, skip_undecodable=True)
+        carried_out(plan, skip_undecodable=True)
     assert str(caught.value).startswith(
         f"1 image can't be read, the first {path} (No such file or directory), and 1 image can't "
         "be decoded; all are listed in"
@@ -308,6 +308,6 @@ def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -
     assert len(listed) == 3
     away.rename(path)
     other.write_bytes(good)
-    result = run_build(plan, skip_undecodable=True)
+    result = carried_out(plan, skip_undecodable=True)
     assert (result.decoded, result.plan.undecodable) == (2, 0)
     assert record.image_id in np.load(result.npz)["train_id"]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 import sabotage
+from planned import carried_out, planned
 from running import Build
 
 from imagenet_subset.building.journal import opened
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import run_build
+from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
 from imagenet_subset.ilsvrc.numbering import rank_key
@@ -38,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plan(photos: Path, out: Path) -> BuildPlan:
     options = {"device": "cpu", "pipeline": "pillow", "splits": ["train"]}
-    return plan_build(photos / "two.txt", photos, out, **options)
+    return planned(photos / "two.txt", photos, out, **options)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -58,7 +58,7 @@ def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def built(todo: BuildPlan, **options: bool) -> Path:
     """Build in this process, so that hundreds of builds take seconds."""
     with ThreadPoolExecutor(1) as executor:
-        run_build(todo, executor=executor, **options)
+        carried_out(todo, executor=executor, **options)
     return todo.output.folder
 
 
@@ -196,7 +196,7 @@ def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_
         with opened(todo.output.journal, 8) as journal:
             moved.add(journal.moved)
         with ThreadPoolExecutor(1) as executor:
-            result = run_build(todo, skip_undecodable=True, executor=executor)
+            result = carried_out(todo, skip_undecodable=True, executor=executor)
         assert (result.kept, result.decoded) == (7, 0)
         assert hashes(todo.output.folder) == expected
     assert moved == {0, *range(2, 8)}, "all rows behind the damaged one"

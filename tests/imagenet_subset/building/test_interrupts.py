@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from planned import planned
 from running import NURSERY, Build, catches, end_of, members, nurseries, sent, wait_for, workers
 
-from imagenet_subset.building.plan import plan_build
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from pipelines.packages import installed
 
@@ -133,7 +133,7 @@ def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
     large_photos, tmp_path, number
 ) -> None:
     build = Build(large_photos, tmp_path / "out", splits="train")
-    todo = plan_build(
+    todo = planned(
         large_photos / "two.txt", large_photos, tmp_path, splits=["train"], device="cpu",
         pipeline="pillow",
     )  # fmt: skip

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 import sabotage
+from planned import carried_out, planned
 from running import Build, end_of, wait_until_stopped
 
 from imagenet_subset.building import output
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import BuildResult, run_build
+from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.run import BuildResult
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import LockedError, OutputError
 from imagenet_subset.npz.layout import ROW_NBYTES
@@ -45,12 +46,12 @@ def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
-    return plan_build(photos / "two.txt", photos, out, device="cpu", pipeline="pillow")
+    return planned(photos / "two.txt", photos, out, device="cpu", pipeline="pillow")
 
 
 def built(todo: BuildPlan) -> BuildResult:
     with ThreadPoolExecutor(1) as executor:
-        return run_build(todo, executor=executor)
+        return carried_out(todo, executor=executor)
 
 
 def all_done(todo: BuildPlan) -> BuildPlan:
@@ -67,11 +68,11 @@ def all_done(todo: BuildPlan) -> BuildPlan:
 
 
 def sealed(todo: BuildPlan, disturb: Callable[[int], object], *, full_check: bool = False) -> None:
-    with output.unfinished(todo, overwrite=False) as (fd, journal):
+    with output.unfinished(todo.target, overwrite=False) as (fd, journal):
         assert journal.done.all()
         with open(todo.output.partial, "r+b") as file:
             disturb(file.fileno())
-        output.seal(fd, todo, journal.crcs, full_check=full_check)
+        output.seal(fd, todo.target, journal.crcs, full_check=full_check)
 
 
 def overwritten(todo: BuildPlan, row: int) -> Callable[[int], object]:
@@ -282,7 +283,7 @@ def test_what_another_run_finished_meanwhile_is_not_built_again(photos, tmp_path
     built(todo)
     with (
         pytest.raises(LockedError, match="another build has just finished"),
-        output.unfinished(todo, overwrite=False),
+        output.unfinished(todo.target, overwrite=False),
     ):
         pass
     assert not todo.output.partial.exists()

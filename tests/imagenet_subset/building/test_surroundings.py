@@ -14,9 +14,9 @@ from types import MappingProxyType
 
 import pytest
 from PIL import Image
+from planned import planned
 from running import NURSERY
 
-from imagenet_subset.building.plan import plan_build
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 
 pytestmark = pytest.mark.processes
@@ -235,8 +235,10 @@ def test_a_build_that_is_interrupted_spares_the_caller_s_children(photos, here, 
 def test_planning_starts_no_process(photos, here) -> None:
     code = (
         "import os\n"
+        "from imagenet_subset.building.options import BuildOptions\n"
         "from imagenet_subset.building.plan import plan_build\n"
-        f"plan_build({str(photos / 'two.txt')!r}, {str(photos)!r}, {str(here)!r}, device='cpu')\n"
+        f"options = {str(photos / 'two.txt')!r}, {str(photos)!r}, {str(here)!r}\n"
+        "plan_build(BuildOptions(*options, device='cpu'))\n"
         "try:\n    os.waitpid(-1, os.WNOHANG)\n"
         "except ChildProcessError:\n    print('no child')\n"
     )
@@ -413,7 +415,7 @@ def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such
 def test_the_first_photo_is_as_good_as_any_when_it_can_t_be_read(here) -> None:
     data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=5, odd=False)
     (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    subset = plan_build(data / "two.txt", data, here, splits=["train"], device="cpu")
+    subset = planned(data / "two.txt", data, here, splits=["train"], device="cpu")
     first = Path(subset.source.path(subset.records["train"][0]))
     first.chmod(0)
     lacking = "-dac_override,-dac_read_search"

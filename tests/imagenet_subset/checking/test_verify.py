@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planned import carried_out, planned
 
-from imagenet_subset.building.plan import plan_build
-from imagenet_subset.building.run import run_build
 from imagenet_subset.checking.file import VerifyReport, verify
 from imagenet_subset.checking.pixels import compare_with_photos
 from imagenet_subset.cli.program import main
@@ -504,8 +503,8 @@ def made(own_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real build, one undecodable photo left out."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "two.txt").write_text("\n".join(WNIDS))
-    plan = plan_build(folder / "two.txt", own_tree, folder, device="cpu", pipeline="pillow")
-    return run_build(plan, skip_undecodable=True).plan.output.npz
+    plan = planned(folder / "two.txt", own_tree, folder, device="cpu", pipeline="pillow")
+    return carried_out(plan, skip_undecodable=True).plan.output.npz
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from imagenet_subset.building.run import BuildResult
-from imagenet_subset.building.worker import ShardResult
+from imagenet_subset.building.tasks import ShardResult
 from imagenet_subset.cli.commands.build import _come_through, _work_done
 from imagenet_subset.cli.program import main
 from imagenet_subset.cli.usage import COMMANDS

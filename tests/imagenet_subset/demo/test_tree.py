@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_subset.selection import Subset
-from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.demo.photos import odd_images
+from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
+from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
 from pipelines.base import DecodeError
 from pipelines.pillow import decode

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planned import carried_out, planned
 
 from imagenet_subset.building import journal
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import BuildResult, run_build
+from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.run import BuildResult
 from imagenet_subset.checking.file import verify
 from imagenet_subset.cli.program import main
 from imagenet_subset.errors import ImagenetSubsetError, OutputError, OutputExistsError, ReadError
@@ -284,21 +285,21 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def planned(two: Path, tree: Path, out: Path) -> BuildPlan:
+def of_val(two: Path, tree: Path, out: Path) -> BuildPlan:
     options = {"device": "cpu", "pipeline": "pillow", "splits": ["val"]}
-    return plan_build(two, tree, out, **options)  # type: ignore[arg-type]
+    return planned(two, tree, out, **options)
 
 
 def build(todo: BuildPlan, **options: bool) -> BuildResult:
     with ThreadPoolExecutor(1) as executor:
-        return run_build(todo, executor=executor, **options)
+        return carried_out(todo, executor=executor, **options)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=".".join)
 def test_a_build_refuses_a_forged_file_under_its_name_in_one_line(
     two: Path, tree: Path, tmp_path: Path, place: tuple[str, ...]
 ) -> None:
-    todo = planned(two, tree, tmp_path)
+    todo = of_val(two, tree, tmp_path)
     for value in VALUES:
         written(todo.output.npz, forged(place, value))
         for skip in (False, True):
@@ -347,7 +348,7 @@ def refused_and_begun_again(todo: BuildPlan) -> None:
 def test_a_forged_journal_is_refused_in_one_line_and_overwrite_gets_past_it(
     two: Path, tree: Path, tmp_path: Path, header: bytes
 ) -> None:
-    todo = planned(two, tree, tmp_path)
+    todo = of_val(two, tree, tmp_path)
     todo.output.partial.write_bytes(b"begun")
     todo.output.journal.write_bytes(journal_of(header))
     refused_and_begun_again(todo)
@@ -417,7 +418,7 @@ def test_a_pipe_or_a_device_in_a_builds_folder_is_refused_at_once(
     two: Path, tree: Path, tmp_path: Path, make: Make
 ) -> None:
     for name in ("partial", "journal", "npz"):
-        todo = planned(two, tree, tmp_path / name)
+        todo = of_val(two, tree, tmp_path / name)
         todo.output.folder.mkdir()
         if name == "journal":
             todo.output.partial.write_bytes(b"begun")
@@ -447,7 +448,7 @@ def dangling(path: Path) -> None:
 def test_what_stands_in_the_way_of_a_temporary_file_is_named_before_the_first_image(
     two: Path, tree: Path, tmp_path: Path, name: str, make: Make, kind: str
 ) -> None:
-    todo = planned(two, tree, tmp_path / "out")
+    todo = of_val(two, tree, tmp_path / "out")
     todo.output.folder.mkdir()
     path = getattr(todo.output, name)
     make(temporary := path.with_name(f"{path.name}.tmp"))
@@ -464,7 +465,7 @@ def test_what_stands_in_the_way_of_a_temporary_file_is_named_before_the_first_im
 def test_overwrite_gets_past_a_journal_that_is_a_pipe(
     two: Path, tree: Path, tmp_path: Path
 ) -> None:
-    todo = planned(two, tree, tmp_path)
+    todo = of_val(two, tree, tmp_path)
     todo.output.partial.write_bytes(b"begun")
     os.mkfifo(todo.output.journal)
     assert build(todo, overwrite=True).decoded == 100
