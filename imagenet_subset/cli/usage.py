@@ -11,7 +11,17 @@ from typing import Any, NoReturn
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
 
-COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
+COMMANDS = (
+    "build",
+    "classes",
+    "demo",
+    "verify",
+    "inspect",
+    "preview",
+    "locate",
+    "selftest",
+)
+"""In the order in which `--help` lists them; each is a module of `imagenet_subset.cli.commands`."""
 DEFAULT = "build"
 
 

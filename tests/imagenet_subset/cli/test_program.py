@@ -15,6 +15,7 @@ import pytest
 
 from imagenet_subset.building.run import BuildResult
 from imagenet_subset.building.worker import ShardResult
+from imagenet_subset.cli import commands
 from imagenet_subset.cli.commands.build import _come_through, _work_done
 from imagenet_subset.cli.program import main
 from imagenet_subset.cli.usage import COMMANDS
@@ -283,15 +284,21 @@ def test_a_full_check_builds_the_same(cli, tree, subset_file, tmp_path) -> None:
     assert names[0].read_bytes() == names[1].read_bytes()
 
 
-def test_every_command_has_help_and_stands_in_the_readme(capsys) -> None:
-    readme = (ROOT / "README.md").read_text()
-    for name in COMMANDS:
-        module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
-        with pytest.raises(SystemExit) as end:
-            main([name, "--help"])
-        assert end.value.code == 0
-        assert module.HELP.split()[0] in capsys.readouterr().out
-        assert f"`{name}`" in readme or f"imagenet-subset {name}" in readme, name
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_is_in_the_readme_s_table(name, capsys) -> None:
+    module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert module.HELP
+    shown = capsys.readouterr().out
+    assert module.HELP in " ".join(shown.split())
+    assert f"\n| `imagenet-subset {name}` | " in (ROOT / "README.md").read_text()
+
+
+def test_every_module_of_a_command_is_named_in_the_table_of_commands() -> None:
+    modules = {path.stem for path in Path(commands.__path__[0]).glob("*.py")}
+    assert modules - {"__init__", "arguments"} == set(COMMANDS)
 
 
 def test_help_and_import_take_no_heavy_library() -> None:
