@@ -1,10 +1,9 @@
 """Starts the worker processes of `imagenet_subset.execution.nursery`, learns how they ended.
 
-They are ordinary child processes, and none of `multiprocessing`'s: nothing of the caller's module
-``__main__`` runs again in them, they start in a process that may have no children of that kind, and
-the caller's own children are nobody's business here. They import this program from where their
-parent has it, and all else from the parent's path, but for the current folder: what lies there
-comes last.
+They are ordinary child processes, not those of `multiprocessing`: nothing of the caller's module
+``__main__`` runs again in them, a daemonic process may start them, and the caller's own children
+are left alone. They import this program from where their parent has it, and everything else from
+the parent's path, with the current folder moved to its end.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _LIBJPEG = re.compile(
     "Component index [0-9]+|Maximum supported image dimension|Too many color components"
 )
 """What libjpeg prints (its ``jerror.h``) when DALI decodes with it, without the file's name. A file
-that it refuses goes to Pillow and is named with the reason; of the rest other pipelines keep
-silent."""
+that it refuses goes to Pillow and is named with the reason; about the rest the other
+pipelines are silent."""
 _LINES = 50
 _REPORT_SECONDS = 1.0
-"""How long the report of a worker's end may come after the end of its channel."""
+"""How long to wait for the report of a worker's end after its channel has ended."""
 
 _BOOT = """\
 import sys
@@ -58,7 +57,7 @@ from imagenet_subset.execution.nursery import {function}
 
 @contextlib.contextmanager
 def standard_streams_taken() -> Iterator[None]:
-    """Keep what is opened within from the numbers 0 to 2 where the caller has closed those.
+    """Keep files opened in this block off the numbers 0 to 2, if the caller has closed those.
 
     In a child they are its standard streams, and in any process some library prints to them.
     """
@@ -106,7 +105,7 @@ class Listener:
         self.last = ""
         """Last line of all."""
         self.new: collections.deque[str] = collections.deque(maxlen=_LINES)
-        """Lines that nobody has looked at yet, without libjpeg's."""
+        """Lines that haven't been looked at yet, without libjpeg's."""
         self._threads: list[threading.Thread] = []
         self._statuses: dict[int, int] = {}
         self._reported = threading.Condition()
@@ -138,16 +137,16 @@ class Listener:
                         self._reported.notify_all()
 
     def exit_status(self, slot: int) -> int | None:
-        """Exit status of a worker that has ended, as its nursery reports it; None if it doesn't.
+        """Exit status of a worker that has ended, as its nursery reports it; None without a report.
 
-        All that the worker has printed comes before.
+        Whatever the worker printed has been read by then.
         """
         with self._reported:
             self._reported.wait_for(lambda: slot in self._statuses, _REPORT_SECONDS)
             return self._statuses.get(slot)
 
     def join(self) -> None:
-        """Wait, for a moment, until all is read of processes that have ended."""
+        """Wait a moment until all output of processes that have ended is read."""
         for thread in self._threads:
             thread.join(END_SECONDS)
 
@@ -176,7 +175,7 @@ class Workers(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the workers, which end when their channels are closed, and wait for that."""
+        """Wait until the workers end, which they do when their channels are closed."""
         ...
 
 
@@ -223,7 +222,7 @@ class _ForkedWorkers:
 
     def start(self, slot: int) -> Channel:
         self._used = True
-        with contextlib.suppress(BrokenPipeError):  # the channel's end will say it
+        with contextlib.suppress(BrokenPipeError):  # the channel will report it
             self._request(slot)
         fd = os.dup(self._sockets[slot].fileno())
         return Channel(fd, fd)

@@ -17,16 +17,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``preview``."""
     add = parser.add_argument
     add("file", type=arguments.path, metavar="FILE", help="the NPZ")
-    add("--out", type=arguments.png_path, metavar="PNG",
+    add(
+        "--out",
+        type=arguments.png_path,
+        metavar="PNG",
         help="the sheet (default: sheet.png, unless --html is given); beyond 30 lines of images "
-        "further pages go beside it, as sheet-2.png")  # fmt: skip
-    add("--html", type=arguments.html_path, metavar="PAGE",
-        help="one self-contained page for a browser")  # fmt: skip
-    add("--per_class", type=arguments.positive, default=8, metavar="K",
-        help="images of each class (default: %(default)s)")  # fmt: skip
+        "further pages go beside it, as sheet-2.png",
+    )
+    add(
+        "--html",
+        type=arguments.html_path,
+        metavar="PAGE",
+        help="one self-contained page for a browser",
+    )
+    add(
+        "--per_class",
+        type=arguments.positive,
+        default=8,
+        metavar="K",
+        help="images of each class (default: %(default)s)",
+    )
     add("--split", choices=SPLITS, help="where they are taken from (default: train, if it has any)")
-    add("--seed", type=arguments.natural, default=0, metavar="N",
-        help="decides which (default: %(default)s)")  # fmt: skip
+    add(
+        "--seed",
+        type=arguments.natural,
+        default=0,
+        metavar="N",
+        help="decides which (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
     subset = ImagenetSubset(args.file)
     split = args.split or default_split(subset)
     if args.split and not len(subset.labels(split)) and len(subset):
-        raise ReadError(f"{printable(args.file)} has no {split} images; the others are shown by "
-                        f"--split {default_split(subset)}")  # fmt: skip
+        raise ReadError(
+            f"{printable(args.file)} has no {split} images; the others are shown by "
+            f"--split {default_split(subset)}"
+        )
     out = args.out or (None if args.html else Path("sheet.png"))
     written = []
     classes = len(count_classes(subset.y_train, subset.y_val, subset.class_rows))

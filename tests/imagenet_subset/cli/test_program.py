@@ -95,7 +95,7 @@ def own_tree(tmp_path: Path) -> Path:
 def test_an_unknown_wnid_names_the_line_and_the_nearest(cli, tree, tmp_path) -> None:
     (tmp_path / "bad.txt").write_text("# nuts\nn12267677\nn12267678\n")
     message = one_line(build(cli, tree, "bad.txt"))
-    assert "bad.txt:3: n12267678 is no WNID of ILSVRC 2012; the nearest are n12267677" in message
+    assert "bad.txt:3: n12267678 is not a WNID of ILSVRC 2012; the nearest are n12267677" in message
 
 
 def test_a_missing_class_folder_is_counted_and_named(cli, own_tree, subset_file) -> None:
@@ -179,12 +179,12 @@ def test_wrong_usage_exits_with_2(cli, arguments) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["build", "--owerwrite"], "build: no flag --owerwrite; --overwrite is near; "),
-        (["--subset-nam", "x"], "build: no flag --subset_nam; --subset_name is near; "),
-        (["--subset_name=x", "--over"], "build: no flag --over; --overwrite is near; "),
-        (["verify", "a.npz", "--al"], "verify: no flag --al; --all is near; "),
+        (["build", "--owerwrite"], "build: no flag --owerwrite (did you mean --overwrite?); "),
+        (["--subset-nam", "x"], "build: no flag --subset_nam (did you mean --subset_name?); "),
+        (["--subset_name=x", "--over"], "build: no flag --over (did you mean --overwrite?); "),
+        (["verify", "a.npz", "--al"], "verify: no flag --al (did you mean --all?); "),
         (["verify", "--zzz=3"], "verify: no flag --zzz; imagenet-subset verify --help lists"),
-        (["--versoin"], "build: no flag --versoin; --version is near; "),
+        (["--versoin"], "build: no flag --versoin (did you mean --version?); "),
         (["classes", "a", "b"], "classes: 'b' isn't expected; imagenet-subset classes --help"),
         (["classes", "-x"], "classes: '-x' isn't expected; "),
         (["inspect", "--", "--a.npz", "--b"], "inspect: '--b' isn't expected; "),
@@ -227,7 +227,7 @@ def test_the_home_folder_is_found_after_an_equals_sign(cli, tree, subset_file, t
 def test_a_mistyped_command_is_told_its_right_name(cli) -> None:
     done = cli("inspct", "a.npz")
     assert done.returncode == 2
-    assert done.stderr.startswith("imagenet-subset: no command 'inspct'; inspect is near")
+    assert done.stderr.startswith("imagenet-subset: no command 'inspct' (did you mean inspect?)")
 
 
 def test_debug_shows_the_traceback(cli) -> None:
