@@ -1,4 +1,4 @@
-"""What a running task can ask and report: whether to stop, and which item it works on."""
+"""What whoever runs a task tells it: whether to stop, and where to say how far it is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The defaults suit an executor that knows nothing of this program."""
+    """The defaults are those of an executor that knows nothing of us."""
 
     should_stop: Callable[[], bool] = lambda: False
-    """Whether to stop; then the task returns what it has done so far."""
+    """Whether the work was told to stop; then the result is what is done by now."""
     now_at: Callable[[int], None] = lambda _index: None
-    """Called with the index of the item that is next, -1 for none."""
+    """Told the index of the item that is about to be worked on, -1 for none."""
 
 
 _current = Context()
@@ -25,6 +25,6 @@ def current() -> Context:
 
 
 def enter(context: Context) -> None:
-    """Make ``context`` this process's own, until it ends."""
+    """Make ``context`` that of this process, for good."""
     global _current
     _current = context

@@ -24,27 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the sheet (default: sheet.png, unless --html is given); beyond 30 lines of images "
         "further pages go beside it, as sheet-2.png",
     )
-    add(
-        "--html",
-        type=arguments.html_path,
-        metavar="PAGE",
-        help="one self-contained page for a browser",
-    )
-    add(
-        "--per_class",
-        type=arguments.positive,
-        default=8,
-        metavar="K",
-        help="images of each class (default: %(default)s)",
-    )
+    page = "one self-contained page for a browser"
+    add("--html", type=arguments.html_path, metavar="PAGE", help=page)
+    per_class = "images of each class (default: %(default)s)"
+    add("--per_class", type=arguments.positive, default=8, metavar="K", help=per_class)
     add("--split", choices=SPLITS, help="where they are taken from (default: train, if it has any)")
-    add(
-        "--seed",
-        type=arguments.natural,
-        default=0,
-        metavar="N",
-        help="decides which (default: %(default)s)",
-    )
+    seed = "decides which (default: %(default)s)"
+    add("--seed", type=arguments.natural, default=0, metavar="N", help=seed)
 
 
 def run(args: argparse.Namespace) -> int:
