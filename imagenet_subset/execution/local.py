@@ -20,13 +20,9 @@ from typing import Any
 
 from imagenet_subset.errors import WorkerStartError
 from imagenet_subset.execution.channel import Channel
+from imagenet_subset.execution.listening import Listener
 from imagenet_subset.execution.nursery import FEWER
-from imagenet_subset.execution.processes import (
-    Listener,
-    Workers,
-    standard_streams_taken,
-    start_workers,
-)
+from imagenet_subset.execution.processes import Workers, standard_streams_taken, start_workers
 from imagenet_subset.execution.runner import Key, T, work_through
 from imagenet_subset.system.cgroup import count_oom_kills
 
