@@ -6,22 +6,22 @@
     ├── SubsetError              the subset file: unknown or repeated WNID, empty, not found
     ├── SourceError              the ImageNet tree: missing, misplaced or unnumbered images
     ├── OutputError              the output folder or file: read-only, full, not ours
-    │   ├── OutputExistsError    a finished file with other contents stands there
+    │   ├── OutputExistsError    there is a finished file with other contents
     │   ├── LockedError          another build is writing the same file
     │   └── ResumeMismatchError  the unfinished file was begun with other inputs or settings
-    ├── UndecodableError         everything is done but the images that can't be decoded
-    ├── UnreadableError          everything is done but the photos that can't be read
-    ├── WorkerError              where the images are decoded, something is wrong
+    ├── UndecodableError         all is done except the images that can't be decoded
+    ├── UnreadableError          all is done except the photos that can't be read
+    ├── WorkerError              something is wrong where the images are decoded
     │   ├── WorkerStartError     worker processes can't be started
     │   ├── WorkerDiedError      a worker process was killed or crashed
     │   ├── WorkerMemoryError    an image takes more memory than there is
     │   └── UnfitWorkerError     a worker sees other files, or would make other pixels
     └── ReadError                an NPZ that can't be opened or understood
-        └── ReadRefusedError     the system doesn't let it be read, so nothing is known of it
+        └── ReadRefusedError     the system refuses to read it, so nothing is known of it
 
 Problems of a pipeline itself (DALI not installed, no GPU) are
-`pipelines.base.PipelineUnavailableError`. Every message is a single line; `printable` keeps it
-so, whatever the file names hold.
+`pipelines.base.PipelineUnavailableError`. Every message is a single line: file names in it go
+through `imagenet_subset.system.text.printable`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SubsetError(ImagenetSubsetError):
 
 
 class SourceError(ImagenetSubsetError):
-    """The ImageNet tree lacks something, or holds something that can't be told apart."""
+    """The ImageNet tree lacks images, or has some whose number or class isn't known."""
 
 
 class OutputError(ImagenetSubsetError):
@@ -44,7 +44,7 @@ class OutputError(ImagenetSubsetError):
 
 
 class OutputExistsError(OutputError):
-    """A finished file with other contents stands under the output's name."""
+    """The output's name is taken by a finished file with other contents."""
 
 
 class LockedError(OutputError):
@@ -56,11 +56,11 @@ class ResumeMismatchError(OutputError):
 
 
 class UndecodableError(ImagenetSubsetError):
-    """Every image is done but those that can't be decoded."""
+    """All images are done except those that can't be decoded."""
 
 
 class UnreadableError(ImagenetSubsetError):
-    """Every image is done but those whose files can't be read, and those that can't be decoded."""
+    """All images are done except those that can't be read and those that can't be decoded."""
 
 
 class WorkerError(ImagenetSubsetError):
@@ -88,7 +88,7 @@ class ReadError(ImagenetSubsetError):
 
 
 class ReadRefusedError(ReadError):
-    """The system doesn't let a file be read: no right, no memory, a failing disk or network.
+    """The system refuses to read a file: no permission, no memory, a failing disk or network.
 
-    It says nothing of what is in the file, which may be sound.
+    The file itself may be sound.
     """

@@ -1,4 +1,4 @@
-"""The small values that every other module speaks in."""
+"""The small values that all other modules use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Record:
     """One image of the subset."""
 
     row: int
-    """Row in ``X_<split>``; rows stand in ascending image id."""
+    """Row in ``X_<split>``; rows ascend by image id."""
     split: Split
     image_id: int
     """ILSVRC number: line of ``train_cls.txt``, or the number in the val file's name."""

@@ -16,7 +16,7 @@ from imagenet_subset.system.files import regular
 from imagenet_subset.system.text import printable
 
 _LARGEST = 1_000_000
-"""Bytes of a subset file; the 1,000 WNIDs take 10,000, and comments have their room."""
+"""Bytes of a subset file; the 1,000 WNIDs take 10,000, the rest is for comments."""
 
 
 _SAFE_NAME = re.compile(r"[\w][\w.+-]*", re.ASCII)
@@ -41,13 +41,14 @@ class Subset:
 
 
 def load_subset(name_or_path: str | os.PathLike[str]) -> Subset:
-    """Read a subset file: one WNID per line; blank lines and ``#`` comments are passed over.
+    """Read a subset file: one WNID per line; blank lines and ``#`` comments are skipped.
 
     Parameters
     ----------
     name_or_path
-        A name, looked up as ``<name>.txt`` in ``./aux_files`` and then among the files shipped;
-        or the path of a ``.txt``. UTF-8 or UTF-16 with a byte order mark, any line ends.
+        A name, looked up as ``<name>.txt`` in ``./aux_files`` and then among the files that come
+        with the program; or the path of a ``.txt``. UTF-8 or UTF-16 with a byte order mark, any
+        line ends.
 
     Raises
     ------
@@ -58,8 +59,8 @@ def load_subset(name_or_path: str | os.PathLike[str]) -> Subset:
     name = path.stem
     if not _SAFE_NAME.fullmatch(name):
         raise SubsetError(
-            f"{printable(path)}: the file's name names the output; use letters, digits, '_', '-', "
-            "'+' and '.' only"
+            f"{printable(path)}: the output is named after this file; use letters, digits, '_', "
+            "'-', '+' and '.' only in its name"
         )
     lines: dict[str, int] = {}
     for number, line in enumerate(_read(path), 1):
@@ -86,7 +87,8 @@ def _find(name_or_path: str) -> Path:
         if os.path.isfile(path):
             return path
     stems = {printable(p.stem) for folder in folders for p in folder.glob("*.txt")}
-    names = sorted(stem for stem in stems if not stem.startswith("ilsvrc2012"))  # no subsets, these
+    # Those are tables of facts and no subsets.
+    names = sorted(stem for stem in stems if not stem.startswith("ilsvrc2012"))
     raise SubsetError(
         f"no subset named {printable(name_or_path)!r} in ./aux_files or among those shipped "
         f"({', '.join(names)}); give one of these, or the path of a .txt"
@@ -115,17 +117,17 @@ def _read(path: Path) -> list[str]:
     return list(io.StringIO(text, newline=None))
 
 
-def _told_apart(c: ImageClass) -> str:
+def _with_meaning(c: ImageClass) -> str:
     meaning = MEANINGS.get(c.wnid)
     return f"{c.wnid} ({meaning})" if meaning else c.wnid
 
 
 def _unknown(word: str) -> str:
-    """Say what a word that is no WNID may have been meant to be."""
+    """Say what was probably meant by a word that is not a WNID."""
     shown = printable(word[:40])
     named = [c for c in class_table().values() if plain(c.human_label) == plain(word)]
     if named:
-        wnids = " or ".join(_told_apart(c) for c in named)
+        wnids = " or ".join(_with_meaning(c) for c in named)
         return f"expected a WNID, found the name {shown!r}; write {wnids}"
     near = difflib.get_close_matches(word, class_table(), n=3, cutoff=0.6)
     if not near:
@@ -134,4 +136,4 @@ def _unknown(word: str) -> str:
             "`imagenet-subset classes` lists them"
         )
     names = " or ".join(f"{wnid} ({class_table()[wnid].title})" for wnid in near)
-    return f"{shown} is no WNID of ILSVRC 2012; the nearest are {names}"
+    return f"{shown} is not a WNID of ILSVRC 2012; the nearest are {names}"

@@ -30,8 +30,8 @@ class Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code.
 
-    0 is success; 1 a wrong input or a failure, told in one line on stderr; 2 wrong usage; 130 and
-    143 a build stopped by Ctrl-C and by SIGTERM.
+    0 is success; 1 a wrong input or a failure, reported in one line on stderr; 2 wrong usage; 130
+    and 143 a build stopped by Ctrl-C and by SIGTERM.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -45,23 +45,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def program() -> int:
-    """Run the process's command line; from its end on, Ctrl-C and SIGTERM come too late."""
+    """Run the process's command line. Once it is done, Ctrl-C and SIGTERM are ignored."""
     mend_streams()
     sys.unraisablehook = _stop_anyway
     code = main()
     drop_unwritten()
     ignore_signals()
-    # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, which dataclasses
-    # call as they are made, and though it was caught ends `python -m` as if killed by SIGINT.
-    # Running another text makes it forget.
+    # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, such as those by
+    # which dataclasses are made. Even if it was caught, `python -m` then ends as if killed by
+    # SIGINT. Running another text makes it forget.
     exec("")
     return code
 
 
 def _stop_anyway(lost: sys.UnraisableHookArgs) -> None:
-    """Send a stop once more that came where Python can't pass an exception on, and drops it.
+    """Repeat a stop that Python has dropped, since it came where no exception can be raised.
 
-    It does so in the middle of imports, for one, in a function that is called back as a lock goes.
+    Such a place is a callback in the middle of an import, when its lock is released.
     """
     if lost.exc_type is KeyboardInterrupt:
         threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
@@ -72,7 +72,7 @@ def _stop_anyway(lost: sys.UnraisableHookArgs) -> None:
 
 
 def _wrong_place() -> str:
-    """What keeps every command from running here; empty if nothing does."""
+    """Why no command can run here; empty if all can."""
     try:
         check_pipelines()
         os.getcwd()
@@ -103,7 +103,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
-    """Line for what nobody thought of; a file that the system refuses is no defect of ours."""
+    """Line for an unforeseen error. A file that the system refuses is no defect of this program."""
     if isinstance(error, MemoryError):
         return "out of memory; --debug shows where"
     if isinstance(error, OSError) and error.strerror:

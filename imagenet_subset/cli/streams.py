@@ -1,4 +1,4 @@
-"""Standard output and error that can be printed to, whatever is the matter with them."""
+"""Standard output and standard error that can always be printed to."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, TextIO
 
 
 def mend_streams() -> None:
-    """See that messages never fail: on a closed stream, a full disk, or a character it lacks.
+    """Make sure that messages never fail: on a closed stream, a full disk, or an odd character.
 
-    What stdout can't take is an `OSError` that names it. A stream that is closed is opened on the
-    null device, lest a file of ours got its number, and what some library prints.
+    What stdout can't take is an `OSError` that names it. A closed stream is opened on the null
+    device: otherwise a file could get its number, and then whatever a library prints.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -28,7 +28,7 @@ def mend_streams() -> None:
 
 
 def drop_unwritten() -> None:
-    """Have Python not try again, at its end and with a traceback, what stdout didn't take."""
+    """Drop what stdout didn't take; else Python tries again as it ends, with a traceback."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -67,4 +67,4 @@ class _Output(_Stream):
 
 class _Messages(_Stream):
     def _failed(self, error: OSError) -> None:
-        """Drop what standard error can't take: there is nowhere to complain."""
+        """Drop what standard error can't take: there is no other place to report it."""

@@ -1,4 +1,4 @@
-"""From the words of a command line to a command with its arguments; or a line on what is wrong."""
+"""Turns the words of a command line into a command with its arguments, or says what is wrong."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from typing import Any, NoReturn
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
 
-COMMANDS = ("build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest")
+COMMANDS = (
+    "build",
+    "classes",
+    "demo",
+    "verify",
+    "inspect",
+    "preview",
+    "locate",
+    "selftest",
+)
+"""In the order in which `--help` lists them; each is a module of `imagenet_subset.cli.commands`."""
 DEFAULT = "build"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells wrong usage in one line. Takes no abbreviations: new flags would break them."""
+    """Reports wrong usage in one line. Takes no abbreviations: new flags would break them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
@@ -25,8 +35,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {printable(message)}; {self.prog} --help lists what there is\n")
 
     def unknown_flag(self, words: Sequence[str]) -> str:
-        """What to say of the first word that is none of its flags; empty if there is none."""
-        known = self._option_string_actions  # argparse itself asks for what is required first
+        """Message on the first flag that it doesn't have; empty if it has all."""
+        known = self._option_string_actions  # argparse alone would ask for required flags first
         for word in _before_the_end(words):
             name = word.partition("=")[0]
             if name.startswith("--") and name not in known:
@@ -105,12 +115,12 @@ def _flag(word: str) -> str:
 
 
 def _unknown_command(words: Sequence[str]) -> str:
-    """What to say of a word where only a command can be; empty if there is none.
+    """Message on a word where a command should be; empty if there is none.
 
     Examples
     --------
     >>> _unknown_command(["build", "inspct", "a.npz"])
-    "no command 'inspct'; inspect is near"
+    "no command 'inspct' (did you mean inspect?)"
     """
     words = [*words, "", ""]
     if words[0] != DEFAULT or not words[1] or words[1].startswith("-"):
@@ -119,7 +129,7 @@ def _unknown_command(words: Sequence[str]) -> str:
 
 
 def _near(word: str, known: Collection[str]) -> str:
-    """The name that was meant, as the end of a message; empty if there is none."""
+    """End of a message that asks for the name that was meant; empty if none is close."""
     begun = sorted(name for name in known if name.startswith(word) and len(word) > len("--"))
     near = begun or difflib.get_close_matches(word, known, n=1)
-    return f"; {near[0]} is near" if near else ""
+    return f" (did you mean {near[0]}?)" if near else ""

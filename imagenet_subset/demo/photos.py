@@ -1,4 +1,4 @@
-"""Generated photos, and every odd kind of file that stands among ImageNet's: no download needed.
+"""Generated photos, and every odd kind of file that ImageNet has: no download needed.
 
 They serve the demo, the selftest, the tests and the benchmarks. Everything is decided by a seed.
 Markers and their layout are those of ITU-T T.81, annex B.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
 STRAY = {"a scan": 0xDA, "a frame": 0xC0, "a restart interval": 0xDD}
-"""Markers that don't belong amid a scan; ITU-T T.81, table B.1."""
+"""Markers that don't belong in a scan; ITU-T T.81, table B.1."""
 
 ORIENTATION_TAG = 0x0112  # EXIF 2.32, table 4
 
@@ -115,7 +115,7 @@ def jpeg(
 
 
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
-    """Encode in any format that Pillow writes, ``"PNG"`` for one."""
+    """Encode in any format that Pillow writes, such as ``"PNG"``."""
     sink = io.BytesIO()
     image.save(sink, file_format, **options)
     return sink.getvalue()
@@ -139,12 +139,12 @@ class OddImage:
 
 
 def odd_images(width: int = 320, height: int = 240) -> list[OddImage]:
-    """Every odd kind of file, each small; whatever they hold, they are named ``.JPEG``.
+    """Every odd kind of file, each small; all are meant to be named ``.JPEG``.
 
     Parameters
     ----------
     width, height : int
-        Of those that aren't there for their size; multiples of 32 and of 16.
+        Size of all but those with an odd size; multiples of 32 and of 16.
     """
     size = (width, height)
     good = _odd_jpegs(*size) | _unlike_jpegs(*size) | _odd_sizes()
@@ -225,10 +225,9 @@ def _unlike_jpegs(width: int, height: int) -> dict[str, bytes]:
 
 
 def _odd_sizes() -> dict[str, bytes]:
-    sizes = [
-        (1, 1), (1, 300), (300, 1), (3, 5), (7, 2), (224, 224), (256, 256), (256, 300), (511, 256),
-        (257, 255), (100, 900), (900, 100),
-    ]  # fmt: skip
+    tiny = [(1, 1), (1, 300), (300, 1), (3, 5), (7, 2)]
+    near_the_rule = [(224, 224), (256, 256), (256, 300), (511, 256), (257, 255)]
+    sizes = [*tiny, *near_the_rule, (100, 900), (900, 100)]
     return {
         f"{width}x{height}": jpeg(photo(200 + k, width, height), subsampling="4:2:0")
         for k, (width, height) in enumerate(sizes)
@@ -273,12 +272,12 @@ def _undecodable(width: int, height: int) -> dict[str, bytes]:
 
 
 def _with_segment(data: bytes, marker: int, payload: bytes) -> bytes:
-    """Put a marker segment right behind the start of image."""
+    """Put a marker segment right after the start of image."""
     return data[:2] + struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload + data[2:]
 
 
 def _first_scans(data: bytes, count: int) -> bytes:
-    """End a progressive JPEG after its first scans, as a download shows it while it goes on."""
+    """End a progressive JPEG after its first scans, as an unfinished download has it."""
     end = 0
     for _ in range(count + 1):
         end = data.index(b"\xff\xda", end + 1)

@@ -13,10 +13,18 @@ from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.ilsvrc.numbering import rank_key, val_ids_of, val_name
 
 DEMO_WNIDS = (
-    "n12267677", "n02690373", "n02701002", "n01491361", "n02793495",
-    "n02815834", "n02098286", "n04243546", "n04310018", "n09472597",
-)  # fmt: skip
-"""Ten classes of imagenet30: acorn, airliner, ambulance, ..., volcano."""
+    "n12267677",  # acorn
+    "n02690373",  # airliner
+    "n02701002",  # ambulance
+    "n01491361",  # tiger_shark
+    "n02793495",  # barn
+    "n02815834",  # beaker
+    "n02098286",  # West_Highland_white_terrier
+    "n04243546",  # slot
+    "n04310018",  # steam_locomotive
+    "n09472597",  # volcano
+)
+"""Ten classes of imagenet30."""
 _SIZES = ((500, 375), (375, 500), (500, 333), (640, 480), (400, 400), (250, 190), (800, 600))
 _SMALL_SIZES = ((200, 150), (150, 200), (128, 128), (180, 96), (90, 181))
 """Val has 50 photos of each class, so that small ones keep the demo quick."""
@@ -44,11 +52,11 @@ def write_demo_tree(
     wnids
         Its classes; each has all of its 50 val photos.
     val_folders
-        Sort val into class folders, as torchvision users have it.
+        Sort val into class folders, as torchvision wants it.
     odd
         Put the odd files that decode (gray, CMYK, a PNG named .JPEG, ...) among the photos.
     damaged
-        So many train photos are replaced by files that don't decode.
+        How many train photos are replaced by files that don't decode.
     seed
         Decides everything: equal arguments give equal files.
 

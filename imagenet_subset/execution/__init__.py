@@ -1,1 +1,1 @@
-"""Who runs the work: processes of this machine, or an executor."""
+"""Runs tasks: in processes of this machine, or on an executor."""

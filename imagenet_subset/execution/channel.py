@@ -14,18 +14,18 @@ _LENGTH = struct.Struct("<Q")
 _CELL = 8
 
 Handle = int | str
-"""By which a child finds the shared numbers: an inherited file descriptor, or a file's path."""
+"""How a child finds the shared numbers: an inherited file descriptor, or a file's path."""
 
 
 class Channel:
-    """Pickled objects, one at a time, over two file descriptors, or one, that it will close."""
+    """Pickled objects, one at a time, over one or two file descriptors, which it will close."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._reader: BinaryIO = os.fdopen(read_fd, "rb")
         self._writer: BinaryIO = os.fdopen(write_fd, "wb", closefd=write_fd != read_fd)
 
     def send(self, value: Any) -> None:
-        """Send an object; nothing is sent of one that can't be pickled."""
+        """Send an object. If it can't be pickled, nothing is sent."""
         data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         self._writer.write(_LENGTH.pack(len(data)) + data)
         self._writer.flush()
@@ -78,7 +78,7 @@ class SharedNumbers:
         inherited
             Whether children inherit file descriptors; else they open a file by its path.
         """
-        # Where the disk is full, writing fails, and no later access to the memory does.
+        # On a full disk this write fails, rather than some later access to the memory.
         zeros = bytes(_CELL * (1 + 2 * slots))
         if inherited:
             fd = _unnamed_file()
@@ -104,7 +104,7 @@ class SharedNumbers:
         if isinstance(self.handle, int):
             os.close(self.handle)
             return
-        with contextlib.suppress(OSError):  # on Windows, where a child still has it open
+        with contextlib.suppress(OSError):  # on Windows, if a child still has it open
             os.unlink(self.handle)
 
     @property
@@ -125,16 +125,16 @@ class SharedNumbers:
         self._cells[1 + 2 * slot] = 1
 
     def place(self, slot: int) -> int:
-        """Index of what the worker of a slot has in hand, -1 for nothing."""
+        """Index of what the worker of a slot is working on, -1 for nothing."""
         return self._cells[2 + 2 * slot] - 1
 
     def note_place(self, slot: int, index: int) -> None:
-        """Note what the worker of a slot has in hand."""
+        """Note what the worker of a slot is working on."""
         self._cells[2 + 2 * slot] = index + 1
 
 
 def _unnamed_file() -> int:
-    """File descriptor of a file in memory, where there are such, or of a temporary one."""
+    """File descriptor of a file in memory if the system has such files, else of a temporary one."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("imagenet-subset")
     with tempfile.TemporaryFile() as file:

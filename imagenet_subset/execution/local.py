@@ -1,7 +1,7 @@
-"""Worker processes on this machine: a pool that stops promptly and leaves nobody behind.
+"""Worker processes on this machine: a pool that stops promptly and leaves no process running.
 
-Each worker is in the hands of one thread, which sends it a task and waits for the answer. To the
-rest of the program the pool is those threads, an ordinary executor.
+One thread serves each worker: it sends a task and waits for the answer. To the rest of the program
+the pool is an ordinary executor of these threads.
 """
 
 from __future__ import annotations
@@ -20,32 +20,28 @@ from typing import Any
 
 from imagenet_subset.errors import WorkerStartError
 from imagenet_subset.execution.channel import Channel
+from imagenet_subset.execution.listening import Listener
 from imagenet_subset.execution.nursery import FEWER
-from imagenet_subset.execution.processes import (
-    Listener,
-    Workers,
-    standard_streams_taken,
-    start_workers,
-)
+from imagenet_subset.execution.processes import Workers, standard_streams_taken, start_workers
 from imagenet_subset.execution.runner import Key, T, work_through
 from imagenet_subset.system.cgroup import count_oom_kills
 
 STOP_SECONDS = 1.0
-"""How long workers have to end on their own once they are told to stop."""
+"""How long workers have to end by themselves after they were asked to stop."""
 OUT_OF_MEMORY = "the kernel did it when memory ran out: try fewer --workers"
 _SIGKILL = 9  # Windows has no name for it
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
-class WorkerDied(Exception):  # noqa: N818 - an event, which the pool's user turns into an error
+class WorkerDied(Exception):  # noqa: N818 - an event; the pool's user turns it into an error
     """A worker process ended in the middle of a task."""
 
     def __init__(self, how: str, why: str = "") -> None:
         super().__init__(how, why)
         self.how = how
-        """What it did: ``"was killed (SIGKILL)"``."""
+        """How it ended: ``"was killed (SIGKILL)"``."""
         self.why = why
-        """What is known of the cause; empty for nothing."""
+        """The cause, if it is known; else empty."""
 
     def told(self, doing: str = "") -> str:
         """The event as a sentence, with what the worker was doing, if that is known.
@@ -70,7 +66,7 @@ class LocalPool:
     Attributes
     ----------
     in_hand : list of int
-        What workers that died were busy with, by the index that they gave.
+        What the workers that died were working on, by the index that they gave.
     """
 
     def __init__(self) -> None:
@@ -147,7 +143,7 @@ class LocalPool:
         self._end([])
 
     def _end(self, running: Collection[Future[Any]]) -> None:
-        """End all workers: those that are at work after `STOP_SECONDS` are killed."""
+        """End all workers. Those that still work after `STOP_SECONDS` are killed."""
         if self._workers is None or self._executor is None:
             return
         workers, self._workers = self._workers, None
@@ -174,7 +170,7 @@ class LocalPool:
         """Have this thread's worker run a task."""
         workers, mine = self._workers, self._mine
         if workers is None:
-            raise WorkerDied("was told to end")
+            raise WorkerDied("was stopped")
         if dead := getattr(mine, "dead", None):
             raise dead
         try:
@@ -223,7 +219,7 @@ def how_it_ended(status: int | None) -> str:
     ('was killed (SIGKILL)', 'crashed (SIGSEGV)', 'ended with exit status 3')
     """
     if status is None:
-        return "has ended, how is unknown"
+        return "ended in an unknown way"
     if status >= 0:
         return f"ended with exit status {status}"
     try:

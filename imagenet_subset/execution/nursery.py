@@ -1,15 +1,15 @@
-"""The worker processes of a local pool, from their first line on.
+"""What runs in the worker processes of a local pool, and in the process that forks them.
 
 ::
 
     parent  --slot-->  nursery  --fork-->  worker  <--tasks, answers-->  parent
 
 Where there is ``fork``, one process, the nursery, imports what all workers need and forks them:
-they start in milliseconds and share that memory. The parent itself is never forked: its threads,
-locks and CUDA context are its own. Elsewhere each worker is an interpreter of its own.
+they start in milliseconds and share that memory. The parent itself is never forked: it may have
+threads, locks and a CUDA context. Elsewhere each worker is an interpreter of its own.
 
-A worker ends when the parent's end of its channel is closed, however that came about. Ctrl-C and
-SIGTERM, which reach the whole process group, are ignored here: it is the parent that stops workers.
+A worker ends when the parent's end of its channel is closed, for whatever reason. Ctrl-C and
+SIGTERM, which reach the whole process group, are ignored here: the parent stops the workers.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ KILL = -1
 FEWER = "try fewer --workers, or raise the limit (ulimit -a shows it)"
 """What to do where the system refuses another process, thread or file."""
 END_SECONDS = 1.0
-"""How long workers have to end by themselves once their channels are closed."""
+"""How long workers have to end by themselves after their channels are closed."""
 
 
 def run_nursery(handle: Handle, channels: Sequence[int], modules: Sequence[str]) -> None:
-    """Fork workers as they are asked for on standard input, until that is closed.
+    """Fork the workers that are asked for on standard input, until that is closed.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def run_nursery(handle: Handle, channels: Sequence[int], modules: Sequence[str])
 
 def _preload(modules: Sequence[str]) -> None:
     for name in modules:
-        # What fails here fails again where it is needed, and is reported from there.
+        # An import that fails here fails again where it is needed, and is reported there.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
@@ -83,7 +83,7 @@ class _Nursery:
         signal.set_wakeup_fd(wake)
 
     def serve(self) -> None:
-        """Fork and report until the parent closes its end, then see the workers end."""
+        """Fork and report until the parent closes its end, then wait for the workers to end."""
         while True:
             ready, _, _ = select.select([0, self._woken], [], [])
             if self._woken in ready:

@@ -1,47 +1,29 @@
 """Starts the worker processes of `imagenet_subset.execution.nursery`, learns how they ended.
 
-They are ordinary child processes, and none of `multiprocessing`'s: nothing of the caller's module
-``__main__`` runs again in them, they start in a process that may have no children of that kind, and
-the caller's own children are nobody's business here. They import this program from where their
-parent has it, and all else from the parent's path, but for the current folder: what lies there
-comes last.
+They are ordinary child processes, not those of `multiprocessing`: nothing of the caller's module
+``__main__`` runs again in them, a daemonic process may start them, and the caller's own children
+are left alone. They import this program from where their parent has it, and everything else from
+the parent's path, with the current folder moved to its end.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import errno
 import os
-import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import IO, Protocol
+from typing import Protocol
 
 from imagenet_subset.execution.channel import Channel, SharedNumbers
-from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER, REPORT
+from imagenet_subset.execution.listening import REPORT_SECONDS, Listener, pipe_of
+from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER
 from imagenet_subset.execution.signals import signals_blocked
 from imagenet_subset.system.code import PACKAGES, package_file
-from imagenet_subset.system.text import printable
-
-_LIBJPEG = re.compile(
-    "Corrupt JPEG data: |Premature end of (JPEG|input) file|Inconsistent progression sequence|"
-    "Unknown Adobe color transform code|Warning: unknown JFIF revision|Bogus |Not a JPEG file|"
-    "Invalid (SOS parameters|component ID|progressive parameters|JPEG file structure)|"
-    "(Quantization|Huffman|Arithmetic) table 0x[0-9a-f]+ was not defined|Empty JPEG image|"
-    "Unsupported (JPEG process|marker type|color conversion)|Sampling factors too large|"
-    "Component index [0-9]+|Maximum supported image dimension|Too many color components"
-)
-"""What libjpeg prints (its ``jerror.h``) when DALI decodes with it, without the file's name. A file
-that it refuses goes to Pillow and is named with the reason; of the rest other pipelines keep
-silent."""
-_LINES = 50
-_REPORT_SECONDS = 1.0
-"""How long the report of a worker's end may come after the end of its channel."""
 
 _BOOT = """\
 import sys
@@ -58,7 +40,7 @@ from imagenet_subset.execution.nursery import {function}
 
 @contextlib.contextmanager
 def standard_streams_taken() -> Iterator[None]:
-    """Keep what is opened within from the numbers 0 to 2 where the caller has closed those.
+    """Keep files opened in this block off the numbers 0 to 2, if the caller has closed those.
 
     In a child they are its standard streams, and in any process some library prints to them.
     """
@@ -93,65 +75,6 @@ def _safe_path() -> list[str]:
     return list(path)
 
 
-def _pipe_of(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise ValueError("the process was started without this pipe")
-    return stream
-
-
-class Listener:
-    """Keeps what child processes print to standard error, and what a nursery reports there."""
-
-    def __init__(self) -> None:
-        self.last = ""
-        """Last line of all."""
-        self.new: collections.deque[str] = collections.deque(maxlen=_LINES)
-        """Lines that nobody has looked at yet, without libjpeg's."""
-        self._threads: list[threading.Thread] = []
-        self._statuses: dict[int, int] = {}
-        self._reported = threading.Condition()
-
-    def listen(self, process: subprocess.Popen[bytes]) -> threading.Thread:
-        """Read a process's standard error to its end, in a thread, which is returned."""
-        stream, process.stderr = _pipe_of(process.stderr), None  # closed here and nowhere else
-        thread = threading.Thread(target=self._read, args=[stream], daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            stream.close()
-            raise
-        self._threads.append(thread)
-        return thread
-
-    def _read(self, stream: IO[bytes]) -> None:
-        with stream:
-            for raw in stream:
-                text, report, numbers = raw.partition(REPORT)
-                line = printable(text.decode(errors="replace").strip())
-                self.last = line or self.last
-                if line and not _LIBJPEG.match(line):
-                    self.new.append(line)
-                if report:
-                    with self._reported, contextlib.suppress(ValueError):
-                        slot, status = map(int, numbers.split())
-                        self._statuses[slot] = status
-                        self._reported.notify_all()
-
-    def exit_status(self, slot: int) -> int | None:
-        """Exit status of a worker that has ended, as its nursery reports it; None if it doesn't.
-
-        All that the worker has printed comes before.
-        """
-        with self._reported:
-            self._reported.wait_for(lambda: slot in self._statuses, _REPORT_SECONDS)
-            return self._statuses.get(slot)
-
-    def join(self) -> None:
-        """Wait, for a moment, until all is read of processes that have ended."""
-        for thread in self._threads:
-            thread.join(END_SECONDS)
-
-
 class Workers(Protocol):
     """Worker processes by slot, from 0 on."""
 
@@ -176,7 +99,7 @@ class Workers(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the workers, which end when their channels are closed, and wait for that."""
+        """Wait until the workers end, which they do when their channels are closed."""
         ...
 
 
@@ -217,13 +140,13 @@ class _ForkedWorkers:
                 )
             undo.callback(self._nursery.wait)
             undo.callback(self._nursery.kill)
-            self._stdin = undo.enter_context(_pipe_of(self._nursery.stdin))
+            self._stdin = undo.enter_context(pipe_of(self._nursery.stdin))
             listener.listen(self._nursery)
             self._close = undo.pop_all()
 
     def start(self, slot: int) -> Channel:
         self._used = True
-        with contextlib.suppress(BrokenPipeError):  # the channel's end will say it
+        with contextlib.suppress(BrokenPipeError):  # the channel will report it
             self._request(slot)
         fd = os.dup(self._sockets[slot].fileno())
         return Channel(fd, fd)
@@ -232,7 +155,7 @@ class _ForkedWorkers:
         status = self._listener.exit_status(slot)
         if status is None and not self.numbers.has_started(slot):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return self._nursery.wait(_REPORT_SECONDS)
+                return self._nursery.wait(REPORT_SECONDS)
         return status
 
     def kill(self) -> None:
@@ -275,14 +198,14 @@ class _SpawnedWorkers:
                 stderr=subprocess.PIPE,
             )
         self._workers[slot] = worker
-        with _pipe_of(worker.stdout) as answers, _pipe_of(worker.stdin) as tasks:
+        with pipe_of(worker.stdout) as answers, pipe_of(worker.stdin) as tasks:
             self._listening[slot] = self._listener.listen(worker)
             return Channel(os.dup(answers.fileno()), os.dup(tasks.fileno()))
 
     def exit_status(self, slot: int) -> int | None:
         try:
-            status = self._workers[slot].wait(_REPORT_SECONDS)
-            self._listening[slot].join(_REPORT_SECONDS)
+            status = self._workers[slot].wait(REPORT_SECONDS)
+            self._listening[slot].join(REPORT_SECONDS)
             return status
         except subprocess.TimeoutExpired:
             return None

@@ -11,7 +11,7 @@ from typing import TypeVar
 from imagenet_subset.execution.signals import signals_held
 
 POLL_SECONDS = 0.1
-"""How long Ctrl-C may wait to be noticed."""
+"""The longest time until Ctrl-C is noticed."""
 
 Key = TypeVar("Key")
 T = TypeVar("T")
@@ -27,9 +27,9 @@ def work_through(
 ) -> None:
     """Run all tasks, ``ahead`` of them submitted at a time, and hand each result to ``take``.
 
-    Ctrl-C and SIGTERM wait until a result has been taken. Whatever ends this, ``stop`` is called
-    with what still runs, and what was done by then is taken. What a task raises, and what
-    ``submit`` does, comes through.
+    Ctrl-C and SIGTERM wait until a result has been taken. At the end, also after an error, ``stop``
+    is called with what still runs, and the results that are there by then are taken. Errors of
+    tasks and of ``submit`` are raised.
     """
     running: dict[Future[T], Key] = {}
     with signals_held() as let_signals_through:

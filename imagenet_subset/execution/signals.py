@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, put off to a moment that suits."""
+"""Ctrl-C and SIGTERM, delayed to a safe moment."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[Callable[[], None]]:
-    """Put off Ctrl-C and SIGTERM, as far as they have a handler, within a block.
+    """Delay Ctrl-C and SIGTERM within a block, if they have a handler.
 
     Yields
     ------
     Callable[[], None]
-        Runs the handler of the first signal that came meanwhile, which as a rule raises
-        `KeyboardInterrupt`. Signals that come after that are dropped.
+        Runs the handler of the first signal that came so far, which usually raises
+        `KeyboardInterrupt`. Later signals are dropped.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None  # signals interrupt the main thread only
@@ -45,9 +45,9 @@ def signals_held() -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Have processes that start within the block never see Ctrl-C and SIGTERM.
+    """Keep Ctrl-C and SIGTERM from processes that start within the block.
 
-    They would before they come to ignore them.
+    Otherwise one could end them before they ignore it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -60,7 +60,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """Ignore Ctrl-C and SIGTERM from now on, those that were blocked so far too."""
+    """Ignore Ctrl-C and SIGTERM from now on, also those that are still blocked."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):

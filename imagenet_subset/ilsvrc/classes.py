@@ -1,4 +1,4 @@
-"""The 1,000 classes of ILSVRC 2012, and subset files that choose some of them."""
+"""The 1,000 classes of ILSVRC 2012, and the ground truth of its val images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 _SHIPPED = Path(__file__).parents[1] / "aux_files"
 AUX_FILES = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "aux_files"
-"""In the package in a wheel, beside the package in a clone."""
+"""In a wheel it is inside the package, in a clone next to it."""
 
 MEANINGS = {
     "n02012849": "bird",
@@ -24,7 +24,7 @@ MEANINGS = {
     "n03710637": "tights",
     "n03710721": "swimsuit",
 }
-"""What classes are that share their name with another, from WordNet's glosses."""
+"""Meanings of the classes that share their name with another, from WordNet's glosses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ImageClass:
 
     @property
     def title(self) -> str:
-        """Name for people, which tells classes of equal names apart.
+        """Name for people; classes of equal names get their meaning added.
 
         Examples
         --------

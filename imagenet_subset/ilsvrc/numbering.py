@@ -72,7 +72,7 @@ def read_train_list(path: Path, wnids: Collection[str]) -> dict[str, dict[str, i
             for line_number, line in enumerate(file, 1):
                 if line_number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
-                # Other classes' lines, of 1.28 million in all, are looked at no further.
+                # Most of the 1.28 million lines are of other classes: they are skipped here.
                 if line[:9] in wanted or (line[9:10] != b"/" and line.strip()):
                     _take_line(line, line_number, numbers, seen)
     except ValueError as error:
@@ -111,7 +111,7 @@ def _take_line(
 
 
 def is_train_name(image_class: ImageClass, stem: str) -> bool:
-    """Whether a train photo of the class may be named so.
+    """Whether a train photo of the class can have this name.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def rank_key(stem: str) -> bytes:
     """Sorting key of a photo in its class, by its name without suffix.
 
     ``train_cls.txt`` puts a shorter number after those that it begins: plain lexicographic order,
-    but as if each name ended in ``~``. Each line that is known of the real list is so.
+    but as if each name ended in ``~``. All known lines of the real list are in this order.
 
     Examples
     --------

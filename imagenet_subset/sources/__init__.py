@@ -1,4 +1,4 @@
-"""Where the JPEGs are. `open_source` tells what kind of source a path is."""
+"""Where the JPEGs are. `open_source` finds out what kind of source a path is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def open_source(data_dir: Path, train_list: Path | None = None) -> Source:
     data_dir
         ``Data/CLS-LOC`` of ILSVRC 2012, or a folder above it.
     train_list
-        ``train_cls.txt``, where it isn't found by itself.
+        ``train_cls.txt``, if it isn't at its usual place.
 
     Raises
     ------

@@ -11,7 +11,8 @@ from imagenet_subset.selection import Subset
 
 OnMissing = Literal["error", "skip", "ignore"]
 """What `Source.list` does about photos that aren't there: ``"error"`` refuses; ``"skip"`` lists
-the others, but refuses a class without any; ``"ignore"`` lists what there is, be it nothing."""
+the others, but refuses a class without any; ``"ignore"`` lists what there is, even if that is
+nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ class Source(Protocol):
     def read(self, records: Iterable[Record]) -> Iterator[tuple[Record, bytes | OSError]]:
         """File contents of each record, in the same order; an `OSError` for one that fails.
 
-        Failures that may pass are tried again before they are yielded. ``EFBIG`` is a fault of the
-        file itself, which is too large for a photo: it is as good as one that can't be decoded.
-        Every other error says that the file can't be read, and nothing of what is in it.
+        A read that fails is tried again if the failure may pass. ``EFBIG`` means that the file is
+        too large for a photo: it counts as one that can't be decoded. Every other error means that
+        the file can't be read; the photo in it may be sound.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Finding a subset's images in a tree of folders, and telling their numbers and classes."""
+"""Finds a subset's images in a tree of folders, with their numbers and classes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Finder:
         return found
 
     def _note_short_list(self, train_list: Path, listed: int) -> None:
-        """A list that was made for a part of ImageNet is as good; one that is cut short is not."""
+        """Note that the list is short: made for a part of ImageNet, which is fine, or cut off."""
         expected = sum(c.num_train_images for c in self.subset.classes)
         if listed < expected:
             self.notes.append(
@@ -102,7 +102,7 @@ class Finder:
     def _compare(
         self, image_class: ImageClass, names: dict[str, str], numbers: dict[str, int]
     ) -> None:
-        """Hold a class folder against the train list."""
+        """Compare a class folder with the train list."""
         wnid, train_list = image_class.wnid, printable(str(self.train_list))
         self.missing["train"] += [f"train/{wnid}/{s}.JPEG" for s in numbers if s not in names]
         if not numbers:

@@ -23,13 +23,13 @@ _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 
 LARGEST_PHOTO = 1 << 30
 """In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
-in RGB, 16 bits a channel, so that no photo that it decodes has to be larger."""
+in RGB, 16 bits a channel, so no photo that it decodes has to be larger."""
 _MORE = 1 << 16
 _PAUSES = (0.1, 0.4)
 """Seconds before a read is tried for the second and for the third time."""
 _PATIENCE = 3
 _FINAL = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
-"""Errors that say what the file is, so that no pause mends them."""
+"""Errors that say what the file is; to wait doesn't mend them."""
 
 
 def open_folder(data_dir: Path, train_list: Path | None = None) -> FolderSource:
@@ -58,7 +58,7 @@ def _find_root(data_dir: Path) -> Path:
 
 
 def _find_train_list(root: Path) -> Path | None:
-    """``ImageSets`` beside ``Data``, by the path as given, then with symbolic links resolved."""
+    """``ImageSets`` next to ``Data``: by the path as given, then with symbolic links resolved."""
     for base in (Path(os.path.abspath(root)), root.resolve()):
         if (path := base.parent.parent / _TRAIN_LIST).is_file():
             return path
@@ -87,7 +87,7 @@ def _read_once(path: str) -> bytes:
         if size > LARGEST_PHOTO:
             raise OSError(errno.EFBIG, f"has {size / 1e9:.1f} GB, more than any photo", path)
         parts = [os.read(fd, size)]
-        while part := os.read(fd, _MORE):  # the file may have grown since, or a read come short
+        while part := os.read(fd, _MORE):  # the file may have grown, or a read returned less
             parts.append(part)
         data = b"".join(parts) if len(parts) > 1 else parts[0]
         if len(data) < size:

@@ -29,7 +29,7 @@ def listing_errors(path: str | os.PathLike[str], way_out: str = "") -> Iterator[
 
 
 def leave_out(wnid: str) -> str:
-    """What to do about a class that can't be had."""
+    """What to do about a class whose photos aren't there."""
     return f"take {wnid} out of the subset file"
 
 
@@ -106,7 +106,7 @@ def contents(path: str | os.PathLike[str], name: str = "") -> str:
         return f"has {counted(len(photos), 'photo')} of other names, the first {few(photos[:1])}"
     for entry in _folders(path):
         if entry.name in class_table():
-            continue  # where it belongs: the photos of another class
+            continue  # the photos of another class, in their own folder
         if photos := _ending(sorted(os.listdir(entry)), PHOTO_SUFFIXES):
             inside = f"{printable(entry.name)}/, as {printable(photos[0])}"
             return f"has {counted(len(photos), 'photo')} one folder deeper, in {inside}"

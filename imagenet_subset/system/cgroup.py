@@ -23,8 +23,7 @@ def groups(controller: str, membership: Path = MEMBERSHIP, mount: Path = MOUNT) 
         Lines ``id:controllers:path`` of the process; version 2 has no controllers.
     mount
         Where the hierarchies are mounted: version 1 below it by controller, version 2 here or in
-        ``unified``. In a container a path may be that of the host, of which nothing is seen but
-        the root.
+        ``unified``. In a container the path may be the host's, of which only the root is visible.
     """
     with contextlib.suppress(OSError, ValueError):
         for line in membership.read_text().splitlines():
@@ -56,10 +55,10 @@ def cpu_quotas(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> Iterator[f
 
 
 def count_oom_kills(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> int:
-    """How many processes of this group the kernel has killed when memory ran out, as far as known.
+    """How many processes of this group the kernel has killed for lack of memory, as far as known.
 
-    Evidence in place of a guess: it grows when a child of this process is killed so. The innermost
-    group is asked, since those above it have other people's processes too.
+    It grows when the kernel kills a child of this process, so nobody has to guess. Only the
+    innermost group is asked: those above it have other people's processes too.
     """
     for group in groups("memory", membership, mount):
         for name in ("memory.events", "memory.oom_control"):

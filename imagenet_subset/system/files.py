@@ -18,7 +18,7 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
 def regular(path: str | os.PathLike[str], flags: int) -> int:
-    """Opener, for `open` too, that refuses what is no file of data, and never waits for a pipe.
+    """Open a file, and refuse anything else; never waits for a pipe. Also an opener for `open`.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> in
 
 
 def pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of ``data`` at ``offset`` (bytes), whatever number of calls that takes."""
+    """Write all of ``data`` at ``offset`` (bytes), in as many calls as that takes."""
     view = memoryview(data).cast("B")
     while view:
         written = _pwrite(fd, view, offset)
@@ -67,7 +67,7 @@ def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
     return done
 
 
-# Without calls that take an offset, two threads must not move a descriptor's position at a time.
+# Without calls that take an offset, only one thread at a time may move a descriptor's position.
 _position = threading.Lock()
 
 if hasattr(os, "pwrite"):
@@ -97,7 +97,7 @@ else:
 
 
 class NoRegularFileError(OSError):
-    """What has a file's name is a folder, a pipe or a device; `reading` and `writing` tell it."""
+    """The name is that of a folder, a pipe or a device; `reading` and `writing` report it."""
 
 
 @contextlib.contextmanager
@@ -107,9 +107,9 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises
     ------
     ReadError
-        It is no file of data, or a decompressor can't make anything of it.
+        It is not a file, or its compressed data is damaged.
     ReadRefusedError
-        Anything else, which is no fault of the file's contents.
+        Anything else; the file's contents may be sound.
     """
     try:
         yield

@@ -29,7 +29,7 @@ def locked(path: Path) -> Iterator[int]:
     """Open ``path`` for update, creating it, and hold the only lock on it.
 
     The lock dies with its process, however that ends, and follows the file through a rename. It
-    is ``flock``, which Linux carries over NFS too; on Windows a byte far behind the data.
+    is ``flock``, which Linux carries over NFS too; on Windows a byte far after the data.
 
     Yields
     ------
@@ -51,8 +51,7 @@ def locked(path: Path) -> Iterator[int]:
         finally:
             with contextlib.suppress(OSError):  # closed already, before a rename on Windows
                 os.close(fd)
-        # The file that we locked has meanwhile got its final name from the build that held the
-        # lock: look again.
+        # The build that held the lock has given the file that we locked its final name: look again.
 
 
 def is_same_file(fd: int, path: Path) -> bool:
@@ -150,7 +149,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file under a temporary name beside it, then rename it over ``path``.
+    """Write a small file under a temporary name next to it, then rename it over ``path``.
 
     Raises
     ------
@@ -182,10 +181,10 @@ def temporary_name(path: Path) -> Path:
     Raises
     ------
     OutputError
-        What has that name is no file: a folder, a link, a pipe or a device.
+        The name is that of a folder, a link, a pipe or a device.
     """
     temporary = path.with_name(path.name + ".tmp")
-    with contextlib.suppress(OSError):  # there is nothing, or writing tells why that can't be seen
+    with contextlib.suppress(OSError):  # nothing is there, or writing reports why not
         mode = os.lstat(temporary).st_mode
         if not stat.S_ISREG(mode):
             kind = kind_of_file(mode)
@@ -198,7 +197,7 @@ def temporary_name(path: Path) -> Path:
 
 @contextlib.contextmanager
 def removable(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold the file that has a name now, so that no other one is removed in its place later.
+    """Keep the file open that has this name now, so that only this one is removed later.
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Whether ``pipelines``, the package beside this one, is ours: its name is a common one."""
+"""Whether ``pipelines`` is our own package: its name is a common one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _places() -> list[str]:
 
 
 def _beside_us(folder: str) -> bool:
-    # Installers that link files one by one keep the folders, or lead to other ones together.
+    # Installers that link files one by one keep the folders, or link both to other folders.
     ours, theirs = __file__, os.path.join(folder, "__init__.py")
     return any(
         Path(way(ours)).parents[2] == Path(way(theirs)).parents[1]

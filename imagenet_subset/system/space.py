@@ -1,4 +1,4 @@
-"""Room on the disk: reserved before it is needed, and written to without haste."""
+"""Space on the disk: reserved before it is needed; and writeback that starts early."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from imagenet_subset.errors import OutputError
 from imagenet_subset.system.text import gigabytes, printable
 
 NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
-"""What file systems answer that lack an operation."""
+"""What a file system answers when it lacks an operation."""
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 
 
 def reserve(fd: int, size: int, folder: Path) -> None:
-    """Make the file ``size`` bytes long and its space certain, as far as the system can.
+    """Make the file ``size`` bytes long and reserve its space, as far as the system can.
 
-    Linux's ``fallocate`` reserves blocks at once. It is called itself and not through
-    `os.posix_fallocate`, which writes every block where the file system can't reserve (NFS 3,
+    Linux's ``fallocate`` reserves blocks at once. It is called directly: `os.posix_fallocate`
+    writes every block where the file system can't reserve (NFS 3,
     ZFS). Elsewhere the free space is checked and the file is made sparse.
 
     Raises
@@ -55,9 +55,9 @@ def _no_room(size: int, free: int, folder: Path, error: OSError | None = None) -
 
 
 def start_writeback(fd: int, offset: int, size: int) -> None:
-    """Have Linux begin to write a range to the disk, so that little is left for the last fsync.
+    """Have Linux begin to write a range to the disk, so that the last fsync has little left to do.
 
-    A hint: whatever goes wrong is for that fsync to report. Elsewhere it does nothing.
+    A hint: errors are left to that fsync to report. Does nothing on other systems.
     """
     if sys.platform == "linux":
         import ctypes
@@ -74,5 +74,5 @@ def _fallocate(fd: int, size: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     while size and libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
         code = ctypes.get_errno()
-        if code != errno.EINTR:  # of which Python takes care in its own calls only
+        if code != errno.EINTR:  # Python retries its own calls only
             raise OSError(code, os.strerror(code))

@@ -14,7 +14,7 @@ def counted(n: int, one: str, many: str = "") -> str:
     Parameters
     ----------
     many
-        Plural, where it isn't ``one`` with an s.
+        Plural, if it isn't ``one`` with an s.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A few images of each class, the same ones for the same seed."""
+"""Draws a few images of each class, the same ones for the same seed."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from imagenet_subset.system.publishing import write_atomically
 from imagenet_subset.viewing.sampling import ClassSample, sample_classes
 
 COLUMNS = 12
-"""Images side by side; a class with more goes on in a further line."""
+"""Images side by side; a class with more gets further lines."""
 LINES_PER_PAGE = 30
-"""Lines of images; a class isn't divided."""
+"""Lines of images on a page; a class isn't divided."""
 _THUMB, _GAP, _MARGIN = 112, 6, 24
 _CAPTION = 18  # height of the line of ids below the thumbnails
 _MAX_LABEL = 220  # width beyond which a class name is wrapped
@@ -48,11 +48,11 @@ def write_sheets(
     out
         Path of the first page.
     split
-        Where the images are taken from.
+        Which images to show.
     per_class
-        Images of each class, as far as it has so many.
+        How many images of each class, at most.
     seed
-        Decides which.
+        Decides which images are drawn.
     progress
         Called with the number of classes just drawn.
 
@@ -178,7 +178,7 @@ def thumbnail(subset: ImagenetSubset, split: Split, row: int, size: int) -> Imag
 
 
 def _font(size: int) -> _Font:
-    """Pillow's own font: there on every system, scalable where Pillow has FreeType."""
+    """Pillow's own font, which every system has; scalable if Pillow has FreeType."""
     if features.check("freetype2"):
         return ImageFont.load_default(size)
     return ImageFont.load_default()

@@ -2,7 +2,8 @@
 
 ::
 
-    $ python tests/golden/make_fixed_points.py
+    $ python tests/golden/make_fixed_points.py               # all of them
+    $ python tests/golden/make_fixed_points.py help_texts    # after a change of commands or flags
 
 Made once by an early version, and made anew only where bytes, help or resume are meant to change,
 which CHANGELOG.md then says. The photos are those of ``odd.zip``, which every version of Pillow and
@@ -77,9 +78,10 @@ def without_versions(npz: bytes) -> str:
 def help_texts() -> str:
     """Help of the program and of each command."""
     env = {**os.environ, "COLUMNS": "100", "SLURM_CPUS_PER_TASK": "1"}
-    commands = ["build", "classes", "demo", "verify", "inspect", "preview", "locate", "selftest"]
+    from imagenet_subset.cli.usage import COMMANDS
+
     texts = []
-    for words in ([], *([name] for name in commands)):
+    for words in ([], *([name] for name in COMMANDS)):
         done = subprocess.run(
             [sys.executable, "-m", "imagenet_subset", *words, "--help"],
             env=env,
@@ -150,4 +152,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["help_texts"]:
+        HELP.write_text(help_texts())
+    else:
+        main()

@@ -102,8 +102,17 @@ def test_users_type_checkers_see_the_signatures(tmp_path: Path) -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     assert imagenet_subset.__version__ == PYPROJECT["project"]["version"]
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-    assert f"## {imagenet_subset.__version__}" in changelog
+    assert f"## [{imagenet_subset.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_changelog_says_of_every_version_what_becomes_of_bytes_and_resume() -> None:
+    _, *versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.M)
+    assert versions[0].startswith("[Unreleased]")
+    for version in versions:
+        assert re.match(r"\[(Unreleased|[0-9]+\.[0-9]+\.[0-9]+)\]", version)
+        first, *others = re.findall(r"^### (.*)$", version, flags=re.M)
+        assert first == "Bytes and resume"
+        assert set(others) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_the_public_names_are_these() -> None:

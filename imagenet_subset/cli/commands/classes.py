@@ -12,10 +12,17 @@ HELP = "list the classes of ILSVRC 2012 that match a pattern"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``classes``."""
-    parser.add_argument("pattern", nargs="?", metavar="PATTERN",
-        help="parts of a name, part of a WordNet ID, or a CLS-LOC id (default: all)")  # fmt: skip
-    parser.add_argument("--wnids_only", action="store_true",
-        help="print WordNet IDs only: lines to redirect into a subset file")  # fmt: skip
+    parser.add_argument(
+        "pattern",
+        nargs="?",
+        metavar="PATTERN",
+        help="parts of a name, part of a WordNet ID, or a CLS-LOC id (default: all)",
+    )
+    parser.add_argument(
+        "--wnids_only",
+        action="store_true",
+        help="print WordNet IDs only: lines to redirect into a subset file",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

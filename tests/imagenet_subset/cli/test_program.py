@@ -94,7 +94,7 @@ def own_tree(tmp_path: Path) -> Path:
 def test_an_unknown_wnid_names_the_line_and_the_nearest(cli, tree, tmp_path) -> None:
     (tmp_path / "bad.txt").write_text("# nuts\nn12267677\nn12267678\n")
     message = one_line(build(cli, tree, "bad.txt"))
-    assert "bad.txt:3: n12267678 is no WNID of ILSVRC 2012; the nearest are n12267677" in message
+    assert "bad.txt:3: n12267678 is not a WNID of ILSVRC 2012; the nearest are n12267677" in message
 
 
 def test_a_missing_class_folder_is_counted_and_named(cli, own_tree, subset_file) -> None:
@@ -178,12 +178,12 @@ def test_wrong_usage_exits_with_2(cli, arguments) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["build", "--owerwrite"], "build: no flag --owerwrite; --overwrite is near; "),
-        (["--subset-nam", "x"], "build: no flag --subset_nam; --subset_name is near; "),
-        (["--subset_name=x", "--over"], "build: no flag --over; --overwrite is near; "),
-        (["verify", "a.npz", "--al"], "verify: no flag --al; --all is near; "),
+        (["build", "--owerwrite"], "build: no flag --owerwrite (did you mean --overwrite?); "),
+        (["--subset-nam", "x"], "build: no flag --subset_nam (did you mean --subset_name?); "),
+        (["--subset_name=x", "--over"], "build: no flag --over (did you mean --overwrite?); "),
+        (["verify", "a.npz", "--al"], "verify: no flag --al (did you mean --all?); "),
         (["verify", "--zzz=3"], "verify: no flag --zzz; imagenet-subset verify --help lists"),
-        (["--versoin"], "build: no flag --versoin; --version is near; "),
+        (["--versoin"], "build: no flag --versoin (did you mean --version?); "),
         (["classes", "a", "b"], "classes: 'b' isn't expected; imagenet-subset classes --help"),
         (["classes", "-x"], "classes: '-x' isn't expected; "),
         (["inspect", "--", "--a.npz", "--b"], "inspect: '--b' isn't expected; "),
@@ -226,7 +226,7 @@ def test_the_home_folder_is_found_after_an_equals_sign(cli, tree, subset_file, t
 def test_a_mistyped_command_is_told_its_right_name(cli) -> None:
     done = cli("inspct", "a.npz")
     assert done.returncode == 2
-    assert done.stderr.startswith("imagenet-subset: no command 'inspct'; inspect is near")
+    assert done.stderr.startswith("imagenet-subset: no command 'inspct' (did you mean inspect?)")
 
 
 def test_debug_shows_the_traceback(cli) -> None:
@@ -283,15 +283,21 @@ def test_a_full_check_builds_the_same(cli, tree, subset_file, tmp_path) -> None:
     assert names[0].read_bytes() == names[1].read_bytes()
 
 
-def test_every_command_has_help_and_stands_in_the_readme(capsys) -> None:
-    readme = (ROOT / "README.md").read_text()
-    for name in COMMANDS:
-        module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
-        with pytest.raises(SystemExit) as end:
-            main([name, "--help"])
-        assert end.value.code == 0
-        assert module.HELP.split()[0] in capsys.readouterr().out
-        assert f"`{name}`" in readme or f"imagenet-subset {name}" in readme, name
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_is_in_the_readme_s_table(name, capsys) -> None:
+    module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert module.HELP
+    shown = capsys.readouterr().out
+    assert module.HELP in " ".join(shown.split())
+    assert f"\n| `imagenet-subset {name}` | " in (ROOT / "README.md").read_text()
+
+
+def test_every_module_of_a_command_is_named_in_the_table_of_commands() -> None:
+    modules = {path.stem for path in (ROOT / "imagenet_subset/cli/commands").glob("*.py")}
+    assert modules - {"__init__", "arguments"} == set(COMMANDS)
 
 
 def test_help_and_import_take_no_heavy_library() -> None:
