@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from make_golden import cases, decoded, golden_file, sha256
 from PIL import Image, features
 
 from pipelines.pillow import decode
+from tests.golden.make_golden import cases, decoded, golden_file, sha256
 
 CASES = dict(cases())
 

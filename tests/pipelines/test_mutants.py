@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pipeline_contract import run
 
 from imagenet_subset.demo.photos import Subsampling, jpeg, photo
 from pipelines.base import DecodeError, PipelineUnavailableError
 from pipelines.bounds import Bounds, bounds_of
 from pipelines.choice import choose
 from pipelines.pillow import decode
+from tests.contracts.pipeline import run
 
 SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
 SIZES = ((64, 48), (48, 64), (33, 57), (96, 72))

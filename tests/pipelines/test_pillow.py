@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline_contract import PipelineContract
 
 from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
@@ -20,6 +19,7 @@ from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
 from pipelines.per_image import PillowPipeline
 from pipelines.pillow import decode
 from pipelines.rule import crop_box, resized_size
+from tests.contracts.pipeline import PipelineContract
 
 
 class TestPillowPipeline(PipelineContract):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import re
@@ -15,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Build, disturbed
 
 from imagenet_subset.building.plan import BuildPlan, plan_build
 from imagenet_subset.building.run import run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import KEYS
 from imagenet_subset.reading.subset import open_subset
+from tests.harness.builds import Build, disturbed, two_classes
 
 pytestmark = [
     pytest.mark.processes,
@@ -49,25 +47,6 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
     yield mounted
     subprocess.run(["umount", "--lazy", str(folder)], stderr=subprocess.DEVNULL)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 photos, of which 2 workers note the first long before they have begun the last."""
-    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
-
-
-@pytest.fixture(scope="module")
-def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    build = Build(photos, tmp_path_factory.mktemp("whole"))
-    build.sha256()
-    return build
-
-
-@pytest.fixture(scope="module")
-def expected(whole: Build) -> str:
-    return hashlib.sha256(whole.npz.read_bytes()).hexdigest()
 
 
 def tmpfs(mount: Mount, size: int) -> Path:
@@ -110,8 +89,7 @@ class NoExecutor(Executor):
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
-    (subset := photos / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return plan_build(subset, photos, out, device="cpu", pipeline="pillow")
+    return plan_build(photos / "two.txt", photos, out, device="cpu", pipeline="pillow")
 
 
 def test_a_disk_that_is_too_small_is_refused_before_the_first_image(photos, mount) -> None:
@@ -148,7 +126,7 @@ def test_a_disk_that_others_fill_has_the_rows_room_reserved(photos, whole, expec
 
 
 def test_a_list_of_failures_that_finds_no_room_is_no_loss(tmp_path, mount) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=50)
+    data = two_classes(tmp_path / "ILSVRC", 50)
     bad = sorted(data.glob("train/*/*.JPEG"))[-1]
     good = bad.read_bytes()
     expected = Build(data, tmp_path / "whole").sha256()

@@ -14,27 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running import open_files, tell_open_files
 
 from imagenet_subset import verify
 from imagenet_subset.building import shards as run
 from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import BuildResult, run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputError, SourceError, UnfitWorkerError, WorkerDiedError
 from imagenet_subset.records import Record
+from tests.harness.builds import two_classes
+from tests.harness.processes import open_files, tell_open_files
 
 pytestmark = pytest.mark.processes
 WITHOUT_PROC = not Path("/proc/self/fd").is_dir()
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes, more than two shards; not to be written to."""
-    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
 
 
 def build(photos: Path, out: Path, executor: Executor | None, **options: Any) -> BuildResult:
@@ -45,11 +36,6 @@ def build(photos: Path, out: Path, executor: Executor | None, **options: Any) ->
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return sha256(build(photos, tmp_path_factory.mktemp("whole"), None).npz)
 
 
 @pytest.fixture
@@ -264,8 +250,7 @@ def test_a_file_that_is_overwritten_at_its_start_is_told_as_such(
 
 
 def test_photos_that_go_while_they_are_decoded_end_the_build(tmp_path) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=100)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 100)
     expected = sha256(build(data, tmp_path / "whole", None).npz)
     away = data / "away"
 
@@ -287,8 +272,7 @@ def test_photos_that_go_while_they_are_decoded_end_the_build(tmp_path) -> None:
 def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -> None:
     from imagenet_subset.errors import UnreadableError
 
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=20)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 20)
     plan = plan_build(data / "two.txt", data, tmp_path / "out", device="cpu", pipeline="pillow")
     record: Record = plan.records["train"][3]
     path = Path(plan.source.path(record))

@@ -10,30 +10,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import sabotage
-from running import Build
 
 from imagenet_subset.building.journal import opened
 from imagenet_subset.building.plan import BuildPlan, plan_build
 from imagenet_subset.building.run import run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
 from imagenet_subset.ilsvrc.numbering import rank_key
+from tests.harness import sabotage
+from tests.harness.builds import Build, two_classes
+from tests.harness.processes import HARNESS
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"
 )
 
-HERE = Path(__file__).parent
 FINAL = ("two_cls.npz", "two_cls_metadata.csv")
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 4, odd=False)
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
@@ -162,10 +159,7 @@ def test_a_folder_that_fails_to_sync_for_another_reason_is_reported(
 def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_again(
     photos, tmp_path, name
 ) -> None:
-    data = write_demo_tree(
-        tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False, damaged=2
-    )
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 4, odd=False, damaged=2)
     expected = hashes(built(plan(data, tmp_path / "whole"), skip_undecodable=True))
     for n, fault in every_fault(name, errno.EIO):
         todo = plan(data, tmp_path / f"out{n}")
@@ -180,8 +174,7 @@ def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_a
 
 
 def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_path) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 4, odd=False)
     bad = sorted(data.glob("train/*/*.JPEG"), key=lambda path: rank_key(path.stem))[1]
     bad.write_bytes(b"bad")
     expected = hashes(built(plan(data, tmp_path / "whole"), skip_undecodable=True))
@@ -227,7 +220,7 @@ def test_a_fault_ends_the_command_in_one_line(
     photos, expected, tmp_path, monkeypatch, worker, fault
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE.format(worker=worker))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{HERE}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{HARNESS}")
     monkeypatch.setenv("FAULT", f"{fault}:{errno.EIO}")
     monkeypatch.setenv("FAULT_FOLDER", str(tmp_path / "out"))
     monkeypatch.setenv("FAULT_FIRED", str(tmp_path / "fired"))

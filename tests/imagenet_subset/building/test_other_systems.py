@@ -10,30 +10,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import WHEN_ROWS_ARE_NOTED, Build, wait_until_stopped
 
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from tests.harness.builds import SIGNAL_AT_FIRST_ROWS, Build, two_classes
+from tests.harness.processes import HARNESS, wait_until_stopped
 
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pretends to be elsewhere"),
 ]
-HERE = Path(__file__).parent
 PRETENDS = """
 import os, other_systems
 other_systems.pretend(os.environ["PRETEND"])
 """
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
-
-
-@pytest.fixture(scope="module")
-def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return Build(photos, tmp_path_factory.mktemp("whole")).sha256()
 
 
 @pytest.fixture(params=["win32", "darwin"])
@@ -45,7 +33,7 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 def hook(folder: Path, system: str, text: str) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(text)
-    return {"PYTHONPATH": f"{folder}{os.pathsep}{HERE}", "PRETEND": system}
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{HARNESS}", "PRETEND": system}
 
 
 def python(env: dict[str, str], code: str, *arguments: object) -> str:
@@ -91,7 +79,7 @@ def test_a_build_has_the_same_bytes(photos, expected, tmp_path, elsewhere) -> No
 
 
 def test_a_build_that_is_killed_is_taken_up_again(photos, expected, tmp_path, elsewhere) -> None:
-    kills = hook(tmp_path / "kills", elsewhere["PRETEND"], PRETENDS + WHEN_ROWS_ARE_NOTED)
+    kills = hook(tmp_path / "kills", elsewhere["PRETEND"], PRETENDS + SIGNAL_AT_FIRST_ROWS)
     build = Build(photos, tmp_path / "out", env={**kills, "SIGNAL": str(int(signal.SIGKILL))})
     with build.begun() as process:
         assert process.wait(300) == -signal.SIGKILL
@@ -102,7 +90,7 @@ def test_a_build_that_is_killed_is_taken_up_again(photos, expected, tmp_path, el
 
 
 def test_a_second_build_is_refused(photos, expected, tmp_path, elsewhere) -> None:
-    stops = hook(tmp_path / "stops", elsewhere["PRETEND"], PRETENDS + WHEN_ROWS_ARE_NOTED)
+    stops = hook(tmp_path / "stops", elsewhere["PRETEND"], PRETENDS + SIGNAL_AT_FIRST_ROWS)
     build = Build(photos, tmp_path / "out", env={**stops, "SIGNAL": str(int(signal.SIGSTOP))})
     with build.begun() as process:
         wait_until_stopped(process)
@@ -114,7 +102,7 @@ def test_a_second_build_is_refused(photos, expected, tmp_path, elsewhere) -> Non
 
 
 def test_what_can_not_be_decoded_is_left_out(tmp_path, elsewhere) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, damaged=2)
+    data = two_classes(tmp_path / "ILSVRC", 4, damaged=2)
     hashes = []
     for env in ({}, elsewhere):
         build = Build(data, tmp_path / f"out{len(env)}", "--skip_undecodable", env=env)

@@ -14,15 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import sabotage
-from running import Build, end_of, wait_until_stopped
 
 from imagenet_subset.building import output
 from imagenet_subset.building.plan import BuildPlan, plan_build
 from imagenet_subset.building.run import BuildResult, run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import LockedError, OutputError
 from imagenet_subset.npz.layout import ROW_NBYTES
+from tests.harness import sabotage
+from tests.harness.builds import Build, end_of, two_classes
+from tests.harness.processes import wait_until_stopped
 
 pytestmark = [
     pytest.mark.processes,
@@ -34,9 +34,7 @@ pytestmark = [
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 photos: 20 of train, 100 of val."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=10)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 10)
 
 
 @pytest.fixture(scope="module")

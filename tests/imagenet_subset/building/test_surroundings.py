@@ -14,10 +14,10 @@ from types import MappingProxyType
 
 import pytest
 from PIL import Image
-from running import NURSERY
 
 from imagenet_subset.building.plan import plan_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from tests.harness.builds import two_classes
+from tests.harness.processes import NURSERY
 
 pytestmark = pytest.mark.processes
 PROGRAM = Path(sys.executable).with_name("imagenet-subset")
@@ -29,9 +29,7 @@ NONE = MappingProxyType[str, str]({})
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes, more than two shards; not to be written to."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=70)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 70)
 
 
 @pytest.fixture
@@ -378,8 +376,7 @@ def small_memory() -> Iterator[list[str]]:
 def test_a_worker_that_the_kernel_kills_for_want_of_memory_is_told_as_such(
     here, small_memory
 ) -> None:
-    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=2, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(here / "ILSVRC", 2, odd=False)
     large = sorted(data.glob("train/*/*.JPEG"))[-1]
     Image.new("RGB", (9000, 9000)).save(large)
     done = run([*small_memory, PROGRAM, *arguments(data, here)], here)
@@ -411,8 +408,7 @@ def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="drops root's rights")
 def test_the_first_photo_is_as_good_as_any_when_it_can_t_be_read(here) -> None:
-    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=5, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(here / "ILSVRC", 5, odd=False)
     subset = plan_build(data / "two.txt", data, here, splits=["train"], device="cpu")
     first = Path(subset.source.path(subset.records["train"][0]))
     first.chmod(0)

@@ -279,7 +279,7 @@ def test_damage_in_a_file_of_another_program_is_noticed(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd")
 def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     fault = f"preadv:1:{errno.EIO}"
     saboteur = Sabotage(fault, str(two.parent), str(two.with_name("fired")))
@@ -297,7 +297,7 @@ def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
 @contextlib.contextmanager
 def refused(two: Path, name: str, code: int) -> Iterator[None]:
     """The first call of a name fails."""
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     fired = two.parent.with_name(f"{two.parent.name}-fired")
     saboteur = Sabotage(f"{name}:1:{code}", str(two.parent), str(fired))

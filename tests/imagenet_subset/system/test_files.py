@@ -34,7 +34,7 @@ def test_reserving_again_after_a_kill_is_no_change(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has fallocate")
 def test_a_signal_amid_reserving_is_no_failure(tmp_path: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     (tmp_path / "out").mkdir()
     saboteur = Sabotage(f"fallocate:1:{errno.EINTR}", str(tmp_path / "out"), f"{tmp_path}/fired")
@@ -150,7 +150,7 @@ def test_a_temporary_file_that_a_killed_run_left_is_overwritten(tmp_path: Path) 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fails calls by Linux's means")
 def test_a_temporary_file_that_can_t_be_opened_is_the_one_that_is_named(tmp_path: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.tmp").write_bytes(b"another user's")

@@ -12,13 +12,12 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
-from pipeline_contract import PipelineContract, Result, photos, reference, run
-
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
 from pipelines.choice import choose
 from pipelines.dali.pipeline import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
+from tests.contracts.pipeline import PipelineContract, Result, photos, reference, run
 
 BATCH = 8
 PHOTOS = [data for data in photos(75) if isinstance(route(data), JpegHeader)]
@@ -133,7 +132,7 @@ def test_a_closed_pipeline_has_no_threads_left() -> None:
     script = """
         import os
         import numpy, nvidia.dali, nvidia.dali.fn, pipelines.dali.pipeline
-        from pipeline_contract import photos
+        from tests.contracts.pipeline import photos
         before = len(os.listdir("/proc/self/task"))
         pipeline = pipelines.dali.pipeline.DaliPipeline("cpu", 4, threads=3)
         for batch in pipeline.run(enumerate(photos(9))):
@@ -169,7 +168,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
     script = """
         import resource
         from PIL import Image
-        from pipeline_contract import photos
+        from tests.contracts.pipeline import photos
         from imagenet_subset.demo.photos import jpeg
         from pipelines.dali import pipeline as dali
         from pipelines.dali.pipeline import DaliPipeline

@@ -19,12 +19,11 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
-from pipeline_contract import PipelineContract, Result, photos, run
-
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import SLOTS, PinnedRing
 from pipelines.jpeg import JpegHeader, route
 from pipelines.rule import CROP
+from tests.contracts.pipeline import PipelineContract, Result, photos, run
 
 DEVICE_TO_HOST = 2
 """``cudaMemcpyKind``."""
