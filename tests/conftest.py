@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if not mark.args:
                 raise pytest.UsageError(f"{item.nodeid}: thorough(reason) lacks its reason")
     left_out: Counter[str] = Counter()
-    kept, others = [], []
+    kept: list[pytest.Item] = []
+    others: list[pytest.Item] = []
     for item in items:
         needs = [tier for tier in TIERS if item.get_closest_marker(tier)]
         missing = [tier for tier in needs if not config.getoption(TIERS[tier])]

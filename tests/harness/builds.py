@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -21,7 +22,7 @@ import pytest
 
 from imagenet_subset.building.journal import MAGIC
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
-from tests.harness.processes import members, state, wait_for, wait_until_stopped
+from tests.harness.processes import halted, members, wait_for, wait_until_stopped
 
 
 def two_classes(root: Path, train_per_class: int, **options: Any) -> Path:
@@ -101,7 +102,7 @@ class Build:
                     time.sleep(0.002)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGSTOP)
-                    wait_for(lambda pid=process.pid: state(pid) in "TZX")
+                    wait_for(functools.partial(halted, process.pid))
                 if process.poll() is None and condition(process.pid):
                     yield process
                     return

@@ -57,6 +57,11 @@ def state(pid: int) -> str:
     return "X"
 
 
+def halted(pid: int) -> bool:
+    """Whether a process does nothing any more."""
+    return state(pid) in "TZX"
+
+
 def parent(pid: int) -> int:
     with contextlib.suppress(OSError):
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -21,6 +21,7 @@ from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import KEYS
 from imagenet_subset.reading.subset import open_subset
 from tests.harness.builds import Build, disturbed, two_classes
+from tests.harness.tiers import thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -103,6 +104,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_first_image(photos, moun
     assert list(out.iterdir()) == []
 
 
+@thorough("mounts disks")
 def test_a_disk_with_no_room_for_the_journal_is_refused_before_the_first_image(
     photos, whole, mount
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_disk_that_others_fill_has_the_rows_room_reserved(photos, whole, expec
     assert build.sha256() == expected
 
 
+@thorough("mounts disks")
 def test_a_list_of_failures_that_finds_no_room_is_no_loss(tmp_path, mount) -> None:
     data = two_classes(tmp_path / "ILSVRC", 50)
     bad = sorted(data.glob("train/*/*.JPEG"))[-1]
@@ -142,6 +145,7 @@ def test_a_list_of_failures_that_finds_no_room_is_no_loss(tmp_path, mount) -> No
     assert build.sha256() == expected
 
 
+@thorough("mounts disks")
 def test_a_disk_that_can_t_reserve_may_fill_up_and_the_rows_are_kept(
     photos, expected, mount, tmp_path
 ) -> None:
@@ -155,6 +159,7 @@ def test_a_disk_that_can_t_reserve_may_fill_up_and_the_rows_are_kept(
     assert build.sha256() == expected
 
 
+@thorough("mounts disks")
 def test_a_disk_that_can_t_reserve_is_refused_when_it_is_too_small(photos, mount, tmp_path) -> None:
     out = formatted(mount, tmp_path, "ext2", size="24M") / "out"
     with pytest.raises(OutputError, match=r"the NPZ takes 30 MB, .* are free"):
@@ -162,6 +167,7 @@ def test_a_disk_that_can_t_reserve_is_refused_when_it_is_too_small(photos, mount
     assert list(out.iterdir()) == []
 
 
+@thorough("mounts disks")
 def test_a_disk_that_turns_read_only_keeps_what_is_done(photos, expected, mount, tmp_path) -> None:
     disk = formatted(mount, tmp_path, "ext4", "-e", "remount-ro")
     number = disk.stat().st_dev
@@ -190,6 +196,7 @@ def test_a_read_only_disk_is_refused_in_one_line(photos, mount) -> None:
     assert_one_line(done.stderr, "Read-only file system")
 
 
+@thorough("mounts disks")
 def test_a_disk_that_vanishes_leaves_nothing_where_it_was(
     photos, expected, mount, tmp_path
 ) -> None:
@@ -254,6 +261,7 @@ def fuse(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], stderr=subprocess.DEVNULL)
 
 
+@thorough("mounts disks")
 def test_a_build_on_fuse_is_that_of_any_other_disk(photos, expected, fuse) -> None:
     assert Build(photos, fuse / "out").sha256() == expected
     assert Build(photos, fuse / "out").sha256() == expected
@@ -278,6 +286,7 @@ def test_a_file_on_fuse_is_mapped_privately_with_a_warning(photos, whole, fuse) 
     assert label == there.y_train[7]
 
 
+@thorough("mounts disks")
 def test_every_command_reads_a_file_on_fuse(photos, whole, fuse, cli) -> None:
     path = fuse / whole.npz.name
     shutil.copy(whole.npz, path)

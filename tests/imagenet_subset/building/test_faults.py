@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,19 @@ from imagenet_subset.ilsvrc.numbering import rank_key
 from tests.harness import sabotage
 from tests.harness.builds import Build, two_classes
 from tests.harness.processes import HARNESS
+from tests.harness.tiers import first_quick
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"
 )
 
+EACH = "makes each operation fail, one by one"
 FINAL = ("two_cls.npz", "two_cls_metadata.csv")
+
+
+def names(quick: str) -> list[Any]:
+    """All operations that can fail, of which one is quick to try."""
+    return first_quick([quick, *(name for name in sabotage.NAMES if name != quick)], EACH)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +42,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
-    options = {"device": "cpu", "pipeline": "pillow", "splits": ["train"]}
-    return plan_build(photos / "two.txt", photos, out, **options)
+    return plan_build(
+        photos / "two.txt", photos, out, device="cpu", pipeline="pillow", splits=["train"]
+    )
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -52,7 +61,7 @@ def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return hashes(built(plan(photos, tmp_path_factory.mktemp("whole"))))
 
 
-def built(todo: BuildPlan, **options: bool) -> Path:
+def built(todo: BuildPlan, **options: Any) -> Path:
     """Build in this process, so that hundreds of builds take seconds."""
     with ThreadPoolExecutor(1) as executor:
         run_build(todo, executor=executor, **options)
@@ -97,7 +106,7 @@ AT_LEAST = {
         ],
     ],
 )
-@pytest.mark.parametrize("name", sabotage.NAMES)
+@pytest.mark.parametrize("name", names("pwrite"))
 def test_a_build_with_any_one_operation_failing_is_taken_up_again(
     photos, expected, tmp_path, name, code
 ) -> None:
@@ -118,7 +127,7 @@ def test_a_build_with_any_one_operation_failing_is_taken_up_again(
     assert n > AT_LEAST.get(name, 0)
 
 
-@pytest.mark.parametrize("name", sabotage.NAMES)
+@pytest.mark.parametrize("name", names("fsync"))
 def test_a_resume_with_any_one_operation_failing_is_taken_up_again(
     photos, expected, tmp_path, name
 ) -> None:
@@ -155,7 +164,7 @@ def test_a_folder_that_fails_to_sync_for_another_reason_is_reported(
     assert hashes(built(todo)) == expected
 
 
-@pytest.mark.parametrize("name", sabotage.NAMES)
+@pytest.mark.parametrize("name", names("replace"))
 def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_again(
     photos, tmp_path, name
 ) -> None:
@@ -211,10 +220,11 @@ IN_WORKER = ["open:1", "pwrite:1", "pwrite:3"]
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("worker", "fault"),
-    [
-        *[(False, fault) for fault in IN_PARENT],
-        *[(True, fault) for fault in IN_WORKER],
-    ],
+    first_quick(
+        [*((True, fault) for fault in IN_WORKER), *((False, fault) for fault in IN_PARENT)],
+        EACH,
+        quick=2,
+    ),
 )
 def test_a_fault_ends_the_command_in_one_line(
     photos, expected, tmp_path, monkeypatch, worker, fault

@@ -20,6 +20,7 @@ from imagenet_subset.building.plan import plan_build
 from pipelines.packages import installed
 from tests.harness.builds import Build, end_of, sent, two_classes
 from tests.harness.processes import NURSERY, catches, members, nurseries, wait_for, workers
+from tests.harness.tiers import first_quick, thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -28,6 +29,7 @@ pytestmark = [
     ),
 ]
 
+AT_MANY_POINTS = "disturbs builds at many points"
 HOW_TO_GO_ON = r"(\d+) of (\d+) images are done and kept: run the same command again to go on"
 
 
@@ -72,7 +74,7 @@ def killed_and_resumed(photos: Path, out: Path, expected: str, seed: int) -> Non
     assert build.sha256() == expected
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_quick(range(4), AT_MANY_POINTS))
 def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(
     photos, expected, tmp_path, seed
 ) -> None:
@@ -103,12 +105,16 @@ def to_group_three_times(process: subprocess.Popen[str], number: signal.Signals)
 
 @pytest.mark.parametrize(
     ("send", "number", "code"),
-    [
-        (to_group, signal.SIGINT, 130),  # a terminal's Ctrl-C
-        (to_group_three_times, signal.SIGINT, 130),
-        (to_parent, signal.SIGTERM, 143),
-        (to_group, signal.SIGTERM, 143),  # Slurm, before the time limit
-    ],
+    first_quick(
+        [
+            (to_group, signal.SIGINT, 130),  # a terminal's Ctrl-C
+            (to_parent, signal.SIGTERM, 143),
+            (to_group_three_times, signal.SIGINT, 130),
+            (to_group, signal.SIGTERM, 143),  # Slurm, before the time limit
+        ],
+        AT_MANY_POINTS,
+        quick=2,
+    ),
 )
 def test_a_build_that_is_stopped_keeps_its_rows_and_says_how_to_go_on(
     photos, expected, tmp_path, send, number, code
@@ -126,6 +132,7 @@ def test_a_build_that_is_stopped_keeps_its_rows_and_says_how_to_go_on(
     assert build.sha256() == expected
 
 
+@thorough(AT_MANY_POINTS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
     large_photos, tmp_path, number
@@ -152,8 +159,10 @@ def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3])
+@pytest.mark.parametrize("number", first_quick([signal.SIGINT, signal.SIGTERM], AT_MANY_POINTS))
+@pytest.mark.parametrize(
+    "delay", first_quick([0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3], AT_MANY_POINTS)
+)
 def test_a_build_that_is_stopped_as_it_starts_prints_one_line(
     photos, tmp_path, number, delay
 ) -> None:
@@ -194,7 +203,7 @@ sys.addaudithook(hook)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", first_quick([signal.SIGINT, signal.SIGTERM], AT_MANY_POINTS))
 def test_a_stop_while_a_dataclass_is_made_has_the_exit_code_of_any_other(
     photos, tmp_path, monkeypatch, number
 ) -> None:
@@ -235,10 +244,13 @@ if is_worker and not os.path.exists(os.environ["DIED"]):
 
 @pytest.mark.parametrize(
     ("number", "how"),
-    [
-        (signal.SIGKILL, r"was killed \(SIGKILL\)"),
-        (signal.SIGSEGV, r"crashed \(SIGSEGV\)"),
-    ],
+    first_quick(
+        [
+            (signal.SIGKILL, r"was killed \(SIGKILL\)"),
+            (signal.SIGSEGV, r"crashed \(SIGSEGV\)"),
+        ],
+        AT_MANY_POINTS,
+    ),
 )
 def test_a_worker_that_dies_is_told_with_the_photo_it_had_in_hand(
     tmp_path, monkeypatch, number, how
@@ -277,6 +289,7 @@ if {NURSERY!r} in " ".join(sys.orig_argv):
 """
 
 
+@thorough(AT_MANY_POINTS)
 @pytest.mark.skipif(not installed("nvidia.dali"), reason="DALI isn't installed")
 def test_a_dali_worker_that_dies_had_several_photos_in_hand(photos, tmp_path, monkeypatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(DYING_AS_IT_READS)
@@ -293,6 +306,7 @@ def test_a_dali_worker_that_dies_had_several_photos_in_hand(photos, tmp_path, mo
     ), stderr
 
 
+@thorough(AT_MANY_POINTS)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) -> None:
     data = two_classes(tmp_path / "ILSVRC", 150)
@@ -322,7 +336,7 @@ def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) ->
     assert build.npz.read_bytes() == expected.npz.read_bytes()
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.5])
+@pytest.mark.parametrize("delay", first_quick([0.0, 0.05, 0.1, 0.2, 0.5], AT_MANY_POINTS))
 def test_the_nursery_may_die_at_any_moment(photos, tmp_path, delay) -> None:
     build = Build(photos, tmp_path / "out")
     with build.begun() as process:

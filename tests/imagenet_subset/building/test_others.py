@@ -23,6 +23,7 @@ from imagenet_subset.npz.layout import ROW_NBYTES
 from tests.harness import sabotage
 from tests.harness.builds import Build, end_of, two_classes
 from tests.harness.processes import wait_until_stopped
+from tests.harness.tiers import thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -180,6 +181,7 @@ def test_a_finished_file_that_can_t_be_read_may_be_complete(photos, tmp_path, co
     assert built(todo).already_complete
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
     photos, expected, tmp_path, without_powers
 ) -> None:
@@ -196,6 +198,7 @@ def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
     assert build.sha256() == expected
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_a_folder_that_one_may_write_and_not_read_can_be_built_in(
     photos, expected, tmp_path, without_powers
 ) -> None:
@@ -253,6 +256,7 @@ def test_a_second_run_that_tidies_up_takes_nothing_from_the_first(
     assert Build(photos, build.out).sha256() == expected
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_the_journal_of_a_run_that_begins_again_is_left_to_it(photos, expected, stopping) -> None:
     build, second = stopping("after"), stopping("before", "--overwrite")
     with build.begun() as first:

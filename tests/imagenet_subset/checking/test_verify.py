@@ -46,7 +46,7 @@ PROVENANCE: dict[str, Any] = {
 CSV = "subset_label,original_id,WNID,human_label\n0,327,n12267677,acorn\n1,230,n02690373,airliner\n"
 
 
-def arrays() -> dict[str, np.ndarray]:
+def arrays() -> dict[str, Any]:
     """Three train and two val images, ids and labels as ILSVRC has them."""
     rng = np.random.default_rng(4)
     first = {wnid: class_table()[wnid].first_train_id for wnid in WNIDS}
@@ -56,7 +56,7 @@ def arrays() -> dict[str, np.ndarray]:
         "val": sorted(val),
     }
     labels = {"train": [1, 1, 0], "val": [0, 1] if val[0] < val[1] else [1, 0]}
-    made: dict[str, np.ndarray] = {}
+    made: dict[str, Any] = {}
     for split in SPLITS:
         n = len(ids[split])
         made[f"X_{split}"] = rng.integers(0, 256, (n, 224, 224, 3), np.uint8)
@@ -65,7 +65,7 @@ def arrays() -> dict[str, np.ndarray]:
     return made
 
 
-def write(path: Path, data: dict[str, np.ndarray], provenance: dict[str, Any] = PROVENANCE) -> Path:
+def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file of ours, with all CRCs right."""
     layout = Layout.of({split: len(data[f"X_{split}"]) for split in SPLITS}, provenance)
     crcs = {s: np.array([zlib.crc32(x) for x in data[f"X_{s}"]], np.uint32) for s in SPLITS}

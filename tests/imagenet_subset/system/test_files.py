@@ -67,7 +67,7 @@ with locked(Path(sys.argv[1])):
 
 
 def test_a_second_process_is_refused_while_the_lock_is_held(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, tmp_path / "a", "0"]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a"), "0"]
     with publishing.locked(tmp_path / "a"):
         refused = subprocess.run(command, capture_output=True, text=True)
         assert "LockedError: another build is writing" in refused.stderr
@@ -76,7 +76,7 @@ def test_a_second_process_is_refused_while_the_lock_is_held(tmp_path: Path) -> N
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, tmp_path / "a", "60"]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a"), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
@@ -212,6 +212,6 @@ with ThreadPoolExecutor(8) as pool:
 
 @pytest.mark.skipif(not hasattr(os, "pwritev"), reason="has no such calls to do without")
 def test_threads_that_share_a_descriptor_need_no_calls_with_offsets(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT_OFFSETS, tmp_path / "a"]
+    command = [sys.executable, "-c", WITHOUT_OFFSETS, str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")

@@ -63,6 +63,10 @@ def memcpy_async(target: int, source: int, size: int, kind: int, stream: int) ->
 
 @pytest.fixture
 def ring(monkeypatch: pytest.MonkeyPatch) -> PinnedRing:
+    cupy: Any
+    cuda: Any
+    runtime: Any
+    cupyx: Any
     cupy, cuda, runtime, cupyx = map(ModuleType, ("cupy", "cupy.cuda", "runtime", "cupyx"))
     runtime.memcpyAsync, runtime.memcpyDeviceToHost = memcpy_async, DEVICE_TO_HOST
     cuda.runtime, cuda.Event, cuda.Stream, cupy.cuda = runtime, Event, Stream, cuda
