@@ -14,16 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import sabotage
-from planned import carried_out, planned
-from running import Build, end_of, wait_until_stopped
 
 from imagenet_subset.building import output
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.run import BuildResult
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import LockedError, OutputError
 from imagenet_subset.npz.layout import ROW_NBYTES
+from tests.harness import sabotage
+from tests.harness.builds import Build, end_of, two_classes
+from tests.harness.planned import carried_out, planned
+from tests.harness.processes import wait_until_stopped
+from tests.harness.tiers import thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -35,9 +36,7 @@ pytestmark = [
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 photos: 20 of train, 100 of val."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=10)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 10)
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +182,7 @@ def test_a_finished_file_that_can_t_be_read_may_be_complete(photos, tmp_path, co
     assert built(todo).already_complete
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
     photos, expected, tmp_path, without_powers
 ) -> None:
@@ -199,6 +199,7 @@ def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
     assert build.sha256() == expected
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_a_folder_that_one_may_write_and_not_read_can_be_built_in(
     photos, expected, tmp_path, without_powers
 ) -> None:
@@ -256,6 +257,7 @@ def test_a_second_run_that_tidies_up_takes_nothing_from_the_first(
     assert Build(photos, build.out).sha256() == expected
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_the_journal_of_a_run_that_begins_again_is_left_to_it(photos, expected, stopping) -> None:
     build, second = stopping("after"), stopping("before", "--overwrite")
     with build.begun() as first:

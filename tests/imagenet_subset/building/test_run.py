@@ -8,11 +8,11 @@ import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from planned import carried_out, planned
 
 import imagenet_subset
 from imagenet_subset.building.plan import BuildPlan
@@ -25,13 +25,15 @@ from imagenet_subset.errors import (
 )
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import rank_key
+from imagenet_subset.records import Split
 from imagenet_subset.selection import load_subset
 from pipelines.pillow import decode
+from tests.harness.planned import carried_out, planned
 
 
-def plan(tree: Path, subset: Path, out: Path, **options) -> BuildPlan:
-    options = {"device": "cpu", "pipeline": "pillow", "workers": 2} | options
-    return planned(subset, tree, out, **options)
+def plan(tree: Path, subset: Path, out: Path, **options: Any) -> BuildPlan:
+    chosen = {"device": "cpu", "pipeline": "pillow", "workers": 2, **options}
+    return planned(subset, tree, out, **chosen)
 
 
 def sha256(path: Path) -> str:
@@ -316,7 +318,8 @@ def test_rows_that_changed_on_the_disk_are_done_again(own_tree, subset_file, tmp
     expected = carried_out(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
     todo = begun(own_tree, subset_file, tmp_path / "b")
     with open(todo.output.partial, "r+b") as file:
-        for split, row in (("train", 3), ("train", 17), ("val", 0)):
+        rows: list[tuple[Split, int]] = [("train", 3), ("train", 17), ("val", 0)]
+        for split, row in rows:
             file.seek(todo.layout.row_offset(split, row) + 1000)
             file.write(b"flip")
     result = carried_out(todo)

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planned import carried_out, planned
 
 from imagenet_subset.checking.file import VerifyReport, verify
 from imagenet_subset.checking.pixels import compare_with_photos
@@ -31,6 +30,7 @@ from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import open_for_update
+from tests.harness.planned import carried_out, planned
 
 WNIDS = ("n12267677", "n02690373")  # acorn, airliner
 PROVENANCE: dict[str, Any] = {
@@ -46,7 +46,7 @@ PROVENANCE: dict[str, Any] = {
 CSV = "subset_label,original_id,WNID,human_label\n0,327,n12267677,acorn\n1,230,n02690373,airliner\n"
 
 
-def arrays() -> dict[str, np.ndarray]:
+def arrays() -> dict[str, Any]:
     """Three train and two val images, ids and labels as ILSVRC has them."""
     rng = np.random.default_rng(4)
     first = {wnid: class_table()[wnid].first_train_id for wnid in WNIDS}
@@ -56,7 +56,7 @@ def arrays() -> dict[str, np.ndarray]:
         "val": sorted(val),
     }
     labels = {"train": [1, 1, 0], "val": [0, 1] if val[0] < val[1] else [1, 0]}
-    made: dict[str, np.ndarray] = {}
+    made: dict[str, Any] = {}
     for split in SPLITS:
         n = len(ids[split])
         made[f"X_{split}"] = rng.integers(0, 256, (n, 224, 224, 3), np.uint8)
@@ -65,7 +65,7 @@ def arrays() -> dict[str, np.ndarray]:
     return made
 
 
-def write(path: Path, data: dict[str, np.ndarray], provenance: dict[str, Any] = PROVENANCE) -> Path:
+def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file of ours, with all CRCs right."""
     layout = Layout.of(
         {split: len(data[f"X_{split}"]) for split in SPLITS}, encode_comment(provenance)
@@ -281,7 +281,7 @@ def test_damage_in_a_file_of_another_program_is_noticed(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd")
 def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     fault = f"preadv:1:{errno.EIO}"
     saboteur = Sabotage(fault, str(two.parent), str(two.with_name("fired")))
@@ -299,7 +299,7 @@ def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
 @contextlib.contextmanager
 def refused(two: Path, name: str, code: int) -> Iterator[None]:
     """The first call of a name fails."""
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     fired = two.parent.with_name(f"{two.parent.name}-fired")
     saboteur = Sabotage(f"{name}:1:{code}", str(two.parent), str(fired))

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from imagenet_subset.npz import layout as npz
 from imagenet_subset.npz.layout import ALIGNMENT, IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout
 from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import open_for_update, pwrite_all
+from tests.harness.tiers import thorough
 
 PROVENANCE = {"format": "imagenet-subset", "subset": {"name": "test", "wnids": ["n12267677"]}}
 
@@ -41,9 +43,10 @@ def write_npz(path: Path, n_train: int, n_val: int, order_seed: int = 0) -> dict
     layout = Layout.of({"train": n_train, "val": n_val}, encode_comment(PROVENANCE))
     fd = open_for_update(path, create=True)
     os.ftruncate(fd, layout.size)
-    rows = [("train", i) for i in range(n_train)] + [("val", i) for i in range(n_val)]
+    rows: list[tuple[Split, int]] = [("train", i) for i in range(n_train)]
+    rows += [("val", i) for i in range(n_val)]
     np.random.default_rng(order_seed).shuffle(rows)
-    crcs = {split: np.zeros(len(arrays[f"X_{split}"]), np.uint32) for split in ("train", "val")}
+    crcs = {split: np.zeros(len(arrays[f"X_{split}"]), np.uint32) for split in SPLITS}
     for split, row in rows:
         data = arrays[f"X_{split}"][int(row)].tobytes()
         pwrite_all(fd, data, layout.row_offset(split, int(row)))
@@ -116,6 +119,7 @@ def test_the_order_of_writing_leaves_no_trace_in_the_bytes(tmp_path_factory, see
     assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
 
 
+@thorough("writes 4 GiB")
 def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
     # 30,000 rows of zeros are 4.5 GB; the file is sparse, only row 29,999 is written.
     n = 30_000

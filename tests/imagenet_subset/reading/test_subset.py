@@ -25,6 +25,7 @@ from imagenet_subset.npz.layout import IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout, fi
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset, open_subset
 from imagenet_subset.system.files import open_for_update, pwrite_all
+from tests.harness.tiers import thorough
 
 WNIDS = ["n12267677", "n02690373", "n09472597"]
 PROVENANCE = {
@@ -591,6 +592,7 @@ print(json.dumps([peak() - before, label]))
     assert kilobytes < 20_000
 
 
+@thorough("needs PyTorch, which the test extra doesn't bring")
 def test_a_pytorch_dataloader_with_workers_reads_the_right_images(three: Path) -> None:
     torch_data = pytest.importorskip("torch.utils.data", reason="PyTorch isn't installed")
     want = arrays()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,9 +140,9 @@ print(peak() - before, stats["mean"][0])
     for n in (768, 2304):
         path = tmp_path / f"{n}.npz"
         images = np.full((n, 224, 224, 3), 51, np.uint8)
-        columns = {key: np.zeros(n, np.int32) for key in ("y_train", "train_id")}
-        none = {"X_val": images[:0], "y_val": np.zeros(0, int), "val_id": np.zeros(0, int)}
-        np.savez(path, X_train=images, **columns, **none)
+        columns: dict[str, Any] = {key: np.zeros(n, np.int32) for key in ("y_train", "train_id")}
+        columns |= {"X_val": images[:0], "y_val": np.zeros(0, int), "val_id": np.zeros(0, int)}
+        np.savez(path, X_train=images, **columns)
         run = subprocess.run(
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
         )
