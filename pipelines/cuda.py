@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.base import PipelineUnavailableError
-from pipelines.packages import GPU_INSTALL, cuda_of_packages, installed
+from pipelines.kinds import Kind
 
 ASK_DRIVER = """
 import ctypes, json, sys
@@ -113,20 +113,27 @@ class Missing:
     """What is missing, and what to do."""
 
 
-def find_gpu(gpu: int) -> Driver | Missing:
-    """Driver of a GPU that can be used, or what is missing.
+def find_gpu(kind: Kind, gpu: int) -> Driver | Missing:
+    """Driver of a GPU that a pipeline can use, or what is missing.
+
+    Parameters
+    ----------
+    kind : Kind
+        A pipeline on the GPU.
+    gpu : int
+        Index of the CUDA device.
 
     Raises
     ------
     PipelineUnavailableError
         There are usable GPUs, but not this one.
     """
-    if not sys.platform.startswith("linux"):
-        return Missing("DALI is for Linux only", f"DALI is for Linux only; {CPU_WORKS}")
-    packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
-    if lacking := [name for name, module in packages.items() if not installed(module)]:
-        what = f"{' and '.join(lacking)} not installed"
-        everything = f"{what}; {GPU_INSTALL[cuda_of_packages()]}, {CPU_WORKS}"
+    if not kind.fits_system:
+        what = f"{kind.title} is for Linux only"
+        return Missing(what, f"{what}; {CPU_WORKS}")
+    if missing := kind.missing():
+        what = f"{' and '.join(missing)} not installed"
+        everything = f"{what}; {kind.install_line()}, {CPU_WORKS}"
         # Only who seems to have a GPU wants to hear how it is used.
         return Missing(everything if NVIDIA_MODULE.exists() else what, everything)
     driver = find_driver()

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import Batch, DecodeError, Key
+from pipelines.base import Batch, DecodeError, Key, Settings
 from pipelines.jpeg import doubt
 from pipelines.pillow import decode
 from pipelines.rule import CROP
@@ -83,3 +83,8 @@ class PillowPipeline(PerImagePipeline):
         """Decode, scale and crop one image into ``out``."""
         out[:] = decode(data)
         return None
+
+
+def open_pipeline(settings: Settings) -> PillowPipeline:
+    """Open the reference pipeline."""
+    return PillowPipeline(settings.batch_size)

@@ -35,7 +35,7 @@ _RELEASE_SECONDS = 1.0
 
 def warm_up(pool: LocalPool, config: PipelineConfig) -> None:
     """Have a pool import in the background what a build with this pipeline will need."""
-    pool.warm_up(config.processes, ["imagenet_subset.building.worker", *config.modules])
+    pool.warm_up(config.processes, ["imagenet_subset.building.worker", *config.kind.modules])
 
 
 class Run:
@@ -212,7 +212,7 @@ def _shards(plan: BuildPlan, journal: Journal) -> Iterator[Shard]:
 def _worker_died(plan: BuildPlan, in_hand: list[int], died: WorkerDied) -> WorkerDiedError:
     records = [record for split in SPLITS for record in plan.records[split]]
     names = " or ".join(printable(plan.source.path(records[i])) for i in in_hand)
-    if plan.config.name == "dali":  # which reads batches ahead of the one that it decodes
+    if plan.config.kind.reads_ahead:
         names = names and f"the photos up to {names}"
     told = died.told(f"while it had {names} in hand" if names else "")
     return WorkerDiedError(f"{told}; what is done is kept: run the same command again to go on")

@@ -7,12 +7,11 @@ the other but for the decoder. DALI's errors have no types: what they say is rea
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any
 
-from pipelines.base import PipelineUnavailableError
+from pipelines.base import Device, PipelineUnavailableError
 from pipelines.rule import CROP
 
-Device = Literal["cpu", "gpu"]
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
 

@@ -22,13 +22,12 @@ from typing import Any, Generic, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import Batch, DecodeError, Key
+from pipelines.base import Batch, DecodeError, Device, Key, Settings
 from pipelines.dali.graph import (
     ENCODED,
     FAILED,
     ROI_END,
     ROI_START,
-    Device,
     Graph,
     build_graph,
     is_out_of_memory,
@@ -257,8 +256,8 @@ class DaliPipeline:
         """Make batches smaller, as far as it is they that are too large and not the images."""
         half = -(-self.batch_size // 2)
         if half >= SMALLEST_BATCH:
-            _log.warning("out of memory: the batch goes from %d to %d images",
-                         self.batch_size, half)  # fmt: skip
+            notice = "out of memory: the batch goes from %d to %d images"
+            _log.warning(notice, self.batch_size, half)
             self.batch_size, self._batch_pixels = half, self._batch_pixels // 2
 
 
@@ -305,3 +304,8 @@ def _deliver(flight: _Flight[Key], staged: Staged | None) -> Batch[Key]:
             batch.fallbacks.append((image.key, image.reason))
     batch.images = batch.images[: len(batch.keys)]
     return batch
+
+
+def open_pipeline(settings: Settings) -> DaliPipeline:
+    """Open DALI; raises as `DaliPipeline` does."""
+    return DaliPipeline(settings.device, settings.batch_size, settings.threads, settings.gpu)

@@ -12,14 +12,13 @@ from __future__ import annotations
 import functools
 import io
 import logging
-from importlib import metadata
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import PipelineUnavailableError, one_line
+from pipelines.base import PipelineUnavailableError, Settings, one_line
 from pipelines.jpeg import route
-from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES
+from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES, wheel_version
 from pipelines.per_image import BATCH_SIZE, PerImagePipeline
 from pipelines.pillow import decode
 from pipelines.rule import CROP, crop_box, resized_size
@@ -27,11 +26,6 @@ from pipelines.taps import bilinear_taps
 
 _KEPT_BYTES = 16 << 20
 """Memory for decoded photos that is used again and again; larger photos get their own."""
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that decide the pixels, beside Pillow's."""
-    return {"simplejpeg": metadata.version("simplejpeg")}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -111,10 +105,9 @@ class TurboPipeline(PerImagePipeline):
         needed = (lines.end - lines.begin) * CROP * 3
         if needed > len(self._rows):
             self._rows = np.empty(needed, np.uint8)
-        self._shrink(
-            photo, width, *columns, lines.begin, lines.end, lines.starts, lines.weights,
-            self._rows, self._sums, out.reshape(-1),
-        )  # fmt: skip
+        rows = lines.begin, lines.end, lines.starts, lines.weights
+        scratch = self._rows, self._sums
+        self._shrink(photo, width, *columns, *rows, *scratch, out.reshape(-1))
 
     def _check(self) -> None:
         """Compare with Pillow on a small photo of each sampling.
@@ -131,6 +124,11 @@ class TurboPipeline(PerImagePipeline):
             image.save(sink, "JPEG", quality=80, subsampling=sampling)
             if self.decode_into(sink.getvalue(), out) or (out != decode(sink.getvalue())).any():
                 raise PipelineUnavailableError(
-                    f"the turbo pipeline: simplejpeg {metadata.version('simplejpeg')} decodes "
+                    f"the turbo pipeline: simplejpeg {wheel_version('simplejpeg')} decodes "
                     f"{sampling} otherwise than Pillow here; use --pipeline pillow"
                 )
+
+
+def open_pipeline(settings: Settings) -> TurboPipeline:
+    """Open turbo; raises as `TurboPipeline` does."""
+    return TurboPipeline(settings.batch_size)

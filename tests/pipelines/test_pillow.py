@@ -7,27 +7,16 @@ import subprocess
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline_contract import PipelineContract
 
 from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
 from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
-from pipelines.per_image import PillowPipeline
 from pipelines.pillow import decode
 from pipelines.rule import crop_box, resized_size
-
-
-class TestPillowPipeline(PipelineContract):
-    @pytest.fixture
-    def pipeline(self) -> Iterator[PillowPipeline]:
-        pipeline = PillowPipeline()
-        yield pipeline
-        pipeline.close()
 
 
 def plain(data: bytes) -> np.ndarray:
@@ -198,7 +187,7 @@ def test_a_strip_takes_little_memory(size):
     """Scaled whole, the first two would take 5 GB."""
     program = (
         "from PIL import Image\n"
-        "from imagenet_subset.demo.tree.photos import jpeg\n"
+        "from imagenet_subset.demo.photos import jpeg\n"
         "from pipelines.pillow import decode\n"
         f"decode(jpeg(Image.new('RGB', {size}, 7)))\n"
         "print(open('/proc/self/status').read())\n"
