@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 Key = TypeVar("Key")
 Device = Literal["cpu", "gpu"]
 
+PER_IMAGE_BATCH = 16
+"""Images per batch of pipelines that decode one after the other: 2.3 MiB of pixels, so that they
+are still in the cache when they are written."""
+
 WARN_PIXELS = 89_478_485
 """Where Pillow begins to warn of a decompression bomb: 256 MiB at 3 bytes a pixel. Photos with more
 pixels are left to Pillow, each by itself."""

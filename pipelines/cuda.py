@@ -1,8 +1,8 @@
 """Whether there is a GPU to use, found out without touching the driver in this process.
 
-Packages are looked for, not loaded. Only where they are there is the driver asked, by a child: once
-a process has called ``cuInit``, CUDA doesn't work in the processes that it forks. The driver itself
-goes by ``CUDA_VISIBLE_DEVICES``, which NVML wouldn't.
+Packages are looked for, not loaded. If they are all there, a child asks the driver: once a process
+has called ``cuInit``, CUDA doesn't work in the processes that it forks. NVML isn't asked, since it
+ignores ``CUDA_VISIBLE_DEVICES``.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Missing:
     """Why no GPU can be used."""
 
     what: str
-    """What is missing, for one who didn't ask for a GPU."""
+    """What is missing, for users who didn't ask for a GPU."""
     everything: str
     """What is missing, and what to do."""
 
@@ -134,7 +134,7 @@ def find_gpu(kind: Kind, gpu: int) -> Driver | Missing:
     if missing := kind.missing():
         what = f"{' and '.join(missing)} not installed"
         everything = f"{what}; {kind.install_line()}, {CPU_WORKS}"
-        # Only who seems to have a GPU wants to hear how it is used.
+        # Without a GPU, nobody wants to read how to use one.
         return Missing(everything if NVIDIA_MODULE.exists() else what, everything)
     driver = find_driver()
     if isinstance(driver, str):

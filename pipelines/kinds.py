@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipelines.base import Device, Pipeline, Settings
+from pipelines.base import PER_IMAGE_BATCH, Device, Pipeline, Settings
 from pipelines.bounds import DALI_CPU, DALI_GPU, EXACT, Bounds
 from pipelines.packages import (
     DALI_INSTALL,
@@ -53,10 +53,10 @@ class Kind:
     """What decides the pixels besides Pillow: a name for the provenance, and the distributions of
     which one has it."""
     linux_only: bool = False
-    batch_size: int = 16
-    """Images per batch by default. 16 suit pipelines that decode one by one: 2.4 MB of pixels."""
+    batch_size: int = PER_IMAGE_BATCH
+    """Images per batch, if the user doesn't say."""
     shard_size: int = 64
-    """Rows per shard. 64 suit the same pipelines: a fraction of a second."""
+    """Rows per shard. 64 images that are decoded one by one take a fraction of a second."""
     shard_batches: int = 0
     """Batches per shard, for a pipeline to which ``shard_size`` doesn't apply."""
     threaded: bool = False

@@ -42,7 +42,7 @@ def wheel_version(*names: str) -> str:
 
 
 def cuda_of_packages() -> int:
-    """Major version of CUDA that the packages are for, of which one may be here already."""
+    """Major version of CUDA to install packages for: 13 if one for CUDA 13 is here, else 12."""
     from importlib import metadata
 
     here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}

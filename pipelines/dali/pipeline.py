@@ -7,8 +7,8 @@
 
 The region of each photo that the crop shows is computed here and fed beside its bytes, so that
 one fused resize does the whole of `pipelines.rule` and that module stays the only place that
-knows the rule. What `pipelines.jpeg.route` won't have in DALI, and what DALI fails, is decoded by
-Pillow.
+knows the rule. Pillow decodes what `pipelines.jpeg.route` doesn't let through, and the images on
+which DALI fails.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pipelines.pillow import decode
 from pipelines.rule import CROP, crop_roi
 
 AHEAD = 2
-"""Batches that DALI has in hand besides the one being taken: one that it decodes, and one behind
+"""Batches that DALI has in hand besides the one being taken: one that it decodes, and one after
 it, so that its threads never wait for reading, routing and writing, which all happen here."""
 
 BATCH_PIXELS: dict[Device, int] = {"cpu": 1 << 26, "gpu": 1 << 29}
@@ -189,7 +189,7 @@ class DaliPipeline:
                     yield flights.popleft(), staged
         finally:
             if flights:
-                # Whoever consumes or feeds us has stopped halfway; the next run starts clean.
+                # The run was given up, or an image couldn't be read; the next run starts clean.
                 self._graph = None
 
     def _batches(self, images: Iterator[_Image[Key]]) -> Iterator[list[_Image[Key]]]:

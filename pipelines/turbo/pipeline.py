@@ -2,9 +2,9 @@
 
 libjpeg-turbo, with which Pillow decodes too, is called through simplejpeg. Then Pillow's two-pass
 resample is done for the 224x224 window alone, by two functions that numba compiles
-(`pipelines.turbo.kernel`). Both steps give the very bytes that Pillow gives; what isn't certain to
-is left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which libjpeg-turbo
-warns, and tall photos, whose passes Pillow does in another order from version 13 on.
+(`pipelines.turbo.kernel`). Both steps give the very bytes that Pillow gives. Where that isn't
+certain, the image is left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which
+libjpeg-turbo warns, and tall photos, whose passes Pillow does in another order from version 13 on.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import PipelineUnavailableError, Settings, one_line
+from pipelines.base import PER_IMAGE_BATCH, PipelineUnavailableError, Settings, one_line
 from pipelines.jpeg import route
 from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES, wheel_version
-from pipelines.per_image import BATCH_SIZE, PerImagePipeline
+from pipelines.per_image import PerImagePipeline
 from pipelines.pillow import decode
 from pipelines.rule import CROP, crop_box, resized_size
 from pipelines.taps import bilinear_taps
@@ -46,7 +46,7 @@ class TurboPipeline(PerImagePipeline):
         A package is missing or won't start, or decodes otherwise than Pillow.
     """
 
-    def __init__(self, batch_size: int = BATCH_SIZE) -> None:
+    def __init__(self, batch_size: int = PER_IMAGE_BATCH) -> None:
         super().__init__(batch_size)
         from pipelines.turbo.imports import failure
 
