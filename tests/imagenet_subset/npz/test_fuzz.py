@@ -337,7 +337,7 @@ def ours(path: Path, **arrays: np.ndarray) -> None:
     fd = open_for_update(path, create=True)
     finish(fd, layout, crcs, columns)  # type: ignore[arg-type]
     for split in ("train", "val"):
-        os.lseek(fd, layout.row_offset(split, 0), os.SEEK_SET)  # type: ignore[arg-type]
+        os.lseek(fd, layout.rows.offset_of(split, 0), os.SEEK_SET)  # type: ignore[arg-type]
         os.write(fd, arrays[f"X_{split}"].tobytes())
     os.close(fd)
 
