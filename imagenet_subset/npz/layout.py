@@ -175,10 +175,6 @@ class Layout:
         """Member of the array ``key``, one of `KEYS`."""
         return self.members[KEYS.index(key)]
 
-    def row_offset(self, split: Split, row: int) -> int:
-        """Start of a row of ``X_<split>`` in the file."""
-        return self.rows.offset_of(split, row)
-
     @property
     def size(self) -> int:
         """Size of the whole file."""

@@ -142,7 +142,7 @@ def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
         large_photos / "two.txt", large_photos, tmp_path, splits=["train"], device="cpu",
         pipeline="pillow",
     )  # fmt: skip
-    first_row = todo.layout.row_offset("train", 0)
+    first_row = todo.layout.rows.offset_of("train", 0)
 
     def has_a_row(_pid: int) -> bool:
         with contextlib.suppress(FileNotFoundError), open(f"{build.npz}.partial", "rb") as file:

@@ -76,7 +76,7 @@ def sealed(todo: BuildPlan, disturb: Callable[[int], object], *, full_check: boo
 
 def overwritten(todo: BuildPlan, row: int) -> Callable[[int], object]:
     """Another program that writes into a row of train."""
-    return lambda fd: os.pwrite(fd, b"other", todo.layout.row_offset("train", row) + 1000)
+    return lambda fd: os.pwrite(fd, b"other", todo.layout.rows.offset_of("train", row) + 1000)
 
 
 def cut(size: int) -> Callable[[int], object]:

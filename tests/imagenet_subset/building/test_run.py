@@ -64,8 +64,8 @@ def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -
 
 def test_rows_are_where_the_journal_s_order_puts_them(built: BuildPlan) -> None:
     n_train, layout = built.rows["train"], built.layout
-    assert layout.rows.offset(n_train - 1) == layout.row_offset("train", n_train - 1)
-    assert layout.rows.offset(n_train) == layout.row_offset("val", 0)
+    assert layout.rows.offset(n_train - 1) == layout.rows.offset_of("train", n_train - 1)
+    assert layout.rows.offset(n_train) == layout.rows.offset_of("val", 0)
 
 
 def test_ids_and_labels_lead_back_to_the_photos(built: BuildPlan, tree: Path) -> None:
@@ -320,7 +320,7 @@ def test_rows_that_changed_on_the_disk_are_done_again(own_tree, subset_file, tmp
     with open(todo.output.partial, "r+b") as file:
         rows: list[tuple[Split, int]] = [("train", 3), ("train", 17), ("val", 0)]
         for split, row in rows:
-            file.seek(todo.layout.row_offset(split, row) + 1000)
+            file.seek(todo.layout.rows.offset_of(split, row) + 1000)
             file.write(b"flip")
     result = carried_out(todo)
     assert result.decoded == 4

@@ -76,7 +76,7 @@ def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENA
     try:
         finish(fd, layout, crcs, columns)
         for split in SPLITS:
-            os.lseek(fd, layout.row_offset(split, 0), os.SEEK_SET)
+            os.lseek(fd, layout.rows.offset_of(split, 0), os.SEEK_SET)
             os.write(fd, data[f"X_{split}"].tobytes())
     finally:
         os.close(fd)
@@ -221,7 +221,7 @@ def test_a_flipped_bit_in_an_image_is_noticed(two: Path, split: Any) -> None:
     rng = random.Random(13)
     for row in range(len(arrays()[f"X_{split}"])):
         for offset in (0, 150_527, rng.randrange(150_528)):
-            place = layout.row_offset(split, row) + offset
+            place = layout.rows.offset_of(split, row) + offset
             assert_noticed(two, place, rng.randrange(8), f"X_{split} is damaged: its CRC-32")
 
 
@@ -261,7 +261,7 @@ def test_an_array_that_was_added_is_noticed(two: Path) -> None:
 def test_exchanged_rows_are_noticed(two: Path) -> None:
     layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
     data = bytearray(two.read_bytes())
-    a, b = (slice(o, o + 150_528) for o in (layout.row_offset("train", k) for k in (0, 2)))
+    a, b = (slice(o, o + 150_528) for o in (layout.rows.offset_of("train", k) for k in (0, 2)))
     data[a], data[b] = data[b], data[a]
     two.write_bytes(data)
     assert "X_train is damaged" in one_problem(verify(two))
@@ -325,7 +325,11 @@ def test_a_file_that_can_t_be_read_in_full_is_not_called_unsound(two: Path, caps
         f"{two} can't be read in full, so whether it is sound is unknown; see to its disk or its "
         "network, and verify it again",
     ]
-    flip(two, Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE)).row_offset("val", 0), 3)
+    flip(
+        two,
+        Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE)).rows.offset_of("val", 0),
+        3,
+    )
     with refused(two, "preadv", errno.EIO):
         assert main(["verify", str(two), "--workers", "1"]) == 1
     assert "is NOT sound" in capsys.readouterr().out

@@ -344,7 +344,7 @@ def ours(path: Path, **arrays: np.ndarray) -> None:
     fd = open_for_update(path, create=True)
     finish(fd, layout, crcs, columns)
     for split in SPLITS:
-        os.lseek(fd, layout.row_offset(split, 0), os.SEEK_SET)
+        os.lseek(fd, layout.rows.offset_of(split, 0), os.SEEK_SET)
         os.write(fd, arrays[f"X_{split}"].tobytes())
     os.close(fd)
 

@@ -49,7 +49,7 @@ def write_npz(path: Path, n_train: int, n_val: int, order_seed: int = 0) -> dict
     crcs = {split: np.zeros(len(arrays[f"X_{split}"]), np.uint32) for split in SPLITS}
     for split, row in rows:
         data = arrays[f"X_{split}"][int(row)].tobytes()
-        pwrite_all(fd, data, layout.row_offset(split, int(row)))
+        pwrite_all(fd, data, layout.rows.offset_of(split, int(row)))
         crcs[split][int(row)] = zlib.crc32(data)
     npz.finish(fd, layout, crcs, {k: a for k, a in arrays.items() if not k.startswith("X")})
     os.close(fd)
@@ -128,7 +128,7 @@ def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
     fd = open_for_update(path, create=True)
     os.ftruncate(fd, layout.size)
     last = images(1, 5)[0]
-    pwrite_all(fd, last.tobytes(), layout.row_offset("train", n - 1))
+    pwrite_all(fd, last.tobytes(), layout.rows.offset_of("train", n - 1))
     crcs = np.full(n, zlib.crc32(bytes(ROW_NBYTES)), np.uint32)
     crcs[-1] = zlib.crc32(last.tobytes())
     ids = np.arange(n, dtype=np.int32)
@@ -142,7 +142,7 @@ def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
     with np.load(path) as loaded:
         np.testing.assert_array_equal(loaded["train_id"], ids)
         assert loaded["X_val"].shape == (0, *IMAGE_SHAPE)
-    X_train = np.memmap(path, np.uint8, "r", layout.row_offset("train", 0), (n, *IMAGE_SHAPE))
+    X_train = np.memmap(path, np.uint8, "r", layout.rows.offset_of("train", 0), (n, *IMAGE_SHAPE))
     np.testing.assert_array_equal(X_train[-1], last)
 
 

@@ -63,7 +63,7 @@ def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENA
             rows = data[f"X_{split}"]
             crcs[split] = np.array([zlib.crc32(row.tobytes()) for row in rows], np.uint32)
             for row, image in enumerate(rows):
-                pwrite_all(fd, image.tobytes(), layout.row_offset(split, row))
+                pwrite_all(fd, image.tobytes(), layout.rows.offset_of(split, row))
         columns = {key: data[key] for key in KEYS if not key.startswith("X")}
         finish(fd, layout, crcs, columns)
     finally:
