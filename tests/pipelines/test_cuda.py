@@ -109,3 +109,31 @@ def test_a_machine_without_a_driver_is_told_so() -> None:
     if Path("/proc/driver/nvidia/version").exists():
         pytest.skip("there is a driver here")
     assert python(ANSWER) == "no CUDA driver found (libcuda.so.1)"
+
+
+@linux
+@pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        (1, "dali gpu 256 3 1 1: gpu (dali): T4, driver for CUDA 12.8"),
+        (2, "--gpu 2: the GPUs here are 0 to 1"),
+    ],
+)
+def test_with_packages_and_a_driver_the_gpu_is_taken_unasked(
+    program: Path, gpu: int, said: str
+) -> None:
+    program.write_text('#!/bin/sh\necho \'[12080, ["H100", "T4"]]\'\n')
+    script = f"""
+        import importlib.util, sys
+        from pipelines.base import PipelineUnavailableError
+        from pipelines.choice import choose
+        importlib.util.find_spec = lambda name: name
+        sys.executable = {str(program)!r}
+        try:
+            c, why = choose(workers=3, gpu={gpu})
+        except PipelineUnavailableError as error:
+            print(error)
+        else:
+            print(c.name, c.device, c.batch_size, c.threads, c.processes, f"{{c.gpu}}: {{why}}")
+    """
+    assert python(script) == said
