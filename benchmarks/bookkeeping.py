@@ -21,6 +21,7 @@ from tree import make_tree
 
 from imagenet_subset.building import worker
 from imagenet_subset.building.journal import Journal
+from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import run_build
 
@@ -33,14 +34,21 @@ def main() -> None:
         data, subset = make_tree(Path(folder) / "tree", PHOTOS)
         for pipeline in ("pillow", "turbo"):
             plan = plan_build(
-                subset, data, Path(folder) / "out", splits=["train"], device="cpu",
-                pipeline=pipeline,
-            )  # fmt: skip
+                BuildOptions(
+                    subset,
+                    data,
+                    Path(folder) / "out",
+                    splits=["train"],
+                    device="cpu",
+                    overwrite=True,
+                    pipeline=pipeline,
+                )
+            )
             with ThreadPoolExecutor(1) as executor:
 
                 def build(plan=plan, executor=executor) -> float:
                     start = time.perf_counter()
-                    run_build(plan, overwrite=True, executor=executor)
+                    run_build(plan, executor=executor)
                     return time.perf_counter() - start
 
                 build()

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from tree import make_tree
 
+from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import run_build
 from pipelines.choice import DALI_BATCH
@@ -43,9 +44,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
         data, subset = make_tree(Path(folder) / "tree", args.images)
         plan = plan_build(
-            subset, data, Path(folder) / "out", splits=["train"], device="cpu", pipeline="dali",
-            workers=THREADS,
-        )  # fmt: skip
+            BuildOptions(
+                subset,
+                data,
+                Path(folder) / "out",
+                splits=["train"],
+                device="cpu",
+                overwrite=True,
+                pipeline="dali",
+                workers=THREADS,
+            )
+        )
         graph = build_graph("cpu", DALI_BATCH["cpu"], THREADS, 0)
         batches = _batches([Path(plan.source.path(r)).read_bytes() for r in plan.records["train"]])
 
@@ -53,7 +62,7 @@ def main() -> None:
             _run(graph, batches)
 
         def build() -> None:
-            run_build(plan, overwrite=True, executor=executor)
+            run_build(plan, executor=executor)
 
         for warm_up in (bare, build):
             warm_up()

@@ -76,16 +76,17 @@ def _milliseconds(step: Callable[[Any], object], items: Sequence[Any]) -> float:
 
 
 def _start_and_end(data: Path, subset: Path, out: Path) -> None:
+    from imagenet_subset.building.options import BuildOptions
     from imagenet_subset.building.plan import plan_build
     from imagenet_subset.building.run import run_build
 
     done: list[float] = []
     start = time.perf_counter()
     plan = plan_build(
-        subset, data, out, splits=["train"], device="cpu", pipeline="turbo", workers=2
+        BuildOptions(subset, data, out, splits=["train"], device="cpu", pipeline="turbo", workers=2)
     )
     planned = time.perf_counter()
-    run_build(plan, progress=lambda _shard: done.append(time.perf_counter()))
+    run_build(plan, progress=lambda shard: shard.crcs and done.append(time.perf_counter()))
     end = time.perf_counter()
     print(f"plan {planned - start:.2f} s; first shard after {done[0] - planned:.2f} s; "
           f"all shards after {done[-1] - planned:.2f} s; seal {end - done[-1]:.2f} s")  # fmt: skip

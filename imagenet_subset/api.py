@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
 
+from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import BuildResult, run_build
 from imagenet_subset.building.shards import Progress, warm_up
@@ -80,8 +81,9 @@ def build(
         files under the same paths and have the same versions installed, which each is asked to
         prove. They keep nothing of the build when it is over.
     progress
-        Called after each piece of work with an object whose ``crcs`` has an entry for each of its
-        images (None for one that can't be decoded) and whose ``notices`` are lines to show.
+        Called after each piece of work, and when there is something to say, with an object whose
+        ``crcs`` has an entry for each of its images (None for one that can't be decoded) and whose
+        ``notices`` are lines to show.
 
     Returns
     -------
@@ -94,36 +96,30 @@ def build(
     imagenet_subset.errors.ImagenetSubsetError
         Its subclasses say what is wrong and what to do, in one line.
     pipelines.base.PipelineUnavailableError
-        The device or the pipeline can't be had here.
+        The device or the pipeline can't run here.
     ValueError
         An argument makes no sense.
     """
-    if missing not in ("error", "skip"):
-        raise ValueError(f"missing is 'error' or 'skip', not {missing!r}")
+    options = BuildOptions(
+        subset_name,
+        data_dir,
+        out_dir,
+        splits=splits,
+        train_list=train_list,
+        missing=missing,
+        skip_undecodable=skip_undecodable,
+        overwrite=overwrite,
+        full_check=full_check,
+        device=device,
+        pipeline=pipeline,
+        batch_size=batch_size,
+        gpu=gpu,
+        workers=workers,
+    )
     with LocalPool() as pool:
-        plan = plan_build(
-            subset_name,
-            data_dir,
-            out_dir,
-            splits=splits,
-            train_list=train_list,
-            skip_missing=missing == "skip",
-            device=device,
-            pipeline=pipeline,
-            workers=_cores(workers),
-            batch_size=batch_size,
-            gpu=gpu,
-            on_chosen=functools.partial(warm_up, pool) if executor is None else None,
-        )
-        return run_build(
-            plan,
-            overwrite=overwrite,
-            skip_undecodable=skip_undecodable,
-            full_check=full_check,
-            executor=executor,
-            pool=pool,
-            progress=progress,
-        )
+        ahead = functools.partial(warm_up, pool) if executor is None else lambda _: None
+        plan = plan_build(options, on_chosen=ahead)
+        return run_build(plan, executor=executor, pool=pool, progress=progress)
 
 
 def verify(
@@ -166,14 +162,10 @@ def verify(
     """
     if sample is not None and sample < 1:
         raise ValueError(f"sample is 1 or more, or None for all, not {sample}")
-    cores = _cores(workers)
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is 1 or more, or None for all cores, not {workers}")
+    cores = workers or available_cores()
     report = verify_alone(path, workers=cores, progress=progress or (lambda _: None))
     if data_dir is not None and report.readable:
         compare_with_photos(report, data_dir, train_list=train_list, sample=sample, workers=cores)
     return report
-
-
-def _cores(workers: int | None) -> int:
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers is 1 or more, or None for all cores, not {workers}")
-    return workers or available_cores()

@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import reprlib
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.errors import ResumeMismatchError
 from imagenet_subset.npz.crc import crc32
+from imagenet_subset.npz.differences import compare
 from imagenet_subset.system.files import open_for_update, pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import remove_opened, write_atomically
 from imagenet_subset.system.text import printable
@@ -154,7 +154,7 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
             header, start = _read_header(file.fileno(), path)
         yield Journal(path, file, start, header, rows)
     finally:
-        # What a network disk could not store is told here, and is no loss: those rows are pending.
+        # What a network disk could not store is reported here. It is no loss: it is pending.
         with contextlib.suppress(OSError):
             file.close()
 
@@ -187,12 +187,11 @@ def _is_header(header: object) -> bool:
 
 def _damaged(path: Path) -> ResumeMismatchError:
     return ResumeMismatchError(
-        f"{printable(path)} is damaged, so what is done can't be told; "
-        "pass --overwrite to begin again"
+        f"{printable(path)} is damaged, so what is done is unknown; pass --overwrite to begin again"
     )
 
 
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     """Fields in which two fingerprints differ, both sides of each.
 
     Examples
@@ -200,22 +199,9 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any], prefix: str 
     >>> differences({"pipe": {"name": "dali"}, "a": 1}, {"pipe": {"name": "pillow"}, "a": 1})
     ['pipe.name: dali there, pillow here']
     """
-    found: list[str] = []
-    for key in sorted(theirs.keys() | ours.keys()):
-        there, here, name = theirs.get(key), ours.get(key), f"{prefix}{key}"
-        if isinstance(there, Mapping) and isinstance(here, Mapping):
-            found += differences(there, here, f"{name}.")
-        elif there == here:
-            continue
-        elif prefix == "records.":
-            found.append(f"{name}: other photos, or another order or numbering of them")
-        else:
-            found.append(f"{printable(name)}: {_brief(there)} there, {_brief(here)} here")
-    return found
-
-
-def _brief(value: Any) -> str:
-    # reprlib goes a few levels deep only: a forged file may have nested lists without end.
-    text = "nothing" if value is None else value
-    text = text if isinstance(text, str) else reprlib.repr(text)
-    return printable(text if len(text) <= 40 else text[:37] + "...")
+    return [
+        f"{difference.name}: other photos, or another order or numbering of them"
+        if difference.path[:-1] == ("records",)
+        else str(difference)
+        for difference in compare(theirs, ours)
+    ]

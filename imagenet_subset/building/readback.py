@@ -75,7 +75,7 @@ def _check_rows(fd: int, path: Path, layout: Layout, row_crcs: RowCrcs, step: in
     buffer = memoryview(bytearray(ROW_NBYTES))
     looked_at, differing = 0, []
     for split, row, crc in _sample(row_crcs, step):
-        n = pread_into(fd, buffer, layout.row_offset(split, row))
+        n = pread_into(fd, buffer, layout.rows.offset_of(split, row))
         looked_at += 1
         if n != ROW_NBYTES or crc32(buffer) != crc:
             differing.append(f"row {row} of X_{split}")

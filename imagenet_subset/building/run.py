@@ -2,8 +2,7 @@
 
 ::
 
-    plan  ->  reserve the file  ->  shards on an executor  ->  journal  ->  seal
-                                    (imagenet_subset.building.worker)
+    plan  ->  reserve the file  ->  shards on workers  ->  journal  ->  seal
 
 Whatever interrupts it, the unfinished file and its journal stay, and the same call goes on from
 there. Only a file with every row done gets its final name.
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -21,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from imagenet_subset.building import output
+from imagenet_subset.building import leaving_out
+from imagenet_subset.building.finished import already_complete, tidy
 from imagenet_subset.building.journal import Journal
+from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run
-from imagenet_subset.building.worker import UNREADABLE
-from imagenet_subset.errors import UndecodableError, UnreadableError
 from imagenet_subset.execution.local import LocalPool
-from imagenet_subset.records import SPLITS, Record
+from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.text import counted, printable
 
@@ -77,9 +75,6 @@ class BuildResult:
 def run_build(
     plan: BuildPlan,
     *,
-    overwrite: bool = False,
-    skip_undecodable: bool = False,
-    full_check: bool = False,
     executor: Executor | None = None,
     pool: LocalPool | None = None,
     progress: Progress | None = None,
@@ -88,21 +83,13 @@ def run_build(
 
     Parameters
     ----------
-    overwrite
-        Replace a finished file; discard an unfinished one that another build began.
-    skip_undecodable
-        Finish without the images that can't be decoded. Those that can't be read are never left
-        out: a disk or a network may be at fault.
-    full_check
-        Read all of the file back before it gets its name, as is done when an executor is given;
-        else a part of it.
     executor
         Runs the shards; all its workers must see the same files. By default a pool of processes
         on this machine.
     pool
         That pool, if it was warmed up already.
     progress
-        Called with the result of each shard; its notices are those that are new.
+        Called with the result of each shard, and with one of no images for lines to show.
 
     Raises
     ------
@@ -118,46 +105,41 @@ def run_build(
         Workers can't start, died, have too little memory, or don't fit this build.
     """
     start = time.perf_counter()
-    done = None if overwrite else output.already_complete(plan, skip_undecodable=skip_undecodable)
+    overwrite = plan.options.overwrite
+    done = None if overwrite else already_complete(plan)
     if done is not None:
-        output.tidy(plan)
+        tidy(plan)
         return BuildResult(done, already_complete=True)
-    with (
-        output.unfinished(plan, overwrite=overwrite) as (fd, journal),
-        _saying_how_to_go_on(journal),
-    ):
+    with unfinished(plan.target, overwrite=overwrite) as (fd, journal), _how_to_go_on(journal):
         run = Run(plan, fd, journal, progress)
-        if journal.done.any() and journal.source != plan.source.root:
-            run.tell(
-                f"goes on with the photos in {printable(plan.source.root)}; what is done already "
-                f"was made of those in {printable(journal.source)}"
-            )
-        output.move_rows_back(fd, plan, journal)
+        _say_where_photos_were(plan, journal, run)
+        leaving_out.move_rows_back(fd, plan, journal)
         if executor is None:
             run.on_this_machine(pool or LocalPool())
         else:
             run.on_executor(executor)
-        check_in_place(fd, plan.output.partial)
-        carried_out = _leave_out_failures(fd, plan, journal, run, skip_undecodable=skip_undecodable)
-        output.seal(
+        carried_out = _without_failures(fd, plan, journal, run)
+        seal(
             fd,
-            carried_out,
+            carried_out.target,
             journal.crcs[journal.done],
-            full_check=full_check or executor is not None,
+            full_check=plan.options.full_check or executor is not None,
+            keep_failures=carried_out.undecodable > 0,
         )
     return BuildResult(
         carried_out,
         decoded=run.decoded,
         kept=run.kept,
-        failures=run.failures,
-        fallbacks=run.fallbacks,
+        failures=leaving_out.in_row_order(run.failures),
+        fallbacks=leaving_out.in_row_order(run.fallbacks),
         notices=run.notices,
         seconds=time.perf_counter() - start,
     )
 
 
 @contextlib.contextmanager
-def _saying_how_to_go_on(journal: Journal) -> Iterator[None]:
+def _how_to_go_on(journal: Journal) -> Iterator[None]:
+    """Have a stop say what is kept."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -168,66 +150,26 @@ def _saying_how_to_go_on(journal: Journal) -> Iterator[None]:
         raise
 
 
-def _row_order(entry: tuple[Record, str]) -> tuple[int, int]:
-    return SPLITS.index(entry[0].split), entry[0].row
+def _say_where_photos_were(plan: BuildPlan, journal: Journal, run: Run) -> None:
+    if journal.done.any() and journal.source != plan.source.root:
+        run.tell(
+            f"goes on with the photos in {printable(plan.source.root)}; what is done already "
+            f"was made of those in {printable(journal.source)}"
+        )
 
 
-def _leave_out_failures(
-    fd: int, plan: BuildPlan, journal: Journal, run: Run, *, skip_undecodable: bool
-) -> BuildPlan:
-    """Close the gaps of the images that can't be decoded, or say what is missing."""
-    for entries in (run.failures, run.fallbacks, run.unreadable):
-        entries.sort(key=_row_order)
-    failed = sorted(run.failures + run.unreadable, key=_row_order)
+def _without_failures(fd: int, plan: BuildPlan, journal: Journal, run: Run) -> BuildPlan:
+    """The plan without the images that failed, whose gaps are closed; or an error."""
+    check_in_place(fd, plan.output.partial)
+    failed = leaving_out.in_row_order(run.failures + run.unreadable)
     if not failed:
         return plan
-    output.write_failures(plan, failed)
-    if run.unreadable:
-        raise _unreadable(plan, run.unreadable, len(run.failures))
-    if not skip_undecodable:
-        raise _undecodable(plan, run.failures)
-    remaining = plan.without([record for record, _ in run.failures])
-    _check_every_class(plan, remaining)
-    run.tell(f"closes the gaps of {counted(len(run.failures), 'image')} that can't be decoded")
-    output.move_rows_up(fd, plan, remaining, journal)
+    leaving_out.write_failures(plan, failed)
+    undecodable, unreadable = map(leaving_out.in_row_order, (run.failures, run.unreadable))
+    if refusal := leaving_out.refusal(plan, unreadable, undecodable):
+        raise refusal
+    remaining = plan.without([record for record, _ in undecodable])
+    run.tell(f"closes the gaps of {counted(len(undecodable), 'image')} that can't be decoded")
+    before, after = plan.layout.rows, remaining.layout.rows
+    leaving_out.move_rows_up(fd, plan.output.partial, before, after, journal)
     return remaining
-
-
-def _check_every_class(plan: BuildPlan, remaining: BuildPlan) -> None:
-    """Refuse to leave out the last image of a class in a split."""
-    for split, records in plan.records.items():
-        images = Counter(record.label for record in records)
-        for label in images.keys() - {record.label for record in remaining.records[split]}:
-            image_class = plan.subset.classes[label]
-            of_class = counted(images[label], f"{split} image")
-            raise UndecodableError(
-                f"{of_class} of {image_class.wnid} ({image_class.title}) can't be decoded, and "
-                f"without them the class has none; all are listed in "
-                f"{printable(plan.output.failures)}; put good files in place and run the same "
-                f"command again, or take {image_class.wnid} out of the subset file"
-            )
-
-
-def _undecodable(plan: BuildPlan, failures: list[tuple[Record, str]]) -> UndecodableError:
-    record, reason = failures[0]
-    return UndecodableError(
-        f"{counted(len(failures), 'image')} can't be decoded, the first "
-        f"{printable(plan.source.path(record))} ({reason}); "
-        f"all are listed in {printable(plan.output.failures)}; put good files in place and run "
-        "the same command again (only these are decoded), or add --skip_undecodable to finish "
-        "without them"
-    )
-
-
-def _unreadable(
-    plan: BuildPlan, unreadable: list[tuple[Record, str]], undecodable: int
-) -> UnreadableError:
-    record, reason = unreadable[0]
-    others = f", and {counted(undecodable, 'image')} can't be decoded" if undecodable else ""
-    return UnreadableError(
-        f"{counted(len(unreadable), 'image')} can't be read, the first "
-        f"{printable(plan.source.path(record))} ({reason.removeprefix(UNREADABLE)}){others}; all "
-        f"are listed in {printable(plan.output.failures)}; put that right and run the same "
-        "command again (only these are decoded); where a photo is lost for good, remove it and "
-        "build anew by --missing skip --overwrite, which for train photos takes train_cls.txt"
-    )

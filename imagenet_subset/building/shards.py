@@ -8,12 +8,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
+from dataclasses import replace
 
 from imagenet_subset.building import proof
 from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.readback import changed
-from imagenet_subset.building.worker import Job, Shard, ShardResult, release, run_shard
+from imagenet_subset.building.tasks import Job, Shard, ShardResult
+from imagenet_subset.building.waiting import release
+from imagenet_subset.building.worker import run_shard
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool, WorkerDied
 from imagenet_subset.execution.runner import work_through
@@ -22,7 +25,6 @@ from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
-from imagenet_subset.system.text import printable
 from pipelines.choice import PipelineConfig
 
 Progress = Callable[[ShardResult], None]
@@ -35,7 +37,7 @@ _RELEASE_SECONDS = 1.0
 
 def warm_up(pool: LocalPool, config: PipelineConfig) -> None:
     """Have a pool import in the background what a build with this pipeline will need."""
-    pool.warm_up(config.processes, ["imagenet_subset.building.worker", *config.modules])
+    pool.warm_up(config.processes, [run_shard.__module__, *config.modules])
 
 
 class Run:
@@ -49,13 +51,15 @@ class Run:
         Images that can't be decoded, whose files can't be read, and that were left to Pillow, each
         with the reason.
     notices : list of str
-        What the user was told, each line once.
+        Lines for the user, each once.
     """
 
     def __init__(
         self, plan: BuildPlan, fd: int, journal: Journal, progress: Progress | None
     ) -> None:
-        self._plan, self._fd, self._journal, self._progress = plan, fd, journal, progress
+        self._plan, self._fd, self._journal = plan, fd, journal
+        self._progress: Progress = progress or (lambda _: None)
+        self._partial, self._rows = plan.output.partial, plan.layout.rows
         self._processes: set[tuple[str, int]] = set()
         self.decoded = self.kept = 0
         self.failures: list[tuple[Record, str]] = []
@@ -63,38 +67,19 @@ class Run:
         self.fallbacks: list[tuple[Record, str]] = []
         self.notices: list[str] = []
 
-    def tell(self, notice: str) -> None:
-        """Pass a line on to the user, once."""
-        if notice not in self.notices:
-            self.notices.append(notice)
-            if self._progress:
-                self._progress(ShardResult([], notices=[notice]))
-
-    def take(self, first: int, shard: ShardResult) -> None:
-        """Note what became of a shard."""
-        plan = self._plan
-        check_in_place(self._fd, plan.output.partial)
-        self._journal.record(first, shard.crcs)
-        start_writeback(self._fd, plan.offset_of(first), len(shard.crcs) * ROW_NBYTES)
-        self.kept += shard.kept
-        self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
-        self.failures += shard.failures
-        self.fallbacks += shard.fallbacks
-        self.unreadable += shard.unreadable
-        if shard.process:
-            self._processes.add(shard.process)
-        shard.notices = [text for text in shard.notices if text not in self.notices]
-        self.notices += shard.notices
-        if self._progress:
-            self._progress(shard)
+    def tell(self, *lines: str) -> None:
+        """Show lines to the user, each once; all lines of a build come through here."""
+        new = [line for line in dict.fromkeys(lines) if line not in self.notices]
+        if new:
+            self.notices += new
+            self._progress(ShardResult([], notices=new))
 
     def on_this_machine(self, pool: LocalPool) -> None:
         """Run all shards on processes of our own."""
 
         def take(first: int, shard: ShardResult) -> None:
-            self.take(first, shard)
-            for line in pool.new_lines():
-                self.tell(f"a worker process says: {line}")
+            self._take(first, shard)
+            self.tell(*(f"a worker process says: {line}" for line in pool.new_lines()))
 
         with pool:
             warm_up(pool, self._plan.config)
@@ -105,7 +90,7 @@ class Run:
                 raise _worker_died(self._plan, pool.in_hand, died) from died
 
     def on_executor(self, executor: Executor) -> None:
-        """Run all shards on somebody else's workers, of whom nothing is left in the end."""
+        """Run all shards on somebody else's workers, which keep nothing of it in the end."""
         job = self._job(patience=_PATIENCE)
 
         def submit(task: Callable[[], ShardResult]) -> Future[ShardResult]:
@@ -116,7 +101,7 @@ class Run:
 
         try:
             with self._looking_here_first():
-                work_through(submit, self._tasks(job), self.take, ahead=64)
+                work_through(submit, self._tasks(job), self._take, ahead=64)
         except (BrokenExecutor, CancelledError) as error:
             what = " ".join(str(error).split()) or type(error).__name__
             raise WorkerDiedError(
@@ -125,34 +110,44 @@ class Run:
         finally:
             _release(executor, job.proof.token, self._processes)
 
+    def _take(self, first: int, shard: ShardResult) -> None:
+        """Note what became of a shard."""
+        check_in_place(self._fd, self._partial)
+        self._journal.record(first, shard.crcs)
+        start_writeback(self._fd, self._rows.offset(first), len(shard.crcs) * ROW_NBYTES)
+        self.kept += shard.kept
+        self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
+        self.failures += shard.failures
+        self.fallbacks += shard.fallbacks
+        self.unreadable += shard.unreadable
+        if shard.process:
+            self._processes.add(shard.process)
+        self.tell(*shard.notices)
+        self._progress(replace(shard, notices=[]))
+
     def _job(self, *, patience: float) -> Job:
-        plan, layout = self._plan, self._plan.layout
-        partial = plan.output.partial
+        """Mark the file with the token of this run; what its workers have to know."""
         self._token = proof.new_token()
-        with writing(partial, kept=True):
+        with writing(self._partial, kept=True):
             pwrite_all(self._fd, self._token, 0)
             if patience:
                 os.fsync(self._fd)  # for machines that don't share this one's cache
+        versions = proof.with_python(self._plan.provenance.versions)
+        photos = tuple(self._some_photos()) if patience else ()
         return Job(
-            plan.source,
-            plan.config,
-            str(partial.absolute()),
-            layout.row_offset("train", 0),
-            layout.row_offset("val", 0),
-            proof.Proof(
-                self._token,
-                proof.code_hash(),
-                proof.with_python(plan.provenance["pipeline"]["versions"]),
-                tuple(self._some_photos()) if patience else (),
-                patience,
-            ),
+            self._plan.source,
+            self._plan.config,
+            str(self._partial.absolute()),
+            self._rows,
+            proof.Proof(self._token, proof.code_hash(), versions, photos, patience),
         )
 
     def _tasks(self, job: Job) -> Iterator[tuple[int, Callable[[], ShardResult]]]:
-        return (
-            (shard.first, functools.partial(run_shard, job, shard))
-            for shard in _shards(self._plan, self._journal)
-        )
+        done, crcs = self._journal.done, self._journal.crcs
+        for first, records in _shards(self._plan):
+            indices = range(first, first + len(records))
+            known = [int(crcs[i]) if done[i] else None for i in indices]
+            yield first, functools.partial(run_shard, job, Shard(first, records, known))
 
     def _some_photos(self) -> Iterator[str]:
         """The first, the middle and the last photo of each split, as far as they can be read."""
@@ -165,17 +160,25 @@ class Run:
     @contextlib.contextmanager
     def _looking_here_first(self) -> Iterator[None]:
         """When a worker doesn't find this file, see whether it is as it was here."""
-        partial = self._plan.output.partial
         try:
             yield
         except UnfitWorkerError:
-            check_in_place(self._fd, partial)
+            check_in_place(self._fd, self._partial)
             found = bytearray(len(self._token))
-            with writing(partial, kept=True):
+            with writing(self._partial, kept=True):
                 pread_into(self._fd, memoryview(found), 0)
             if found != self._token:
-                raise changed(partial, "its first bytes differ") from None
+                raise changed(self._partial, "its first bytes differ") from None
             raise
+
+
+def _shards(plan: BuildPlan) -> Iterator[tuple[int, list[Record]]]:
+    """Index of the first row, and images, of each shard: neighbouring rows of one split."""
+    size = plan.config.shard_size
+    for split in SPLITS:
+        records = plan.records[split]
+        for row in range(0, len(records), size):
+            yield plan.layout.rows.index(split, row), records[row : row + size]
 
 
 def _release(executor: Executor, token: bytes, processes: set[tuple[str, int]]) -> None:
@@ -195,23 +198,8 @@ def _release(executor: Executor, token: bytes, processes: set[tuple[str, int]]) 
                 future.cancel()
 
 
-def _shards(plan: BuildPlan, journal: Journal) -> Iterator[Shard]:
-    size = plan.config.shard_size
-    done, crcs = journal.done, journal.crcs
-    base = 0
-    for split in SPLITS:
-        records = plan.records[split]
-        for start in range(0, len(records), size):
-            first = base + start
-            part = records[start : start + size]
-            known = [int(crcs[i]) if done[i] else None for i in range(first, first + len(part))]
-            yield Shard(first, part, known)
-        base += len(records)
-
-
 def _worker_died(plan: BuildPlan, in_hand: list[int], died: WorkerDied) -> WorkerDiedError:
-    records = [record for split in SPLITS for record in plan.records[split]]
-    names = " or ".join(printable(plan.source.path(records[i])) for i in in_hand)
+    names = " or ".join(plan.path(plan.record(index)) for index in in_hand)
     if plan.config.name == "dali":  # which reads batches ahead of the one that it decodes
         names = names and f"the photos up to {names}"
     told = died.told(f"while it had {names} in hand" if names else "")

@@ -2,7 +2,7 @@
 
 Everything in a file of ours but the data of the arrays follows from the provenance, the number of
 rows and the CRCs, so it is compared byte for byte; the data is covered by the CRCs. Pixels are
-held against the photos by `imagenet_subset.checking.pixels`.
+compared with the photos by `imagenet_subset.checking.pixels`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imagenet_subset.checking.labels import label_problems
 from imagenet_subset.errors import ReadError, ReadRefusedError
-from imagenet_subset.npz.archive import Archive, NpzMember, open_archive
+from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.crc import combine, combine_rows, crc32
 from imagenet_subset.npz.layout import KEYS, Layout, headers
+from imagenet_subset.npz.member import NpzMember
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import pread_into, reading
@@ -44,7 +46,7 @@ class VerifyReport:
     unread: int = 0
     """How many of them are arrays that the disk or the network can't read, sound or not."""
     source_problems: list[str] = field(default_factory=list)
-    """Why photos couldn't be held against the file, a line each."""
+    """Why photos couldn't be compared with the file, a line each."""
     readable: bool = False
     """Whether the arrays could be opened at all, and read."""
     compared: int = 0
@@ -57,21 +59,22 @@ class VerifyReport:
         """Whether nothing is wrong, and all that was to be checked could be."""
         return not (self.problems or self.source_problems)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON takes it."""
+        return {
+            "path": printable(self.path),
+            "ok": self.ok,
+            "checked": self.checked,
+            "problems": self.problems,
+            "unread": self.unread,
+            "source_problems": self.source_problems,
+            "compared": self.compared,
+            "max_difference": self.max_difference,
+        }
+
     def to_json(self) -> str:
         """The report as a JSON object."""
-        return json.dumps(
-            {
-                "path": printable(self.path),
-                "ok": self.ok,
-                "checked": self.checked,
-                "problems": self.problems,
-                "unread": self.unread,
-                "source_problems": self.source_problems,
-                "compared": self.compared,
-                "max_difference": self.max_difference,
-            },
-            indent=2,
-        )
+        return json.dumps(self.to_dict(), indent=2)
 
 
 def verify(
@@ -149,7 +152,7 @@ def _check(archive: Archive, report: VerifyReport, workers: int, progress: Progr
     report.checked.append(
         "labels against the classes, ids against the tables of ILSVRC 2012"
         if subset.class_rows
-        else "ids only: nothing says which classes the labels stand for"
+        else "ids only: nothing says which classes the labels are"
     )
 
 
@@ -176,7 +179,7 @@ def _crc_problems(
 def _crc(archive: Archive, member: NpzMember, workers: int, progress: Progress) -> int:
     """CRC-32 of a stored member.
 
-    The file is read and not mapped: of a failing disk, reading tells by an error, and a map by
+    The file is read and not mapped: from a failing disk, a read ends in an error, and a map in
     the end of the process.
     """
     size = member.npy_nbytes
@@ -207,9 +210,9 @@ def _structure_problems(
     archive: Archive, subset: ImagenetSubset, report: VerifyReport
 ) -> Iterator[str]:
     """Differences from the format in `imagenet_subset.npz.layout`, outside the arrays' data."""
-    provenance = subset.provenance
-    layout = Layout.of({split: len(subset.ids(split)) for split in SPLITS}, provenance or {})
-    if provenance is None:
+    rows = {split: len(subset.ids(split)) for split in SPLITS}
+    layout = Layout.of(rows, b"" if subset.made is None else subset.made.to_comment())
+    if subset.made is None:
         if all(archive.members[m.key].data_offset == m.data_offset for m in layout.members):
             yield "the archive comment is damaged: it isn't the provenance of a build"
         else:

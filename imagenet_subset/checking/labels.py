@@ -32,7 +32,7 @@ def label_problems(subset: ImagenetSubset) -> Iterator[str]:
     for split in SPLITS:
         ids = subset.ids(split).astype(np.int64)
         labels = subset.labels(split).astype(np.int64)
-        yield from _id_problems(split, ids, ascending=subset.provenance is not None)
+        yield from _id_problems(split, ids, ascending=subset.made is not None)
         if rows:
             yield from _class_problems(split, ids, labels, rows)
 
@@ -55,15 +55,15 @@ def _id_problems(split: Split, ids: Integers, *, ascending: bool) -> Iterator[st
         bad = _first(np.diff(ids) <= 0)
         if bad is not None:
             yield (
-                f"row {bad + 1} of {split}: id {ids[bad + 1]} behind {ids[bad]}; ids ascend, and "
-                "none stands twice"
+                f"row {bad + 1} of {split}: id {ids[bad + 1]} after {ids[bad]}; ids ascend, and "
+                "none is repeated"
             )
         return
     repeated = np.ones(len(ids), bool)
     repeated[np.unique(ids, return_index=True)[1]] = False
     bad = _first(repeated)
     if bad is not None:
-        yield f"row {bad} of {split}: id {ids[bad]} stands in an earlier row too"
+        yield f"row {bad} of {split}: id {ids[bad]} is in an earlier row too"
 
 
 def _class_problems(

@@ -63,7 +63,7 @@ def compare_with_photos(
     Raises
     ------
     imagenet_subset.errors.ReadError
-        Nothing says which classes the labels stand for, or the images have another size.
+        Nothing says which classes the labels are, or the images have another size.
     imagenet_subset.errors.SourceError
         The photos can't be found.
     imagenet_subset.errors.WorkerError
@@ -93,11 +93,9 @@ def compare_with_photos(
 
 
 def _bounds(subset: ImagenetSubset) -> Bounds:
-    """How far the images of this file may lie from Pillow's."""
-    if subset.provenance is None:
-        return EXACT
-    pipeline = subset.provenance["pipeline"]
-    return bounds_of(pipeline["name"], pipeline["device"])
+    """How far the images of this file may be from Pillow's."""
+    made = subset.made
+    return EXACT if made is None else bounds_of(made.pipeline, made.device)
 
 
 def _other_pillow(subset: ImagenetSubset) -> str:
@@ -105,8 +103,7 @@ def _other_pillow(subset: ImagenetSubset) -> str:
     from pipelines.pillow import versions
 
     here = versions()["pillow"]
-    pipeline = (subset.provenance or {}).get("pipeline", {})
-    there = pipeline.get("versions", {}).get("pillow", here)
+    there = here if subset.made is None else subset.made.versions.get("pillow", here)
     return "" if there == here else f" (Pillow {here} here, {there} when the file was made)"
 
 
@@ -130,12 +127,12 @@ def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> li
     """A record for each row, in the file's order, with the place of its photo."""
     path = printable(report.path)
     if subset.X_train.shape[1:] != IMAGE_SHAPE or subset.X_val.shape[1:] != IMAGE_SHAPE:
-        raise ReadError(f"{path}: its images aren't 224x224, so they can't be held against photos")
+        raise ReadError(f"{path}: its images aren't 224x224, so they can't be compared with photos")
     classes = tuple(
         class_table()[row.WNID] for row in subset.class_rows if row.WNID in class_table()
     )
     if not classes:
-        raise ReadError(f"{path}: nothing says which classes its labels stand for")
+        raise ReadError(f"{path}: nothing says which classes its labels are")
     splits = [split for split in SPLITS if len(subset.ids(split))]
     listing = source.list(Subset(subset.name, classes), splits, on_missing="ignore")
     found: list[Record] = []

@@ -13,8 +13,9 @@ import random
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,20 @@ class SelftestReport:
     def ok(self) -> bool:
         """Whether all images came out within the bounds."""
         return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON takes it."""
+        return {
+            "ok": self.ok,
+            "pipeline": self.config.name,
+            "device": self.config.device,
+            "versions": self.versions,
+            "allowed": asdict(self.bounds),
+            "kinds": [asdict(kind) for kind in self.kinds],
+            "problems": self.problems,
+            "decode_rate": self.decode_rate,
+            "whole_rate": self.whole_rate,
+        }
 
 
 def selftest(

@@ -1,4 +1,4 @@
-"""What whoever runs a task tells it: whether to stop, and where to say how far it is."""
+"""What a task is handed by its pool: which worker it is, whether to stop, where to report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 class Context:
     """The defaults are those of an executor that knows nothing of us."""
 
+    slot: int = 0
+    """Number of this worker among those of its pool, from 0."""
     should_stop: Callable[[], bool] = lambda: False
-    """Whether the work was told to stop; then the result is what is done by now."""
+    """Whether the work was asked to stop; then the result is what is done by now."""
     now_at: Callable[[int], None] = lambda _index: None
-    """Told the index of the item that is about to be worked on, -1 for none."""
+    """Called with the index of the item that is about to be worked on, -1 for none."""
 
 
 _current = Context()

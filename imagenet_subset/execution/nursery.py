@@ -158,7 +158,7 @@ def run_worker(handle: Handle, slot: int) -> None:
 
 def work(channel: Channel, numbers: SharedNumbers, slot: int) -> None:
     """Answer the parent's tasks until it closes its end of the channel."""
-    enter(Context(lambda: numbers.stop, lambda index: numbers.note_place(slot, index)))
+    enter(Context(slot, lambda: numbers.stop, lambda index: numbers.note_place(slot, index)))
     if hasattr(select, "poll"):
         threading.Thread(target=_end_with_parent, args=[channel.fileno()], daemon=True).start()
     numbers.note_start(slot)

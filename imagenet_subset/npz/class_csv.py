@@ -1,4 +1,8 @@
-"""Which class each label of an NPZ stands for: by the CSV beside it, or by its own provenance."""
+"""Which class each label of an NPZ is: the CSV beside it, written and read.
+
+The columns are ``subset_label``, from 0; ``original_id``, the ILSVRC 2015 CLS-LOC id; ``WNID``;
+and ``human_label``, the name. An NPZ whose CSV is gone has its classes by its own provenance.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
+from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.selection import Subset
 from imagenet_subset.system.files import reading, regular
 from imagenet_subset.system.publishing import write_atomically
@@ -30,8 +35,31 @@ class ClassRow(NamedTuple):
     human_label: str
 
 
-def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[ClassRow, ...]:
-    """Classes of the NPZ at ``path``, by ascending label; empty where nothing names them.
+def write_metadata(path: Path, subset: Subset) -> None:
+    """Write the CSV: label, ILSVRC 2015 CLS-LOC id, WordNet ID and name of each class.
+
+    Raises
+    ------
+    OSError
+        It can't be written; nothing is left under its name that wasn't there before.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(ClassRow._fields)
+    for label, c in enumerate(subset.classes):
+        writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_class_rows(path: Path, wnids: tuple[str, ...] | None) -> tuple[ClassRow, ...]:
+    """Classes of an NPZ, by ascending label; empty where nothing names them.
+
+    Parameters
+    ----------
+    path
+        The NPZ.
+    wnids
+        Its classes by its provenance, if it has one.
 
     Raises
     ------
@@ -40,8 +68,7 @@ def read_class_rows(path: Path, provenance: Mapping[str, Any] | None) -> tuple[C
     ReadRefusedError
         It can't be read.
     """
-    wnids = None if provenance is None else tuple(provenance["subset"]["wnids"])
-    beside = path.with_name(f"{path.stem}_metadata.csv")
+    beside = NpzFiles.beside(path).csv
     try:
         rows = _rows_of_csv(beside)
     except ReadRefusedError:
@@ -110,22 +137,3 @@ def _rows_of_wnids(wnids: tuple[str, ...], path: Path) -> tuple[ClassRow, ...]:
         ClassRow(label, table[wnid].clsloc_id, wnid, table[wnid].human_label)
         for label, wnid in enumerate(wnids)
     )
-
-
-COLUMNS = ("subset_label", "original_id", "WNID", "human_label")
-
-
-def write_metadata(path: Path, subset: Subset) -> None:
-    """Write the CSV: label, ILSVRC 2015 CLS-LOC id, WordNet ID and name of each class.
-
-    Raises
-    ------
-    OSError
-        It can't be written; nothing is left under its name that wasn't there before.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for label, c in enumerate(subset.classes):
-        writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
-    write_atomically(path, text.getvalue().encode())

@@ -8,7 +8,7 @@ A CRC-32 (as in ZIP and zlib) is a polynomial over GF(2), reduced modulo a fixed
 
     crc(A + B) = crc(A) * x ** (8 * len(B))  +  crc(B)      modulo POLYNOMIAL
 
-The same identity stands behind zlib's ``crc32_combine``. Polynomials are held bit-reversed, as
+zlib's ``crc32_combine`` uses the same identity. Polynomials are held bit-reversed, as
 the CRC itself is: the highest bit is the coefficient of ``x ** 0``.
 """
 

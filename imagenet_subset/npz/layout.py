@@ -20,7 +20,7 @@ file is laid out (`Layout`) before the first row is known and rows are written i
 order. `finish` then adds labels, ids, headers and directory. Equal rows and equal provenance
 give equal bytes.
 
-A member stands in the file as::
+A member is in the file as::
 
     local file header   30 bytes + name (11 or so) + ZIP64 extra field (20 bytes)
     .npy header         \x93NUMPY 1 0, length, {'descr': ..., }, spaces, \n
@@ -33,13 +33,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.npz.crc import combine, combine_rows, crc32
-from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.npz.rows import Rows
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import pwrite_all
 
@@ -56,7 +55,7 @@ _END = struct.Struct("<4s4H2IH")
 _ZIP64 = 45  # "version needed to extract" for ZIP64 (APPNOTE 4.4.3.2)
 _UNIX = 3 << 8
 _DATE = 0x21  # 1980-01-01
-_IN_EXTRA = 0xFFFFFFFF  # the value stands in the ZIP64 extra field
+_IN_EXTRA = 0xFFFFFFFF  # the value is in the ZIP64 extra field
 _MAX_COMMENT = 0xFFFF
 
 
@@ -121,56 +120,64 @@ class Member:
         name = self.name.encode()
         extra = struct.pack("<2H3Q", 1, 24, self._size_in_zip, self._size_in_zip, self.offset)
         fixed = _CENTRAL.pack(
-            b"PK\1\2", _UNIX | _ZIP64, _ZIP64, 0, 0, 0, _DATE, crc, _IN_EXTRA, _IN_EXTRA,
-            len(name), len(extra), 0, 0, 0, 0o644 << 16, _IN_EXTRA,
-        )  # fmt: skip
+            *(b"PK\1\2", _UNIX | _ZIP64, _ZIP64, 0, 0, 0, _DATE),
+            *(crc, _IN_EXTRA, _IN_EXTRA),
+            *(len(name), len(extra), 0, 0, 0, 0o644 << 16, _IN_EXTRA),
+        )
         return fixed + name + extra
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything stands in a file with these many rows and this provenance."""
+    """Where everything is in a file with these many rows and this comment."""
 
     members: tuple[Member, ...]
     comment: bytes
+    rows: Rows
+    """The rows of images: ``X_train``, then ``X_val``."""
 
     @classmethod
-    def of(cls, rows: Mapping[Split, int], provenance: Mapping[str, Any]) -> Layout:
+    def of(cls, counts: Mapping[Split, int], comment: bytes = b"") -> Layout:
         """Lay out a file.
 
         Parameters
         ----------
-        rows
+        counts
             Number of images of each split; a split that isn't named has none.
-        provenance
-            What goes into the archive comment, JSON-serialisable.
+        comment
+            Archive comment: the provenance.
 
         Raises
         ------
         ValueError
-            The provenance is longer than a ZIP comment may be (65,535 bytes).
+            The comment is longer than a ZIP's may be (65,535 bytes).
         """
-        comment = encode_comment(provenance)
         if len(comment) > _MAX_COMMENT:
             raise ValueError(f"provenance of {len(comment)} bytes; a ZIP comment holds 65535")
         members: list[Member] = []
         for split in SPLITS:
-            n = rows.get(split, 0)
+            n = counts.get(split, 0)
             for key, dtype, shape in (
                 (f"X_{split}", "|u1", (n, *IMAGE_SHAPE)),
                 (f"y_{split}", "<i4", (n,)),
                 (f"{split}_id", "<i4", (n,)),
             ):
                 members.append(Member(key, dtype, shape, members[-1].end if members else 0))
-        return cls(tuple(members), comment)
+        images = [members[KEYS.index(f"X_{split}")] for split in SPLITS]
+        rows = Rows(
+            tuple(member.shape[0] for member in images),
+            tuple(member.data_offset for member in images),
+            ROW_NBYTES,
+        )
+        return cls(tuple(members), comment, rows)
 
     def member(self, key: str) -> Member:
         """Member of the array ``key``, one of `KEYS`."""
         return self.members[KEYS.index(key)]
 
     def row_offset(self, split: Split, row: int) -> int:
-        """Start of a row of ``X_<split>`` in the file; a row is `ROW_NBYTES` long."""
-        return self.member(f"X_{split}").data_offset + row * ROW_NBYTES
+        """Start of a row of ``X_<split>`` in the file."""
+        return self.rows.offset_of(split, row)
 
     @property
     def size(self) -> int:
@@ -178,19 +185,15 @@ class Layout:
         return self.members[-1].end + len(self.directory(dict.fromkeys(KEYS, 0)))
 
     def directory(self, crcs: Mapping[str, int]) -> bytes:
-        """Everything behind the last member: directory, its end records, the comment."""
+        """Everything after the last member: directory, its end records, the comment."""
         start = self.members[-1].end
         entries = b"".join(member.directory_entry(crcs[member.key]) for member in self.members)
         n = len(self.members)
-        end = start + len(entries)
-        return b"".join([
-            entries,
-            _END64.pack(b"PK\6\6", _END64.size - 12, _ZIP64, _ZIP64, 0, 0, n, n,
-                        len(entries), start),
-            _LOCATOR.pack(b"PK\6\7", 0, end, 1),
-            _END.pack(b"PK\5\6", 0, 0, n, n, _IN_EXTRA, _IN_EXTRA, len(self.comment)),
-            self.comment,
-        ])  # fmt: skip
+        size = len(entries)
+        end64 = _END64.pack(b"PK\6\6", _END64.size - 12, _ZIP64, _ZIP64, 0, 0, n, n, size, start)
+        locator = _LOCATOR.pack(b"PK\6\7", 0, start + size, 1)
+        end = _END.pack(b"PK\5\6", 0, 0, n, n, _IN_EXTRA, _IN_EXTRA, len(self.comment))
+        return entries + end64 + locator + end + self.comment
 
 
 def headers(layout: Layout, crcs: Mapping[str, int]) -> Iterator[tuple[str, int, bytes]]:

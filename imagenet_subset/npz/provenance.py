@@ -2,71 +2,187 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.crc import crc32
+from imagenet_subset.npz.differences import compare
 from imagenet_subset.system.text import printable
 
+FORMAT = "imagenet-subset"
 FORMAT_VERSION = 1
+_DEEPEST = 8
+"""Levels of lists and objects in a provenance; a build writes three."""
 
 
-def encode_comment(provenance: Mapping[str, Any]) -> bytes:
-    """Archive comment that carries a provenance.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What decides a file's bytes, beside the images.
+
+    Of a file that was read, a field that isn't there has its default here, or is empty; `to_dict`,
+    `describe` and `differences` go by what is in the file.
+    """
+
+    subset_name: str
+    wnids: tuple[str, ...]
+    """By label."""
+    wnids_sha256: str
+    splits: tuple[str, ...]
+    """Those that were asked for; another one has no images."""
+    pixel_rule: str
+    pipeline: str
+    """Name of the pipeline that decoded the images."""
+    device: str
+    """``cpu`` or ``gpu``."""
+    versions: Mapping[str, str]
+    """Of each package that decides the pixels."""
+    program_version: str
+    missing: int = 0
+    """Images that were left out since the source lacks them."""
+    undecodable: int = 0
+    """Images that were left out since they can't be decoded."""
+    format_version: int = FORMAT_VERSION
+    as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
+    """All fields of a file that was read, if this version writes others or more, else None."""
+
+    @classmethod
+    def from_comment(cls, path: Path, comment: bytes) -> Provenance | None:
+        """Provenance in an archive's comment; None for files of other programs.
+
+        Parameters
+        ----------
+        path
+            The file, for messages.
+        comment
+            Its archive comment.
+
+        Raises
+        ------
+        ReadError
+            A newer version of the program wrote the file, the comment is mangled, or a field that
+            is read has another type than a build writes.
+        """
+        fields = _checked(path, comment)
+        if fields is None:
+            return None
+        subset, pipeline = fields["subset"], fields.get("pipeline", {})
+        left_out = fields.get("left_out", {})
+        provenance = cls(
+            subset_name=subset["name"],
+            wnids=tuple(subset["wnids"]),
+            wnids_sha256=str(subset.get("wnids_sha256", "")),
+            splits=tuple(fields.get("splits", ())),
+            pixel_rule=str(fields.get("pixel_rule", "")),
+            pipeline=pipeline.get("name", ""),
+            device=pipeline.get("device", ""),
+            versions=pipeline.get("versions", {}),
+            program_version=str(fields.get("program_version", "")),
+            missing=left_out.get("missing", 0),
+            undecodable=left_out.get("undecodable", 0),
+            format_version=fields["format_version"],
+        )
+        if provenance.to_comment() != comment:
+            object.__setattr__(provenance, "as_read", fields)
+        return provenance
+
+    def to_comment(self) -> bytes:
+        """Archive comment that carries it."""
+        return encode_comment(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as in the archive comment, in its order, but without its CRC-32; a copy."""
+        if self.as_read is not None:
+            return copy.deepcopy(dict(self.as_read))
+        return {
+            "format": FORMAT,
+            "format_version": self.format_version,
+            "left_out": {"missing": self.missing, "undecodable": self.undecodable},
+            "pipeline": {
+                "device": self.device,
+                "name": self.pipeline,
+                "versions": dict(sorted(self.versions.items())),
+            },
+            "pixel_rule": self.pixel_rule,
+            "program_version": self.program_version,
+            "splits": list(self.splits),
+            "subset": {
+                "name": self.subset_name,
+                "wnids": list(self.wnids),
+                "wnids_sha256": self.wnids_sha256,
+            },
+        }
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Provenance for people: a name and a value for each line."""
+        fields = self.to_dict()
+        pipeline = fields.get("pipeline", {})
+        versions = ", ".join(f"{name} {v}" for name, v in pipeline.get("versions", {}).items())
+        left_out = fields.get("left_out", {})
+        lines = [
+            ("subset", f"{self.subset_name}, {len(self.wnids)} classes"),
+            ("splits", ", ".join(self.splits)),
+            ("written by", f"imagenet-subset {fields.get('program_version')}"),
+            ("pipeline", f"{pipeline.get('name')} on {pipeline.get('device')} ({versions})"),
+            ("pixel rule", str(fields.get("pixel_rule"))),
+            ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
+        ]
+        return [(name, printable(value)) for name, value in lines]
+
+    def differences(self, other: Provenance) -> list[str]:
+        """Fields in which another one differs: "pipeline.name: dali there, pillow here".
+
+        A line each; this one is "there", the other one "here".
+        """
+        return [str(difference) for difference in compare(self.to_dict(), other.to_dict())]
+
+
+def encode_comment(fields: Mapping[str, Any]) -> bytes:
+    """Archive comment that carries the fields of a provenance.
 
     Examples
     --------
     >>> encode_comment({"format": "imagenet-subset"})
     b'{"crc32":"80d10582","format":"imagenet-subset"}'
     """
-    crc = crc32(_json({k: v for k, v in provenance.items() if k != "crc32"}))
-    return _json({**provenance, "crc32": f"{crc:08x}"})
+    crc = crc32(_json({k: v for k, v in fields.items() if k != "crc32"}))
+    return _json({**fields, "crc32": f"{crc:08x}"})
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-_DEEPEST = 8
-"""Levels of lists and objects in a provenance; a build writes three."""
-
-
-def read_provenance(path: Path, comment: bytes) -> dict[str, Any] | None:
-    """Provenance in an archive's comment; None for files of other programs.
-
-    Raises
-    ------
-    ReadError
-        A newer version of the program wrote the file, the comment is mangled, or a field that
-        is read has another type than a build writes.
-    """
+def _checked(path: Path, comment: bytes) -> dict[str, Any] | None:
+    """Fields of a comment, those that are read being of their types; None if it isn't ours."""
     try:
-        provenance = json.loads(comment)
+        fields = json.loads(comment)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(provenance, dict) or provenance.get("format") != "imagenet-subset":
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         return None
-    version = provenance.get("format_version")
+    version = fields.get("format_version")
     if version != FORMAT_VERSION:
         raise ReadError(
             f"{printable(path)} has format version {version!r}, this program reads version "
             f"{FORMAT_VERSION}; install a newer imagenet-subset"
         )
-    if not _is_shallow(provenance, _DEEPEST):
+    if not _is_shallow(fields, _DEEPEST):
         raise _not_ours(path, "it is nested too deep")
-    if encode_comment(provenance) != comment:
+    if encode_comment(fields) != comment:
         raise ReadError(
             f"{printable(path)}: the provenance in its ZIP comment is damaged (its own CRC-32 "
             "differs); build the file again"
         )
-    del provenance["crc32"]
-    for field, right in _fields(provenance):
+    del fields["crc32"]
+    for name, right in _types(fields):
         if not right:
-            raise _not_ours(path, f"{field} is of another kind")
-    return provenance
+            raise _not_ours(path, f"{name} is of another kind")
+    return fields
 
 
 def _is_shallow(value: object, levels: int) -> bool:
@@ -83,23 +199,23 @@ def _not_ours(path: Path, why: str) -> ReadError:
     )
 
 
-def _fields(provenance: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     """Each field that is read, and whether it has its type, the outer ones before the inner.
 
     A field that isn't there is a fault only where it is needed.
     """
-    subset: Any = provenance.get("subset")
+    subset: Any = fields.get("subset")
     yield "subset", isinstance(subset, dict)
     yield "subset.name", isinstance(subset.get("name"), str)
     yield "subset.wnids", _is_list_of_str(subset.get("wnids"))
-    yield "splits", _is_list_of_str(provenance.get("splits", []))
-    pipeline: Any = provenance.get("pipeline", {"name": "", "device": "", "versions": {}})
+    yield "splits", _is_list_of_str(fields.get("splits", []))
+    pipeline: Any = fields.get("pipeline", {"name": "", "device": "", "versions": {}})
     yield "pipeline", isinstance(pipeline, dict)
     yield "pipeline.name", isinstance(pipeline.get("name"), str)
     yield "pipeline.device", isinstance(pipeline.get("device"), str)
     yield "pipeline.versions", isinstance(pipeline.get("versions"), dict)
     yield "pipeline.versions", _is_list_of_str(list(pipeline["versions"].values()))
-    left_out = provenance.get("left_out", {})
+    left_out = fields.get("left_out", {})
     yield "left_out", isinstance(left_out, dict)
     yield "left_out", all(type(n) is int and n >= 0 for n in left_out.values())
 

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.records import Split
 
-if TYPE_CHECKING:
-    from imagenet_subset.reading.subset import ImagenetSubset
+
+class Arrays(Protocol):
+    """What a dataset needs of the file that it is part of."""
+
+    def images(self, split: Split) -> NDArray[np.uint8]:
+        """``(N, H, W, 3) uint8``, the images of a split."""
+        ...
+
+    def labels(self, split: Split) -> NDArray[np.integer[Any]]:
+        """``(N,)``, their labels."""
+        ...
 
 
 class SplitDataset:
-    """``(image, label)`` pairs of one split, by row; see `ImagenetSubset.dataset`.
+    """``(image, label)`` pairs of one split, by row.
+
+    `imagenet_subset.reading.subset.ImagenetSubset.dataset` gives one.
 
     Knows nothing of PyTorch: a DataLoader asks for ``len(dataset)`` and ``dataset[i]`` only. It
     pickles as the file's path, so that workers which aren't forked map the file themselves.
@@ -24,7 +35,7 @@ class SplitDataset:
 
     def __init__(
         self,
-        subset: ImagenetSubset,
+        subset: Arrays,
         split: Split,
         transform: Callable[[NDArray[np.uint8]], Any] | None = None,
     ) -> None:

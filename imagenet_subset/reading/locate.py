@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,23 @@ class Located:
     image_id: int
     label: int
     wnid: str
-    """Empty where nothing tells: a file without provenance and CSV whose ids aren't ILSVRC's."""
+    """Empty where nothing says it: a file without provenance and CSV whose ids aren't ILSVRC's."""
     name: str
     photo: str
     """Path of the JPEG; without a data folder, as much of it below ``CLS-LOC`` as is known, which
     is nothing for an id that ILSVRC doesn't have."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The image as JSON takes it, its class by the names that the CSV gives it."""
+        return {
+            "split": self.split,
+            "row": self.row,
+            "id": self.image_id,
+            "label": self.label,
+            "WNID": self.wnid,
+            "human_label": self.name,
+            "photo": self.photo,
+        }
 
 
 def row_of_id(subset: ImagenetSubset, split: Split, image_id: int) -> int:
@@ -54,7 +67,7 @@ def _range(subset: ImagenetSubset, split: Split) -> str:
     ids = subset.ids(split)
     if not len(ids):
         return f"there are no {split} images"
-    return f"the {len(ids):,} ids there lie between {ids.min()} and {ids.max()}"
+    return f"the {len(ids):,} ids there are between {ids.min()} and {ids.max()}"
 
 
 def locate(

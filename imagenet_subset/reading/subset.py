@@ -25,18 +25,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.errors import ReadError
-from imagenet_subset.npz.archive import Archive, NpzMember, open_archive
+from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
 from imagenet_subset.npz.layout import KEYS
-from imagenet_subset.npz.provenance import read_provenance
+from imagenet_subset.npz.member import NpzMember
+from imagenet_subset.npz.names import NpzFiles
+from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.dataset import SplitDataset
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import gigabytes, printable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SUFFIX = "_cls"
 
 
 class ImagenetSubset:
@@ -63,6 +63,8 @@ class ImagenetSubset:
         ``(N,)``, the image's ILSVRC number.
     provenance : dict or None
         How the file was made, from the archive's comment; None for files of other programs.
+    made : Provenance or None
+        The same by name and type, for this program's own use.
     in_memory : tuple of str
         Keys that were read into memory, since they are compressed or the file system has no
         memory maps.
@@ -88,7 +90,8 @@ class ImagenetSubset:
     def _read(self, archive: Archive) -> None:
         check_members(archive)
         self.path = archive.path
-        self.provenance = read_provenance(archive.path, archive.comment)
+        self.made = Provenance.from_comment(archive.path, archive.comment)
+        self.provenance = None if self.made is None else self.made.to_dict()
         self.in_memory = tuple(key for key in KEYS if archive.in_memory(key))
         self._compressed = tuple(key for key in KEYS if archive.members[key].compressed)
         self._unshared = archive.unshared
@@ -138,9 +141,9 @@ class ImagenetSubset:
     @property
     def name(self) -> str:
         """Name of the subset by its provenance, else by the file's name."""
-        if self.provenance is not None:
-            return str(self.provenance["subset"]["name"])
-        return self.path.stem.removesuffix(_SUFFIX)
+        if self.made is not None:
+            return self.made.subset_name
+        return NpzFiles.beside(self.path).subset_name
 
     @property
     def class_rows(self) -> tuple[ClassRow, ...]:
@@ -154,7 +157,8 @@ class ImagenetSubset:
             The CSV isn't one of ours, or names other classes than the provenance.
         """
         if self._class_rows is None:
-            self._class_rows = read_class_rows(self.path, self.provenance)
+            wnids = None if self.made is None else self.made.wnids
+            self._class_rows = read_class_rows(self.path, wnids)
         return self._class_rows
 
     @property

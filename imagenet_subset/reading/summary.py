@@ -1,11 +1,13 @@
-"""What an NPZ holds, as one JSON-ready dictionary; and the numbers for Normalize."""
+"""What an NPZ holds, and the numbers for Normalize."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,25 +16,59 @@ from numpy.typing import NDArray
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
-from imagenet_subset.npz.provenance import read_provenance
+from imagenet_subset.npz.member import NpzMember
+from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.subset import ImagenetSubset, check_members
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.system.text import printable
 
 _CHUNK = 256  # images, 39 MB
 
 
-def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Describe an NPZ by its headers, labels and provenance; no image is read.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an NPZ holds, by its headers, labels and provenance."""
 
-    Returns
-    -------
-    dict
-        ``path``, ``size`` (bytes), ``arrays`` (one dict per key: ``key``, ``shape``, ``dtype``,
-        ``nbytes``, ``offset``, ``compressed``), ``unreadable`` (key and reason of arrays that
-        can't be read and that no subset needs), ``provenance`` (dict or None), ``classes`` (see
-        `count_classes`; one dict per label: the CSV's columns, ``train`` and ``val``) and
-        ``not_a_subset``: None, or in one line why ``classes`` is empty.
+    path: Path
+    size: int
+    """Of the file, in bytes."""
+    arrays: tuple[NpzMember, ...]
+    unreadable: dict[str, str]
+    """Arrays that can't be read and that no subset needs, and why, a line each."""
+    provenance: Provenance | None
+    classes: list[tuple[ClassRow, dict[str, int]]]
+    """See `count_classes`; empty if the file is no subset."""
+    not_a_subset: str | None
+    """Why it is no subset, in one line; None if it is one."""
+    stats: dict[Split, dict[str, list[float]] | None] | None = None
+    """`split_stats` of each split; None if they weren't asked for."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON takes it, all of a class and its counts in one dictionary."""
+        summary: dict[str, Any] = {
+            "path": str(self.path),
+            "size": self.size,
+            "arrays": [_array(member) for member in self.arrays],
+            "unreadable": self.unreadable,
+            "provenance": None if self.provenance is None else self.provenance.to_dict(),
+            "classes": [{**row._asdict(), **counts} for row, counts in self.classes],
+            "not_a_subset": self.not_a_subset,
+        }
+        return summary if self.stats is None else {**summary, "stats": self.stats}
+
+
+def _array(member: NpzMember) -> dict[str, Any]:
+    return {
+        "key": member.key,
+        "shape": list(member.shape),
+        "dtype": str(member.dtype),
+        "nbytes": member.nbytes,
+        "offset": member.data_offset if member.mappable else None,
+        "compressed": member.compressed,
+    }
+
+
+def summarize(path: str | os.PathLike[str]) -> Summary:
+    """Describe an NPZ; no image is read.
 
     Raises
     ------
@@ -43,39 +79,26 @@ def summarize(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _summary(archive)
 
 
-def _summary(archive: Archive) -> dict[str, Any]:
-    provenance = read_provenance(archive.path, archive.comment)
-    summary: dict[str, Any] = {
-        "path": str(archive.path),
-        "size": len(archive.mapped),
-        "arrays": [
-            {
-                "key": member.key,
-                "shape": list(member.shape),
-                "dtype": str(member.dtype),
-                "nbytes": member.nbytes,
-                "offset": member.data_offset if member.mappable else None,
-                "compressed": member.compressed,
-            }
-            for member in archive.members.values()
-        ],
-        "unreadable": archive.unreadable,
-        "provenance": provenance,
-    }
+def _summary(archive: Archive) -> Summary:
+    provenance = Provenance.from_comment(archive.path, archive.comment)
+    classes: list[tuple[ClassRow, dict[str, int]]] = []
+    not_a_subset = None
     try:
         check_members(archive)
     except ReadError as error:
-        return {**summary, "classes": [], "not_a_subset": str(error)}
-    rows = read_class_rows(archive.path, provenance)
-    return {**summary, "classes": _class_table(archive, rows), "not_a_subset": None}
-
-
-def _class_table(archive: Archive, rows: tuple[ClassRow, ...]) -> list[dict[str, Any]]:
-    labels = {split: archive.array(f"y_{split}") for split in SPLITS}
-    return [
-        {**row._asdict(), **counts}
-        for row, counts in count_classes(labels["train"], labels["val"], rows)
-    ]
+        not_a_subset = str(error)
+    else:
+        rows = read_class_rows(archive.path, None if provenance is None else provenance.wnids)
+        classes = count_classes(archive.array("y_train"), archive.array("y_val"), rows)
+    return Summary(
+        archive.path,
+        len(archive.mapped),
+        tuple(archive.members.values()),
+        archive.unreadable,
+        provenance,
+        classes,
+        not_a_subset,
+    )
 
 
 def count_classes(
@@ -96,22 +119,6 @@ def count_classes(
     return [
         (named.get(label, ClassRow(label, 0, "", "")), counts[label]) for label in sorted(counts)
     ]
-
-
-def describe_provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Provenance for people: a name and a value for each line."""
-    subset, pipeline = provenance["subset"], provenance.get("pipeline", {})
-    versions = ", ".join(f"{name} {v}" for name, v in pipeline.get("versions", {}).items())
-    left_out = provenance.get("left_out", {})
-    lines = [
-        ("subset", f"{subset['name']}, {len(subset['wnids'])} classes"),
-        ("splits", ", ".join(provenance.get("splits", []))),
-        ("written by", f"imagenet-subset {provenance.get('program_version')}"),
-        ("pipeline", f"{pipeline.get('name')} on {pipeline.get('device')} ({versions})"),
-        ("pixel rule", str(provenance.get("pixel_rule"))),
-        ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
-    ]
-    return [(name, printable(value)) for name, value in lines]
 
 
 def split_stats(

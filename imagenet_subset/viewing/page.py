@@ -14,7 +14,6 @@ from html import escape
 from pathlib import Path
 
 from imagenet_subset.reading.subset import ImagenetSubset
-from imagenet_subset.reading.summary import describe_provenance
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import write_atomically
@@ -120,11 +119,11 @@ def _facts(subset: ImagenetSubset, n_classes: int) -> Iterator[str]:
 
 
 def _provenance(subset: ImagenetSubset) -> Iterator[str]:
-    if subset.provenance is None:
+    if subset.made is None:
         yield '<p class="note">No provenance: another program wrote this file.</p>'
         return
     yield "<details><summary>How it was made</summary><dl>"
-    for term, value in describe_provenance(subset.provenance):
+    for term, value in subset.made.describe():
         yield f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>"
     yield "</dl></details>"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import PIL
 import pytest
-from make_golden import cases, decoded, golden_file, sha256
-from PIL import Image, features
+from PIL import features
 
 from pipelines.pillow import decode
+from tests.golden.make_golden import cases, decoded, golden_file, sha256
 
 CASES = dict(cases())
 
@@ -24,7 +25,7 @@ def test_every_case_has_an_expectation(golden):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_pixels_are_torchvisions(golden, name):
-    here = {"pillow": Image.__version__, "libjpeg_turbo": features.version("libjpeg_turbo")}
+    here = {"pillow": PIL.__version__, "libjpeg_turbo": features.version("libjpeg_turbo")}
     decoded_then, finished_then = golden["cases"][name]
     assert sha256(decoded(CASES[name])) == decoded_then, (
         f"the file decodes to other pixels before any scaling: here {here}, "

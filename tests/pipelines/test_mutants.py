@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pipeline_contract import run
 
 from imagenet_subset.demo.photos import Subsampling, jpeg, photo
 from pipelines.base import DecodeError, PipelineUnavailableError
 from pipelines.bounds import Bounds, bounds_of
 from pipelines.choice import choose
 from pipelines.pillow import decode
+from tests.contracts.pipeline import run
+from tests.harness.tiers import thorough
 
 SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
 SIZES = ((64, 48), (48, 64), (33, 57), (96, 72))
@@ -77,7 +78,8 @@ def scan_mutant(rng: random.Random, data: bytes) -> bytes:
 
 def segments(data: bytes) -> list[bytes]:
     """Segments of a sound file up to its first scan, the header of that included."""
-    found, at = [], 2
+    found: list[bytes] = []
+    at = 2
     while not found or found[-1][1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         found.append(data[at:end])
@@ -185,7 +187,14 @@ def difference(
     return None
 
 
-@pytest.mark.parametrize("count", [2000, pytest.param(20_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(2000, marks=thorough("decodes thousands of mutants")),
+        pytest.param(20_000, marks=pytest.mark.long),
+        500,
+    ],
+)
 @pytest.mark.parametrize("where", MUTATE)
 @pytest.mark.parametrize("name", ["turbo", "dali"])
 def test_mutants_are_kept_or_refused_as_by_pillow_with_its_pixels(

@@ -10,12 +10,11 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
-from pipeline_contract import reference, run
-
 from imagenet_subset.demo.photos import Subsampling, jpeg, odd_images, photo
 from pipelines.bounds import DALI_CPU, DALI_GPU, Bounds
 from pipelines.cuda import Missing, find_gpu
 from pipelines.dali.pipeline import DaliPipeline
+from tests.contracts.pipeline import reference, run
 
 SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
 SIZES = [

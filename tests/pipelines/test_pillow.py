@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
-from pipeline_contract import PipelineContract
 
 from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
@@ -20,6 +20,7 @@ from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
 from pipelines.per_image import PillowPipeline
 from pipelines.pillow import decode
 from pipelines.rule import crop_box, resized_size
+from tests.contracts.pipeline import PipelineContract
 
 
 class TestPillowPipeline(PipelineContract):
@@ -150,7 +151,7 @@ def damaged(rng: np.random.Generator, data: bytes) -> bytes:
     broken = bytearray(data)
     reach = len(broken) if rng.random() < 0.3 else min(len(broken), 700)
     for _ in range(rng.integers(1, 8)):
-        broken[rng.integers(reach)] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.integers(256)])
+        broken[rng.integers(reach)] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(256))])
     if rng.random() < 0.2:
         del broken[rng.integers(len(broken)) :]
     if rng.random() < 0.1:
@@ -213,5 +214,5 @@ def test_a_strip_takes_little_memory(size):
 
 def test_the_versions_name_what_decides_the_pixels():
     versions = pillow.versions()
-    assert versions["pillow"] == Image.__version__
+    assert versions["pillow"] == PIL.__version__
     assert versions.keys() & {"libjpeg_turbo", "libjpeg"}

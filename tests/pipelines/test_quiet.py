@@ -14,6 +14,7 @@ from PIL import Image
 from imagenet_subset.demo.photos import exif, jpeg, photo
 from pipelines.pillow import decode
 from pipelines.quiet import quiet_pillow
+from tests.harness.tiers import thorough
 
 SOUND = jpeg(photo(1, 60, 50))
 BLOCK = exif(6)[:-9]
@@ -72,6 +73,7 @@ def test_filters_that_the_caller_gets_meanwhile_are_kept():
         with quiet_pillow():
             warnings.filterwarnings("ignore", message="of the caller's")
         assert warnings.filters[0][:1] == ("ignore",)
+        assert warnings.filters[0][1] is not None
         assert warnings.filters[0][1].pattern == "of the caller's"
 
 
@@ -117,6 +119,7 @@ def test_the_broken_block_would_warn_by_itself():
         image.load()
 
 
+@thorough("waits for threads")
 def test_a_filter_that_another_thread_puts_first_meanwhile_raises_nothing():
     stop = threading.Event()
     before = list(warnings.filters)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.tiers import first_quick
+
 ROOT = Path(__file__).parents[2]
 OURS = ("imagenet_subset", "_editable", "__pycache__")
 
@@ -40,7 +42,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-@pytest.mark.parametrize("where", ["in the clone", "elsewhere"])
+@pytest.mark.parametrize(
+    "where", first_quick(["in the clone", "elsewhere"], "makes environments of their own")
+)
 @pytest.mark.parametrize("flags", [[], ["-P"]], ids=["as usual", "in the safe mode"])
 def test_main_py_builds_in_a_clone_that_is_not_installed(
     clone: Path, python: Path, tree: Path, subset_file: Path, tmp_path: Path, where, flags

@@ -8,8 +8,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import make_fixed_points as fixed
 import pytest
+
+import tests.golden.make_fixed_points as fixed
 
 HASHES = json.loads(fixed.HASHES.read_text())
 

@@ -15,6 +15,7 @@ import pytest
 import imagenet_subset
 from imagenet_subset.system.code import PACKAGES
 from pipelines.packages import GPU_INSTALL, TURBO_INSTALL
+from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -80,6 +81,7 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     assert lines[-1] == "100 50000"
 
 
+@thorough("runs mypy on pandas' types and ours")
 def test_users_type_checkers_see_the_signatures(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(

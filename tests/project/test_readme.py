@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.tiers import thorough
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.S)
@@ -45,11 +47,13 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True)
 
 
+@thorough("runs what the README shows")
 def test_its_shell_commands_run(demo: Path) -> None:
     assert commands() == ["imagenet-subset demo"]
     assert (demo / "demo/out_files/demo5_cls.npz").exists()
 
 
+@thorough("runs what the README shows")
 def test_what_it_shows_of_a_build_is_what_a_build_prints(demo: Path) -> None:
     (shown,) = [block for block in CONSOLE if "demo" in block]
     command, *expected = shown.splitlines()
@@ -58,6 +62,7 @@ def test_what_it_shows_of_a_build_is_what_a_build_prints(demo: Path) -> None:
     assert without_speed(done.stderr + done.stdout) == without_speed("\n".join(expected) + "\n")
 
 
+@thorough("runs what the README shows")
 @pytest.mark.parametrize("needs", ["torch", "numpy", "tensorflow"])
 def test_its_python_runs(demo: Path, needs: str) -> None:
     pytest.importorskip(needs)

@@ -7,6 +7,7 @@ import functools
 import shutil
 import sys
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
@@ -16,7 +17,7 @@ from imagenet_subset.system.text import counted, printable
 if TYPE_CHECKING:
     from imagenet_subset.building.plan import BuildPlan
     from imagenet_subset.building.run import BuildResult
-    from imagenet_subset.building.worker import ShardResult
+    from imagenet_subset.building.tasks import ShardResult
     from imagenet_subset.execution.local import LocalPool
 
 HELP = "build the NPZ and the CSV of a subset (the default command)"
@@ -29,41 +30,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "between keeps its old row; verify FILE --data_dir DIR --all finds it."
     )
     add = parser.add_argument
-    add("--subset_name", required=True, type=arguments.path, metavar="NAME",
+    add(
+        "--subset_name",
+        required=True,
+        type=arguments.path,
+        metavar="NAME",
         help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "
-        "one WordNet ID per line")  # fmt: skip
-    add("--data_dir", type=arguments.path, default="./Data/CLS-LOC", metavar="DIR",
-        help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)")  # fmt: skip
-    add("--out_dir", type=arguments.path, default="./out_files", metavar="DIR",
-        help="where the NPZ and the CSV go (default: %(default)s)")  # fmt: skip
+        "one WordNet ID per line",
+    )
+    add(
+        "--data_dir",
+        type=arguments.path,
+        default="./Data/CLS-LOC",
+        metavar="DIR",
+        help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)",
+    )
+    add(
+        "--out_dir",
+        type=arguments.path,
+        default="./out_files",
+        metavar="DIR",
+        help="where the NPZ and the CSV go (default: %(default)s)",
+    )
     arguments.add_pipeline(parser)
     arguments.add_workers(parser)
     arguments.add_train_list(parser)
-    add("--splits", type=_splits, default=SPLITS, metavar="S",
-        help="train, val or train,val (default); the other becomes arrays of length 0")  # fmt: skip
-    add("--missing", choices=("error", "skip"), default="error",
+    add(
+        "--splits",
+        type=_splits,
+        default=SPLITS,
+        metavar="S",
+        help="train, val or train,val (default); the other becomes arrays of length 0",
+    )
+    add(
+        "--missing",
+        choices=("error", "skip"),
+        default="error",
         help="photos that aren't there: refuse (default), or build without them; each class keeps "
-        "one at least")  # fmt: skip
-    add("--skip_undecodable", action="store_true",
-        help="finish without the images that can't be decoded")  # fmt: skip
-    add("--overwrite", action="store_true",
-        help="replace a finished file, or an unfinished one of another build")  # fmt: skip
-    add("--full_check", action="store_true",
+        "one at least",
+    )
+    add(
+        "--skip_undecodable",
+        action="store_true",
+        help="finish without the images that can't be decoded",
+    )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace a finished file, or an unfinished one of another build",
+    )
+    add(
+        "--full_check",
+        action="store_true",
         help="read the whole file back before it gets its name; by default its size, the last row "
-        "of each array and one row in 64")  # fmt: skip
+        "of each array and one row in 64",
+    )
     add("--dry_run", action="store_true", help="print the plan and write nothing")
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, with a progress bar, and print what was made."""
+    from imagenet_subset.building.options import BuildOptions
+    from imagenet_subset.building.plan import plan_build
+    from imagenet_subset.building.shards import warm_up
     from imagenet_subset.execution.local import LocalPool
 
+    options = BuildOptions(**{f.name: getattr(args, f.name) for f in fields(BuildOptions)})
+    if args.dry_run:
+        _print_plan(plan_build(options))
+        return 0
     with LocalPool() as pool:
-        plan = _plan(args, pool)
-        if args.dry_run:
-            _print_plan(plan)
-            return 0
+        plan = plan_build(options, on_chosen=functools.partial(warm_up, pool))
         if not args.quiet:
             for note in plan.notes:
                 print(note, file=sys.stderr)
@@ -71,26 +109,6 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         _print_summary(result)
     return 0
-
-
-def _plan(args: argparse.Namespace, pool: LocalPool) -> BuildPlan:
-    from imagenet_subset.building.plan import plan_build
-    from imagenet_subset.building.shards import warm_up
-
-    return plan_build(
-        args.subset_name,
-        args.data_dir,
-        args.out_dir,
-        splits=args.splits,
-        train_list=args.train_list,
-        skip_missing=args.missing == "skip",
-        device=args.device,
-        pipeline=args.pipeline,
-        workers=args.workers,
-        batch_size=args.batch_size,
-        gpu=args.gpu,
-        on_chosen=None if args.dry_run else functools.partial(warm_up, pool),
-    )
 
 
 def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildResult:
@@ -103,14 +121,10 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
     with tqdm(total=total, unit=" images", disable=off, smoothing=0.05) as bar:
 
         def progress(shard: ShardResult) -> None:
-            lines = [] if args.quiet else shard.notices
-            if args.debug:
-                lines = lines + [
-                    f"by Pillow: {printable(plan.source.path(record))}: {reason}"
-                    for record, reason in shard.fallbacks
-                ]
-            for line in lines:
+            for line in [] if args.quiet else shard.notices:
                 bar.write(line, file=sys.stderr)
+            for record, reason in shard.fallbacks if args.debug else []:
+                bar.write(f"by Pillow: {plan.path(record)}: {reason}", file=sys.stderr)
             if not bar.disable:
                 # What an earlier run did counts, but says nothing of this one's speed.
                 bar.initial += shard.kept
@@ -118,18 +132,11 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
                 bar.n += shard.kept
             bar.update(_come_through(shard) - shard.kept)
 
-        return run_build(
-            plan,
-            overwrite=args.overwrite,
-            skip_undecodable=args.skip_undecodable,
-            pool=pool,
-            full_check=args.full_check,
-            progress=progress,
-        )
+        return run_build(plan, pool=pool, progress=progress)
 
 
 def _come_through(shard: ShardResult) -> int:
-    """Rows that are done or have failed; a shard that was told to stop has others too."""
+    """Rows that are done or have failed; a shard that was asked to stop has others too."""
     done = sum(crc is not None for crc in shard.crcs)
     return done + len(shard.failures) + len(shard.unreadable)
 
@@ -160,14 +167,18 @@ def _print_summary(result: BuildResult) -> None:
         print(f"{printable(paths.npz)} is already complete; nothing to do")
         _print_left_out(plan)
         if paths.partial.exists():
-            print(f"{printable(paths.partial)} is what another build left when it was stopped; "
-                  "delete it if that isn't to go on")  # fmt: skip
+            print(
+                f"{printable(paths.partial)} is what another build left when it was stopped; "
+                "delete it if that isn't to go on"
+            )
         return
     train, val = plan.rows["train"], plan.rows["val"]
     size = gigabytes(plan.layout.size)
     classes = counted(len(plan.subset.classes), "class", "classes")
-    print(f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
-          f"{classes}")  # fmt: skip
+    print(
+        f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
+        f"{classes}"
+    )
     print(printable(paths.csv))
     print(_work_done(result))
     if result.fallbacks:
@@ -188,9 +199,11 @@ def _print_left_out(plan: BuildPlan) -> None:
     if plan.missing:
         print(f"left out: {counted(plan.missing, 'image')} missing from the source")
     if plan.undecodable:
-        print(f"left out: {counted(plan.undecodable, 'image')} that can't be decoded, listed in "
-              f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
-              "builds with them")  # fmt: skip
+        print(
+            f"left out: {counted(plan.undecodable, 'image')} that can't be decoded, listed in "
+            f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
+            "builds with them"
+        )
 
 
 def _splits(text: str) -> tuple[Split, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.commands import arguments, build
 from imagenet_subset.errors import OutputError
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.text import printable
@@ -16,13 +16,17 @@ _SUBSET = "demo5"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``demo``."""
-    parser.add_argument("--out_dir", type=arguments.path, default="./demo", metavar="DIR",
-        help="where everything goes (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--out_dir",
+        type=arguments.path,
+        default="./demo",
+        metavar="DIR",
+        help="where everything goes (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the tree, build by the very command that is printed, and say what to try next."""
-    from imagenet_subset.cli import program as cli
     from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 
     folder = Path(args.out_dir)
@@ -40,9 +44,16 @@ def run(args: argparse.Namespace) -> int:
     )
     words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--out_dir", str(out)]
     print("$ imagenet-subset", *words, flush=True)
-    code = cli.main([*words, "--overwrite"])
-    if not code:
-        npz = f"{printable(out / _SUBSET)}_cls.npz"
-        print(f"\nnext: python -c \"import numpy as np; print(np.load('{npz}')['X_train'].shape)\"")
-        print(f"      imagenet-subset preview {npz}")
-    return code
+    _build([*words, "--overwrite"], debug=args.debug)
+    npz = f"{printable(out / _SUBSET)}_cls.npz"
+    print(f"\nnext: python -c \"import numpy as np; print(np.load('{npz}')['X_train'].shape)\"")
+    print(f"      imagenet-subset preview {npz}")
+    return 0
+
+
+def _build(words: list[str], *, debug: bool) -> None:
+    """Run ``build`` with these words; an error of its is one of ours."""
+    parser = argparse.ArgumentParser()
+    build.add_arguments(parser)
+    parser.set_defaults(debug=debug)
+    build.run(parser.parse_args(words))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.printing import print_json
 from imagenet_subset.errors import ReadError
-from imagenet_subset.records import SPLITS
-from imagenet_subset.system.text import printable
+from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.system.text import gigabytes, printable
+
+if TYPE_CHECKING:
+    from imagenet_subset.npz.class_csv import ClassRow
+    from imagenet_subset.npz.member import NpzMember
+    from imagenet_subset.npz.provenance import Provenance
+    from imagenet_subset.reading.summary import Summary
 
 HELP = "show what an NPZ holds: arrays, provenance, classes, and the numbers for Normalize"
 
@@ -34,14 +41,17 @@ def run(args: argparse.Namespace) -> int:
 
     summary = summarize(args.file)
     if args.stats:
-        if summary["not_a_subset"]:
-            raise ReadError(summary["not_a_subset"])
-        summary["stats"] = _stats(args.file)
-    print(json.dumps(summary, indent=2) if args.json else "\n".join(_text(summary)))
+        if summary.not_a_subset:
+            raise ReadError(summary.not_a_subset)
+        summary = replace(summary, stats=_stats(args.file))
+    if args.json:
+        print_json(summary)
+    else:
+        print("\n".join(_text(summary)))
     return 0
 
 
-def _stats(path: str) -> dict[str, Any]:
+def _stats(path: str) -> dict[Split, dict[str, list[float]] | None]:
     from tqdm import tqdm
 
     from imagenet_subset.reading.subset import ImagenetSubset
@@ -52,64 +62,61 @@ def _stats(path: str) -> dict[str, Any]:
         return {split: split_stats(subset, split, bar.update) for split in SPLITS}
 
 
-def _text(summary: dict[str, Any]) -> Iterator[str]:
-    from imagenet_subset.system.text import gigabytes
-
-    yield f"{printable(summary['path'])}, {gigabytes(summary['size'])}"
+def _text(summary: Summary) -> Iterator[str]:
+    yield f"{printable(summary.path)}, {gigabytes(summary.size)}"
     yield ""
-    yield from _table(
-        ("array", "shape", "dtype", "bytes", "in the file"),
-        [
-            (
-                printable(array["key"]),
-                str(tuple(array["shape"])),
-                array["dtype"],
-                f"{array['nbytes']:,}",
-                _how_stored(array),
-            )
-            for array in summary["arrays"]
-        ],
-        right=(3,),
-    )
+    yield from _arrays_text(summary.arrays)
     yield ""
-    yield from _provenance_text(summary["provenance"])
+    yield from _provenance_text(summary.provenance)
     yield ""
-    if summary["not_a_subset"]:
-        yield f"no subset: {summary['not_a_subset']}"
+    if summary.not_a_subset:
+        yield f"no subset: {summary.not_a_subset}"
         return
-    yield from _classes_text(summary["classes"])
-    for split, stats in summary.get("stats", {}).items():
+    yield from _classes_text(summary.classes)
+    for split, stats in (summary.stats or {}).items():
         yield ""
         yield from _stats_text(split, stats)
 
 
-def _how_stored(array: dict[str, Any]) -> str:
-    if array["compressed"]:
+def _arrays_text(arrays: Iterable[NpzMember]) -> Iterator[str]:
+    rows = [
+        (
+            printable(array.key),
+            str(array.shape),
+            str(array.dtype),
+            f"{array.nbytes:,}",
+            _how_stored(array),
+        )
+        for array in arrays
+    ]
+    yield from _table(("array", "shape", "dtype", "bytes", "in the file"), rows, right=(3,))
+
+
+def _how_stored(array: NpzMember) -> str:
+    if array.compressed:
         return "compressed"
-    return "pickled" if array["offset"] is None else f"mapped from byte {array['offset']}"
+    return f"mapped from byte {array.data_offset}" if array.mappable else "pickled"
 
 
-def _provenance_text(provenance: dict[str, Any] | None) -> Iterator[str]:
-    from imagenet_subset.reading.summary import describe_provenance
-
+def _provenance_text(provenance: Provenance | None) -> Iterator[str]:
     if provenance is None:
         yield "no provenance: another program wrote this file"
         return
-    for name, value in describe_provenance(provenance):
+    for name, value in provenance.describe():
         yield f"{name:10}  {printable(value)}"
 
 
-def _classes_text(classes: list[dict[str, Any]]) -> Iterator[str]:
-    totals = {split: sum(row[split] for row in classes) for split in SPLITS}
+def _classes_text(classes: list[tuple[ClassRow, dict[str, int]]]) -> Iterator[str]:
+    totals = {split: sum(counts[split] for _, counts in classes) for split in SPLITS}
     rows = [
         (
-            str(row["subset_label"]),
-            printable(row["WNID"] or "-"),
-            printable(row["human_label"] or "-"),
-            f"{row['train']:,}",
-            f"{row['val']:,}",
+            str(row.subset_label),
+            printable(row.WNID or "-"),
+            printable(row.human_label or "-"),
+            f"{counts['train']:,}",
+            f"{counts['val']:,}",
         )
-        for row in classes
+        for row, counts in classes
     ]
     total = ("", "", "all", f"{totals['train']:,}", f"{totals['val']:,}")
     yield from _table(("label", "WNID", "name", "train", "val"), [*rows, total], right=(0, 3, 4))
@@ -125,7 +132,7 @@ def _stats_text(split: str, stats: dict[str, list[float]] | None) -> Iterator[st
 
 
 def _table(
-    header: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...]
+    header: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: tuple[int, ...]
 ) -> Iterator[str]:
     """Columns as wide as their widest cell; those named in ``right`` are set flush right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]

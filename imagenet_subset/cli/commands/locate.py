@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.printing import print_json
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.text import printable
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--row", type=int, metavar="N", help="row in X_<split>, from 0")
     which.add_argument("--id", type=int, metavar="N", help="ILSVRC number, as in <split>_id")
     add("--split", choices=SPLITS, required=True)
-    add("--data_dir", type=arguments.path, metavar="DIR",
-        help="where ImageNet is, to find the JPEG there")  # fmt: skip
+    where = "where ImageNet is, to find the JPEG there"
+    add("--data_dir", type=arguments.path, metavar="DIR", help=where)
     arguments.add_train_list(parser)
     add("--save", type=arguments.png_path, metavar="PNG", help="write the row's image")
     add("--json", action="store_true", help="print it as JSON")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save:
         _save(subset, found, args.save)
     if args.json:
-        print(json.dumps(_json(found), indent=2))
+        print_json(found)
     else:
         print(_text(found, searched=args.data_dir is not None))
     return 0
@@ -65,19 +65,6 @@ def _save(subset: ImagenetSubset, found: Located, path: Path) -> None:
 
     with writing(path):
         write_atomically(path, png(Image.fromarray(subset.images(found.split)[found.row])))
-
-
-def _json(found: Located) -> dict[str, Any]:
-    """Class by the names that the CSV and ``inspect --json`` give it."""
-    return {
-        "split": found.split,
-        "row": found.row,
-        "id": found.image_id,
-        "label": found.label,
-        "WNID": found.wnid,
-        "human_label": found.name,
-        "photo": found.photo,
-    }
 
 
 def _text(found: Located, *, searched: bool) -> str:

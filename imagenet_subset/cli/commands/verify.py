@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.printing import print_json
 from imagenet_subset.errors import SourceError
 from imagenet_subset.system.text import printable
 
@@ -23,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``verify``."""
     add = parser.add_argument
     add("file", type=arguments.path, metavar="FILE", help="the .npz")
-    add("--data_dir", type=arguments.path, metavar="DIR",
-        help="ImageNet's folder: decode photos again and compare the pixels")  # fmt: skip
+    where = "ImageNet's folder: decode photos again and compare the pixels"
+    add("--data_dir", type=arguments.path, metavar="DIR", help=where)
     arguments.add_train_list(parser)
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--sample", type=arguments.positive, metavar="N",
-        help=f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})")  # fmt: skip
+    how_many = f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})"
+    some.add_argument("--sample", type=arguments.positive, metavar="N", help=how_many)
     some.add_argument("--all", action="store_true", help="with --data_dir: all photos")
     arguments.add_workers(parser)
     add("--json", action="store_true", help="print the report as JSON")
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.sources import open_source
 
     if args.data_dir:
-        # A wrong folder is told at once, not after a long read.
+        # A wrong folder is reported at once, not after a long read.
         open_source(Path(args.data_dir), Path(args.train_list) if args.train_list else None)
     elif args.all or args.sample:
         raise SourceError(
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data_dir and report.readable:
         _compare(report, args)
     if args.json:
-        print(report.to_json())
+        print_json(report)
     else:
         _print(report)
     return 0 if report.ok else 1
@@ -87,18 +88,24 @@ def _compare(report: VerifyReport, args: argparse.Namespace) -> None:
 
 
 def _print(report: VerifyReport) -> None:
-    path = printable(report.path)
     for line in report.checked:
         print(f"checked  {line}")
     for line in [*report.problems, *report.source_problems]:
         print(f"PROBLEM  {line}")
+    print(f"{printable(report.path)} {_verdict(report)}")
+
+
+def _verdict(report: VerifyReport) -> str:
     if len(report.problems) > report.unread:
-        print(f"{path} is NOT sound; copy it again from where it was sound, or build it again with "
-              "--overwrite")  # fmt: skip
-    elif report.unread:
-        print(f"{path} can't be read in full, so whether it is sound is unknown; see to its disk "
-              "or its network, and verify it again")  # fmt: skip
-    elif report.source_problems:
-        print(f"{path} is sound as far as it could be checked; its photos could not all be read")
-    else:
-        print(f"{path} is sound")
+        return (
+            "is NOT sound; copy it again from where it was sound, or build it again with "
+            "--overwrite"
+        )
+    if report.unread:
+        return (
+            "can't be read in full, so whether it is sound is unknown; see to its disk or its "
+            "network, and verify it again"
+        )
+    if report.source_problems:
+        return "is sound as far as it could be checked; its photos could not all be read"
+    return "is sound"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import re
@@ -15,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import Build, disturbed
 
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import KEYS
 from imagenet_subset.reading.subset import open_subset
+from tests.harness.builds import Build, disturbed, two_classes
+from tests.harness.planned import carried_out, planned
+from tests.harness.tiers import thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -49,25 +48,6 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
     yield mounted
     subprocess.run(["umount", "--lazy", str(folder)], stderr=subprocess.DEVNULL)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """200 photos, of which 2 workers note the first long before they have begun the last."""
-    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
-
-
-@pytest.fixture(scope="module")
-def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
-    build = Build(photos, tmp_path_factory.mktemp("whole"))
-    build.sha256()
-    return build
-
-
-@pytest.fixture(scope="module")
-def expected(whole: Build) -> str:
-    return hashlib.sha256(whole.npz.read_bytes()).hexdigest()
 
 
 def tmpfs(mount: Mount, size: int) -> Path:
@@ -110,14 +90,13 @@ class NoExecutor(Executor):
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
-    (subset := photos / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return plan_build(subset, photos, out, device="cpu", pipeline="pillow")
+    return planned(photos / "two.txt", photos, out, device="cpu", pipeline="pillow")
 
 
 def test_a_disk_that_is_too_small_is_refused_before_the_first_image(photos, mount) -> None:
     out = tmpfs(mount, 20 << 20)
     with pytest.raises(OutputError, match=r"the NPZ takes 30 MB, 21 MB are free.*--out_dir"):
-        run_build(plan(photos, out), executor=NoExecutor())
+        carried_out(plan(photos, out), executor=NoExecutor())
     assert list(out.iterdir()) == []
     done = Build(photos, out).run()
     assert done.returncode == 1
@@ -125,13 +104,14 @@ def test_a_disk_that_is_too_small_is_refused_before_the_first_image(photos, moun
     assert list(out.iterdir()) == []
 
 
+@thorough("mounts disks")
 def test_a_disk_with_no_room_for_the_journal_is_refused_before_the_first_image(
     photos, whole, mount
 ) -> None:
     pages = -(-whole.npz.stat().st_size // 4096)
     out = tmpfs(mount, 4096 * pages)
     with pytest.raises(OutputError, match="No space left"):
-        run_build(plan(photos, out), executor=NoExecutor())
+        carried_out(plan(photos, out), executor=NoExecutor())
     assert list(out.iterdir()) == []
 
 
@@ -147,8 +127,9 @@ def test_a_disk_that_others_fill_has_the_rows_room_reserved(photos, whole, expec
     assert build.sha256() == expected
 
 
+@thorough("mounts disks")
 def test_a_list_of_failures_that_finds_no_room_is_no_loss(tmp_path, mount) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=50)
+    data = two_classes(tmp_path / "ILSVRC", 50)
     bad = sorted(data.glob("train/*/*.JPEG"))[-1]
     good = bad.read_bytes()
     expected = Build(data, tmp_path / "whole").sha256()
@@ -164,6 +145,7 @@ def test_a_list_of_failures_that_finds_no_room_is_no_loss(tmp_path, mount) -> No
     assert build.sha256() == expected
 
 
+@thorough("mounts disks")
 def test_a_disk_that_can_t_reserve_may_fill_up_and_the_rows_are_kept(
     photos, expected, mount, tmp_path
 ) -> None:
@@ -177,13 +159,15 @@ def test_a_disk_that_can_t_reserve_may_fill_up_and_the_rows_are_kept(
     assert build.sha256() == expected
 
 
+@thorough("mounts disks")
 def test_a_disk_that_can_t_reserve_is_refused_when_it_is_too_small(photos, mount, tmp_path) -> None:
     out = formatted(mount, tmp_path, "ext2", size="24M") / "out"
     with pytest.raises(OutputError, match=r"the NPZ takes 30 MB, .* are free"):
-        run_build(plan(photos, out), executor=NoExecutor())
+        carried_out(plan(photos, out), executor=NoExecutor())
     assert list(out.iterdir()) == []
 
 
+@thorough("mounts disks")
 def test_a_disk_that_turns_read_only_keeps_what_is_done(photos, expected, mount, tmp_path) -> None:
     disk = formatted(mount, tmp_path, "ext4", "-e", "remount-ro")
     number = disk.stat().st_dev
@@ -212,6 +196,7 @@ def test_a_read_only_disk_is_refused_in_one_line(photos, mount) -> None:
     assert_one_line(done.stderr, "Read-only file system")
 
 
+@thorough("mounts disks")
 def test_a_disk_that_vanishes_leaves_nothing_where_it_was(
     photos, expected, mount, tmp_path
 ) -> None:
@@ -276,6 +261,7 @@ def fuse(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], stderr=subprocess.DEVNULL)
 
 
+@thorough("mounts disks")
 def test_a_build_on_fuse_is_that_of_any_other_disk(photos, expected, fuse) -> None:
     assert Build(photos, fuse / "out").sha256() == expected
     assert Build(photos, fuse / "out").sha256() == expected
@@ -300,6 +286,7 @@ def test_a_file_on_fuse_is_mapped_privately_with_a_warning(photos, whole, fuse) 
     assert label == there.y_train[7]
 
 
+@thorough("mounts disks")
 def test_every_command_reads_a_file_on_fuse(photos, whole, fuse, cli) -> None:
     path = fuse / whole.npz.name
     shutil.copy(whole.npz, path)

@@ -14,42 +14,29 @@ from typing import Any
 
 import numpy as np
 import pytest
-from running import open_files, tell_open_files
 
 from imagenet_subset import verify
 from imagenet_subset.building import shards as run
-from imagenet_subset.building.plan import plan_build
-from imagenet_subset.building.run import BuildResult, run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.building.run import BuildResult
 from imagenet_subset.errors import OutputError, SourceError, UnfitWorkerError, WorkerDiedError
 from imagenet_subset.records import Record
+from tests.harness.builds import two_classes
+from tests.harness.planned import carried_out, planned
+from tests.harness.processes import open_files, tell_open_files
+from tests.harness.tiers import thorough
 
 pytestmark = pytest.mark.processes
 WITHOUT_PROC = not Path("/proc/self/fd").is_dir()
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes, more than two shards; not to be written to."""
-    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
-
-
 def build(photos: Path, out: Path, executor: Executor | None, **options: Any) -> BuildResult:
     choice = {"device": "cpu", "pipeline": options.pop("pipeline", "pillow"), "workers": 2}
-    plan = plan_build(photos / "two.txt", photos, out, **choice)
-    return run_build(plan, executor=executor, **options)
+    plan = planned(photos / "two.txt", photos, out, **choice)
+    return carried_out(plan, executor=executor, **options)
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return sha256(build(photos, tmp_path_factory.mktemp("whole"), None).npz)
 
 
 @pytest.fixture
@@ -78,6 +65,7 @@ def test_workers_hold_no_file_of_a_build_that_is_over(photos, tmp_path, processe
         assert not [name for name in files if str(tmp_path) in name]
 
 
+@thorough("takes executors of others")
 @pytest.mark.skipif(WITHOUT_PROC, reason="looks for descriptors in /proc")
 @pytest.mark.parametrize("pipeline", ["pillow", "dali"])
 def test_threads_hold_neither_descriptors_nor_threads_of_a_build_that_is_over(
@@ -95,6 +83,7 @@ def test_threads_hold_neither_descriptors_nor_threads_of_a_build_that_is_over(
         assert not [name for name in open_files() if str(tmp_path) in name]
 
 
+@thorough("takes executors of others")
 def test_a_build_that_fails_leaves_its_executor_fit_for_the_next(
     photos, expected, tmp_path, processes
 ) -> None:
@@ -162,6 +151,7 @@ def refusal(photos: Path, out: Path, executor: Executor, expected: str) -> str:
     return text
 
 
+@thorough("takes executors of others")
 def test_an_executor_of_separate_pythons_makes_the_same_file(photos, expected, tmp_path) -> None:
     assert sha256(build(photos, tmp_path, Elsewhere()).npz) == expected
 
@@ -177,6 +167,7 @@ def mounted_over(folder: Path, *more: str) -> Executor:
     return Elsewhere("unshare", "-m", "sh", "-c", " && ".join(script), "sh")
 
 
+@thorough("takes executors of others")
 @needs_root
 @pytest.mark.usefixtures("impatient")
 def test_a_worker_with_an_out_folder_of_its_own_is_refused(photos, expected, tmp_path) -> None:
@@ -185,6 +176,7 @@ def test_a_worker_with_an_out_folder_of_its_own_is_refused(photos, expected, tmp
     assert "two_cls.npz.partial than the build, or none; --out_dir must be the same folder" in text
 
 
+@thorough("takes executors of others")
 @needs_root
 @pytest.mark.usefixtures("impatient")
 def test_a_worker_with_another_file_of_the_same_name_is_refused(photos, expected, tmp_path) -> None:
@@ -193,6 +185,7 @@ def test_a_worker_with_another_file_of_the_same_name_is_refused(photos, expected
     assert "sees another" in refusal(photos, out, mounted_over(out, make), expected)
 
 
+@thorough("takes executors of others")
 @needs_root
 def test_a_worker_without_the_photos_is_refused(photos, expected, tmp_path) -> None:
     text = refusal(photos, tmp_path, mounted_over(photos), expected)
@@ -200,6 +193,7 @@ def test_a_worker_without_the_photos_is_refused(photos, expected, tmp_path) -> N
     assert "No such file or directory; they must be at the same place for all workers" in text
 
 
+@thorough("takes executors of others")
 def test_a_worker_with_another_pillow_is_refused(photos, expected, tmp_path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "from PIL import features\n"
@@ -246,6 +240,7 @@ def test_an_executor_that_breaks_is_told_in_one_line(photos, expected, tmp_path)
 # Photos that can't be read
 
 
+@thorough("takes executors of others")
 def test_a_file_that_is_overwritten_at_its_start_is_told_as_such(
     photos, expected, tmp_path
 ) -> None:
@@ -263,9 +258,9 @@ def test_a_file_that_is_overwritten_at_its_start_is_told_as_such(
     assert sha256(build(photos, tmp_path, None).npz) == expected
 
 
+@thorough("takes executors of others")
 def test_photos_that_go_while_they_are_decoded_end_the_build(tmp_path) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=100)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 100)
     expected = sha256(build(data, tmp_path / "whole", None).npz)
     away = data / "away"
 
@@ -287,9 +282,8 @@ def test_photos_that_go_while_they_are_decoded_end_the_build(tmp_path) -> None:
 def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -> None:
     from imagenet_subset.errors import UnreadableError
 
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=20)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    plan = plan_build(data / "two.txt", data, tmp_path / "out", device="cpu", pipeline="pillow")
+    data = two_classes(tmp_path / "ILSVRC", 20)
+    plan = planned(data / "two.txt", data, tmp_path / "out", device="cpu", pipeline="pillow")
     record: Record = plan.records["train"][3]
     path = Path(plan.source.path(record))
     away = path.rename(path.with_suffix(".away"))
@@ -297,7 +291,7 @@ def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -
     good, bad = other.read_bytes(), b"no image"
     other.write_bytes(bad)
     with pytest.raises(UnreadableError) as caught:
-        run_build(plan, skip_undecodable=True)
+        carried_out(plan, skip_undecodable=True)
     assert str(caught.value).startswith(
         f"1 image can't be read, the first {path} (No such file or directory), and 1 image can't "
         "be decoded; all are listed in"
@@ -308,6 +302,6 @@ def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -
     assert len(listed) == 3
     away.rename(path)
     other.write_bytes(good)
-    result = run_build(plan, skip_undecodable=True)
+    result = carried_out(plan, skip_undecodable=True)
     assert (result.decoded, result.plan.undecodable) == (2, 0)
     assert record.image_id in np.load(result.npz)["train_id"]

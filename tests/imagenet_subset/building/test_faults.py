@@ -8,37 +8,43 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-import sabotage
-from running import Build
 
 from imagenet_subset.building.journal import opened
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.errors import ImagenetSubsetError, UndecodableError
 from imagenet_subset.ilsvrc.numbering import rank_key
+from tests.harness import sabotage
+from tests.harness.builds import Build, two_classes
+from tests.harness.planned import carried_out, planned
+from tests.harness.processes import HARNESS
+from tests.harness.tiers import first_quick
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd"
 )
 
-HERE = Path(__file__).parent
+EACH = "makes each operation fail, one by one"
 FINAL = ("two_cls.npz", "two_cls_metadata.csv")
+
+
+def names(quick: str) -> list[Any]:
+    """All operations that can fail, of which one is quick to try."""
+    return first_quick([quick, *(name for name in sabotage.NAMES if name != quick)], EACH)
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 4, odd=False)
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
-    options = {"device": "cpu", "pipeline": "pillow", "splits": ["train"]}
-    return plan_build(photos / "two.txt", photos, out, **options)
+    return planned(
+        photos / "two.txt", photos, out, device="cpu", pipeline="pillow", splits=["train"]
+    )
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -55,10 +61,10 @@ def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return hashes(built(plan(photos, tmp_path_factory.mktemp("whole"))))
 
 
-def built(todo: BuildPlan, **options: bool) -> Path:
+def built(todo: BuildPlan, **options: Any) -> Path:
     """Build in this process, so that hundreds of builds take seconds."""
     with ThreadPoolExecutor(1) as executor:
-        run_build(todo, executor=executor, **options)
+        carried_out(todo, executor=executor, **options)
     return todo.output.folder
 
 
@@ -100,7 +106,7 @@ AT_LEAST = {
         ],
     ],
 )
-@pytest.mark.parametrize("name", sabotage.NAMES)
+@pytest.mark.parametrize("name", names("pwrite"))
 def test_a_build_with_any_one_operation_failing_is_taken_up_again(
     photos, expected, tmp_path, name, code
 ) -> None:
@@ -121,7 +127,7 @@ def test_a_build_with_any_one_operation_failing_is_taken_up_again(
     assert n > AT_LEAST.get(name, 0)
 
 
-@pytest.mark.parametrize("name", sabotage.NAMES)
+@pytest.mark.parametrize("name", names("fsync"))
 def test_a_resume_with_any_one_operation_failing_is_taken_up_again(
     photos, expected, tmp_path, name
 ) -> None:
@@ -158,14 +164,11 @@ def test_a_folder_that_fails_to_sync_for_another_reason_is_reported(
     assert hashes(built(todo)) == expected
 
 
-@pytest.mark.parametrize("name", sabotage.NAMES)
+@pytest.mark.parametrize("name", names("replace"))
 def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_again(
     photos, tmp_path, name
 ) -> None:
-    data = write_demo_tree(
-        tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False, damaged=2
-    )
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 4, odd=False, damaged=2)
     expected = hashes(built(plan(data, tmp_path / "whole"), skip_undecodable=True))
     for n, fault in every_fault(name, errno.EIO):
         todo = plan(data, tmp_path / f"out{n}")
@@ -180,8 +183,7 @@ def test_leaving_out_damaged_photos_with_any_one_operation_failing_is_taken_up_a
 
 
 def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_path) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(tmp_path / "ILSVRC", 4, odd=False)
     bad = sorted(data.glob("train/*/*.JPEG"), key=lambda path: rank_key(path.stem))[1]
     bad.write_bytes(b"bad")
     expected = hashes(built(plan(data, tmp_path / "whole"), skip_undecodable=True))
@@ -196,7 +198,7 @@ def test_rows_that_were_moving_up_go_back_and_are_not_decoded_again(photos, tmp_
         with opened(todo.output.journal, 8) as journal:
             moved.add(journal.moved)
         with ThreadPoolExecutor(1) as executor:
-            result = run_build(todo, skip_undecodable=True, executor=executor)
+            result = carried_out(todo, skip_undecodable=True, executor=executor)
         assert (result.kept, result.decoded) == (7, 0)
         assert hashes(todo.output.folder) == expected
     assert moved == {0, *range(2, 8)}, "all rows behind the damaged one"
@@ -218,16 +220,17 @@ IN_WORKER = ["open:1", "pwrite:1", "pwrite:3"]
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("worker", "fault"),
-    [
-        *[(False, fault) for fault in IN_PARENT],
-        *[(True, fault) for fault in IN_WORKER],
-    ],
+    first_quick(
+        [*((True, fault) for fault in IN_WORKER), *((False, fault) for fault in IN_PARENT)],
+        EACH,
+        quick=2,
+    ),
 )
 def test_a_fault_ends_the_command_in_one_line(
     photos, expected, tmp_path, monkeypatch, worker, fault
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE.format(worker=worker))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{HERE}")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{HARNESS}")
     monkeypatch.setenv("FAULT", f"{fault}:{errno.EIO}")
     monkeypatch.setenv("FAULT_FOLDER", str(tmp_path / "out"))
     monkeypatch.setenv("FAULT_FIRED", str(tmp_path / "fired"))

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running import NURSERY, Build, catches, end_of, members, nurseries, sent, wait_for, workers
 
-from imagenet_subset.building.plan import plan_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from pipelines.packages import installed
+from tests.harness.builds import Build, end_of, sent, two_classes
+from tests.harness.planned import planned
+from tests.harness.processes import NURSERY, catches, members, nurseries, wait_for, workers
+from tests.harness.tiers import first_quick, thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -28,6 +29,7 @@ pytestmark = [
     ),
 ]
 
+AT_MANY_POINTS = "disturbs builds at many points"
 HOW_TO_GO_ON = r"(\d+) of (\d+) images are done and kept: run the same command again to go on"
 
 
@@ -35,15 +37,13 @@ HOW_TO_GO_ON = r"(\d+) of (\d+) images are done and kept: run the same command a
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes that take two workers about a second; not to be written to."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=150)
+    return two_classes(root, 150)
 
 
 @pytest.fixture(scope="module")
 def large_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos of 6000x4000, of which a core decodes a few a second."""
-    data = write_demo_tree(
-        tmp_path_factory.mktemp("large") / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=100
-    )
+    data = two_classes(tmp_path_factory.mktemp("large") / "ILSVRC", 100)
     stripes = np.arange(6000, dtype=np.uint8)[None, :, None] + np.zeros((4000, 1, 3), np.uint8)
     Image.fromarray(stripes).save(first := data / "large.JPEG", quality=90)
     for path in (data / "train").glob("*/*.JPEG"):
@@ -68,13 +68,13 @@ def killed_and_resumed(photos: Path, out: Path, expected: str, seed: int) -> Non
         def is_time(_pid: int, rows: int = rows, moment: float = moment) -> bool:
             return build.rows_done() >= rows and (rows > 0 or time.monotonic() >= moment)
 
-        with build.caught(is_time) as process:
+        with build.halted_when(is_time) as process:
             assert sent(process, signal.SIGKILL)[0] == -signal.SIGKILL
         assert not build.npz.exists()
     assert build.sha256() == expected
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_quick(range(4), AT_MANY_POINTS))
 def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(
     photos, expected, tmp_path, seed
 ) -> None:
@@ -105,18 +105,22 @@ def to_group_three_times(process: subprocess.Popen[str], number: signal.Signals)
 
 @pytest.mark.parametrize(
     ("send", "number", "code"),
-    [
-        (to_group, signal.SIGINT, 130),  # a terminal's Ctrl-C
-        (to_group_three_times, signal.SIGINT, 130),
-        (to_parent, signal.SIGTERM, 143),
-        (to_group, signal.SIGTERM, 143),  # Slurm, before the time limit
-    ],
+    first_quick(
+        [
+            (to_group, signal.SIGINT, 130),  # a terminal's Ctrl-C
+            (to_parent, signal.SIGTERM, 143),
+            (to_group_three_times, signal.SIGINT, 130),
+            (to_group, signal.SIGTERM, 143),  # Slurm, before the time limit
+        ],
+        AT_MANY_POINTS,
+        quick=2,
+    ),
 )
 def test_a_build_that_is_stopped_keeps_its_rows_and_says_how_to_go_on(
     photos, expected, tmp_path, send, number, code
 ) -> None:
     build = Build(photos, tmp_path / "out")
-    with build.caught(lambda _: build.rows_done()) as process:
+    with build.halted_when(lambda _: build.rows_done()) as process:
         os.killpg(process.pid, signal.SIGCONT)
         send(process, number)
         found, stderr = end_of(process)
@@ -128,12 +132,13 @@ def test_a_build_that_is_stopped_keeps_its_rows_and_says_how_to_go_on(
     assert build.sha256() == expected
 
 
+@thorough(AT_MANY_POINTS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
     large_photos, tmp_path, number
 ) -> None:
     build = Build(large_photos, tmp_path / "out", splits="train")
-    todo = plan_build(
+    todo = planned(
         large_photos / "two.txt", large_photos, tmp_path, splits=["train"], device="cpu",
         pipeline="pillow",
     )  # fmt: skip
@@ -145,7 +150,7 @@ def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
             return any(file.read(1000))
         return False
 
-    with build.caught(has_a_row) as process:
+    with build.halted_when(has_a_row) as process:
         code, stderr = sent(process, number)
     assert code == 128 + number
     match = re.search(HOW_TO_GO_ON, stderr)
@@ -154,8 +159,10 @@ def test_a_stop_waits_for_the_photos_in_hand_and_not_for_their_shards(
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3])
+@pytest.mark.parametrize("number", first_quick([signal.SIGINT, signal.SIGTERM], AT_MANY_POINTS))
+@pytest.mark.parametrize(
+    "delay", first_quick([0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3], AT_MANY_POINTS)
+)
 def test_a_build_that_is_stopped_as_it_starts_prints_one_line(
     photos, tmp_path, number, delay
 ) -> None:
@@ -196,7 +203,7 @@ sys.addaudithook(hook)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", first_quick([signal.SIGINT, signal.SIGTERM], AT_MANY_POINTS))
 def test_a_stop_while_a_dataclass_is_made_has_the_exit_code_of_any_other(
     photos, tmp_path, monkeypatch, number
 ) -> None:
@@ -210,7 +217,7 @@ def test_a_stop_while_a_dataclass_is_made_has_the_exit_code_of_any_other(
 
 def test_workers_whose_parent_is_killed_end_by_themselves(photos, tmp_path) -> None:
     build = Build(photos, tmp_path / "out")
-    with build.caught(lambda _: build.rows_done()) as process:
+    with build.halted_when(lambda _: build.rows_done()) as process:
         assert len(workers(process.pid)) == 2
         os.killpg(process.pid, signal.SIGCONT)
         process.kill()
@@ -237,15 +244,18 @@ if is_worker and not os.path.exists(os.environ["DIED"]):
 
 @pytest.mark.parametrize(
     ("number", "how"),
-    [
-        (signal.SIGKILL, r"was killed \(SIGKILL\)"),
-        (signal.SIGSEGV, r"crashed \(SIGSEGV\)"),
-    ],
+    first_quick(
+        [
+            (signal.SIGKILL, r"was killed \(SIGKILL\)"),
+            (signal.SIGSEGV, r"crashed \(SIGSEGV\)"),
+        ],
+        AT_MANY_POINTS,
+    ),
 )
 def test_a_worker_that_dies_is_told_with_the_photo_it_had_in_hand(
     tmp_path, monkeypatch, number, how
 ) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=80)
+    data = two_classes(tmp_path / "ILSVRC", 80)
     deadly = sorted(data.glob("train/*/*.JPEG"))[-1]
     with open(deadly, "ab") as file:
         file.write(b"deadly")
@@ -279,6 +289,7 @@ if {NURSERY!r} in " ".join(sys.orig_argv):
 """
 
 
+@thorough(AT_MANY_POINTS)
 @pytest.mark.skipif(not installed("nvidia.dali"), reason="DALI isn't installed")
 def test_a_dali_worker_that_dies_had_several_photos_in_hand(photos, tmp_path, monkeypatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(DYING_AS_IT_READS)
@@ -295,15 +306,18 @@ def test_a_dali_worker_that_dies_had_several_photos_in_hand(photos, tmp_path, mo
     ), stderr
 
 
+@thorough(AT_MANY_POINTS)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=150)
+    data = two_classes(tmp_path / "ILSVRC", 150)
     sorted(data.glob("train/*/*.JPEG"))[0].write_bytes(b"bad")
     expected = Build(data, tmp_path / "whole", "--skip_undecodable")
     assert expected.run().returncode == 0
     build = Build(data, tmp_path / "out", "--skip_undecodable")
     journal = build.out / "two_cls.npz.journal"
-    with build.caught(lambda _: journal.exists() and any(journal.read_bytes()[-8:])) as process:
+    with build.halted_when(
+        lambda _: journal.exists() and any(journal.read_bytes()[-8:])
+    ) as process:
         code, stderr = sent(process, number)
     if number == signal.SIGKILL:
         assert code == -number
@@ -322,7 +336,7 @@ def test_leaving_out_a_photo_may_be_stopped_while_rows_move(tmp_path, number) ->
     assert build.npz.read_bytes() == expected.npz.read_bytes()
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.5])
+@pytest.mark.parametrize("delay", first_quick([0.0, 0.05, 0.1, 0.2, 0.5], AT_MANY_POINTS))
 def test_the_nursery_may_die_at_any_moment(photos, tmp_path, delay) -> None:
     build = Build(photos, tmp_path / "out")
     with build.begun() as process:
@@ -342,7 +356,7 @@ def test_the_nursery_may_die_at_any_moment(photos, tmp_path, delay) -> None:
 
 def test_a_worker_that_dies_as_it_starts_is_no_hang(photos, tmp_path) -> None:
     build = Build(photos, tmp_path / "out")
-    with build.caught(workers) as process:
+    with build.halted_when(workers) as process:
         os.kill(workers(process.pid)[0], signal.SIGKILL)
         code, stderr = sent(process, signal.SIGCONT)
     assert code == 1
@@ -357,7 +371,7 @@ def test_a_second_build_of_the_same_output_is_refused_and_the_first_unharmed(
     photos, expected, tmp_path
 ) -> None:
     build = Build(photos, tmp_path / "out")
-    with build.caught(workers) as first:
+    with build.halted_when(workers) as first:
         for more in ([], ["--overwrite"]):
             second = Build(photos, tmp_path / "out", *more).run()
             assert second.returncode == 1

@@ -10,33 +10,23 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import WHEN_ROWS_ARE_NOTED, Build, wait_until_stopped
 
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from tests.harness.builds import SIGNAL_AT_FIRST_ROWS, Build, two_classes
+from tests.harness.processes import HARNESS, wait_until_stopped
+from tests.harness.tiers import first_quick, thorough
 
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pretends to be elsewhere"),
 ]
-HERE = Path(__file__).parent
+STAND_INS = "takes stand-ins for other systems"
 PRETENDS = """
 import os, other_systems
 other_systems.pretend(os.environ["PRETEND"])
 """
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    return write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=50)
-
-
-@pytest.fixture(scope="module")
-def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return Build(photos, tmp_path_factory.mktemp("whole")).sha256()
-
-
-@pytest.fixture(params=["win32", "darwin"])
+@pytest.fixture(params=first_quick(["win32", "darwin"], STAND_INS))
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """Environment that lets Python pretend."""
     return hook(tmp_path / "hook", request.param, PRETENDS)
@@ -45,7 +35,7 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 def hook(folder: Path, system: str, text: str) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(text)
-    return {"PYTHONPATH": f"{folder}{os.pathsep}{HERE}", "PRETEND": system}
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{HARNESS}", "PRETEND": system}
 
 
 def python(env: dict[str, str], code: str, *arguments: object) -> str:
@@ -90,8 +80,9 @@ def test_a_build_has_the_same_bytes(photos, expected, tmp_path, elsewhere) -> No
     assert Build(photos, tmp_path / "out", "--overwrite", env=elsewhere).sha256() == expected
 
 
+@thorough(STAND_INS)
 def test_a_build_that_is_killed_is_taken_up_again(photos, expected, tmp_path, elsewhere) -> None:
-    kills = hook(tmp_path / "kills", elsewhere["PRETEND"], PRETENDS + WHEN_ROWS_ARE_NOTED)
+    kills = hook(tmp_path / "kills", elsewhere["PRETEND"], PRETENDS + SIGNAL_AT_FIRST_ROWS)
     build = Build(photos, tmp_path / "out", env={**kills, "SIGNAL": str(int(signal.SIGKILL))})
     with build.begun() as process:
         assert process.wait(300) == -signal.SIGKILL
@@ -101,8 +92,9 @@ def test_a_build_that_is_killed_is_taken_up_again(photos, expected, tmp_path, el
     assert build.sha256() == expected
 
 
+@thorough(STAND_INS)
 def test_a_second_build_is_refused(photos, expected, tmp_path, elsewhere) -> None:
-    stops = hook(tmp_path / "stops", elsewhere["PRETEND"], PRETENDS + WHEN_ROWS_ARE_NOTED)
+    stops = hook(tmp_path / "stops", elsewhere["PRETEND"], PRETENDS + SIGNAL_AT_FIRST_ROWS)
     build = Build(photos, tmp_path / "out", env={**stops, "SIGNAL": str(int(signal.SIGSTOP))})
     with build.begun() as process:
         wait_until_stopped(process)
@@ -113,10 +105,12 @@ def test_a_second_build_is_refused(photos, expected, tmp_path, elsewhere) -> Non
     assert build.sha256() == expected
 
 
+@thorough(STAND_INS)
 def test_what_can_not_be_decoded_is_left_out(tmp_path, elsewhere) -> None:
-    data = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4, damaged=2)
+    data = two_classes(tmp_path / "ILSVRC", 4, damaged=2)
     hashes = []
-    for env in ({}, elsewhere):
+    here: dict[str, str] = {}
+    for env in (here, elsewhere):
         build = Build(data, tmp_path / f"out{len(env)}", "--skip_undecodable", env=env)
         done = build.run()
         assert (done.returncode, done.stderr) == (0, "")
@@ -126,6 +120,7 @@ def test_what_can_not_be_decoded_is_left_out(tmp_path, elsewhere) -> None:
     assert hashes[0] == hashes[1]
 
 
+@thorough(STAND_INS)
 def test_a_finished_file_is_verified_opened_and_shown(photos, tmp_path, elsewhere, cli) -> None:
     build = Build(photos, tmp_path / "out", env=elsewhere)
     build.sha256()
@@ -148,6 +143,7 @@ print(len(subset), image.shape, int(image.sum()), label)
     assert python(elsewhere, code, build.npz) == python({}, code, build.npz)
 
 
+@thorough(STAND_INS)
 def test_the_demo_runs(tmp_path, elsewhere, cli) -> None:
     done = cli("demo", env=elsewhere)
     assert done.returncode == 0, done.stderr

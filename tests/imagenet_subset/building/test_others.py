@@ -14,15 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import sabotage
-from running import Build, end_of, wait_until_stopped
 
 from imagenet_subset.building import output
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import BuildResult, run_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.run import BuildResult
 from imagenet_subset.errors import LockedError, OutputError
 from imagenet_subset.npz.layout import ROW_NBYTES
+from tests.harness import sabotage
+from tests.harness.builds import Build, end_of, two_classes
+from tests.harness.planned import carried_out, planned
+from tests.harness.processes import wait_until_stopped
+from tests.harness.tiers import thorough
 
 pytestmark = [
     pytest.mark.processes,
@@ -34,9 +36,7 @@ pytestmark = [
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 photos: 20 of train, 100 of val."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=10)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 10)
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +45,12 @@ def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def plan(photos: Path, out: Path) -> BuildPlan:
-    return plan_build(photos / "two.txt", photos, out, device="cpu", pipeline="pillow")
+    return planned(photos / "two.txt", photos, out, device="cpu", pipeline="pillow")
 
 
 def built(todo: BuildPlan) -> BuildResult:
     with ThreadPoolExecutor(1) as executor:
-        return run_build(todo, executor=executor)
+        return carried_out(todo, executor=executor)
 
 
 def all_done(todo: BuildPlan) -> BuildPlan:
@@ -67,11 +67,11 @@ def all_done(todo: BuildPlan) -> BuildPlan:
 
 
 def sealed(todo: BuildPlan, disturb: Callable[[int], object], *, full_check: bool = False) -> None:
-    with output.unfinished(todo, overwrite=False) as (fd, journal):
+    with output.unfinished(todo.target, overwrite=False) as (fd, journal):
         assert journal.done.all()
         with open(todo.output.partial, "r+b") as file:
             disturb(file.fileno())
-        output.seal(fd, todo, journal.crcs, full_check=full_check)
+        output.seal(fd, todo.target, journal.crcs, full_check=full_check)
 
 
 def overwritten(todo: BuildPlan, row: int) -> Callable[[int], object]:
@@ -182,6 +182,7 @@ def test_a_finished_file_that_can_t_be_read_may_be_complete(photos, tmp_path, co
     assert built(todo).already_complete
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
     photos, expected, tmp_path, without_powers
 ) -> None:
@@ -198,6 +199,7 @@ def test_a_finished_file_that_one_may_not_read_is_not_to_be_overwritten(
     assert build.sha256() == expected
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_a_folder_that_one_may_write_and_not_read_can_be_built_in(
     photos, expected, tmp_path, without_powers
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_second_run_that_tidies_up_takes_nothing_from_the_first(
     assert Build(photos, build.out).sha256() == expected
 
 
+@thorough("has two runs at one output, or root's rights taken")
 def test_the_journal_of_a_run_that_begins_again_is_left_to_it(photos, expected, stopping) -> None:
     build, second = stopping("after"), stopping("before", "--overwrite")
     with build.begun() as first:
@@ -282,7 +285,7 @@ def test_what_another_run_finished_meanwhile_is_not_built_again(photos, tmp_path
     built(todo)
     with (
         pytest.raises(LockedError, match="another build has just finished"),
-        output.unfinished(todo, overwrite=False),
+        output.unfinished(todo.target, overwrite=False),
     ):
         pass
     assert not todo.output.partial.exists()

@@ -8,14 +8,14 @@ import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import imagenet_subset
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import run_build
+from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import (
     OutputError,
@@ -25,13 +25,15 @@ from imagenet_subset.errors import (
 )
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import rank_key
+from imagenet_subset.records import Split
 from imagenet_subset.selection import load_subset
 from pipelines.pillow import decode
+from tests.harness.planned import carried_out, planned
 
 
-def plan(tree: Path, subset: Path, out: Path, **options) -> BuildPlan:
-    options = {"device": "cpu", "pipeline": "pillow", "workers": 2} | options
-    return plan_build(subset, tree, out, **options)
+def plan(tree: Path, subset: Path, out: Path, **options: Any) -> BuildPlan:
+    chosen = {"device": "cpu", "pipeline": "pillow", "workers": 2, **options}
+    return planned(subset, tree, out, **chosen)
 
 
 def sha256(path: Path) -> str:
@@ -40,7 +42,7 @@ def sha256(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def built(tree: Path, subset_file: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildPlan:
-    return run_build(plan(tree, subset_file, tmp_path_factory.mktemp("built"))).plan
+    return carried_out(plan(tree, subset_file, tmp_path_factory.mktemp("built"))).plan
 
 
 def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -> None:
@@ -62,8 +64,8 @@ def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -
 
 def test_rows_are_where_the_journal_s_order_puts_them(built: BuildPlan) -> None:
     n_train, layout = built.rows["train"], built.layout
-    assert built.offset_of(n_train - 1) == layout.row_offset("train", n_train - 1)
-    assert built.offset_of(n_train) == layout.row_offset("val", 0)
+    assert layout.rows.offset(n_train - 1) == layout.row_offset("train", n_train - 1)
+    assert layout.rows.offset(n_train) == layout.row_offset("val", 0)
 
 
 def test_ids_and_labels_lead_back_to_the_photos(built: BuildPlan, tree: Path) -> None:
@@ -105,19 +107,19 @@ def test_the_provenance_names_no_time_host_or_path(built: BuildPlan, tmp_path: P
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_workers_leaves_no_trace(built, tree, subset_file, tmp_path, workers) -> None:
-    result = run_build(plan(tree, subset_file, tmp_path, workers=workers))
+    result = carried_out(plan(tree, subset_file, tmp_path, workers=workers))
     assert sha256(result.plan.output.npz) == sha256(built.output.npz)
 
 
 def test_the_layout_of_the_source_leaves_no_trace(built, subset_file, tmp_path) -> None:
     other = write_demo_tree(tmp_path / "ILSVRC", val_folders=True)
-    result = run_build(plan(other, subset_file, tmp_path / "out"))
+    result = carried_out(plan(other, subset_file, tmp_path / "out"))
     assert sha256(result.plan.output.npz) == sha256(built.output.npz)
 
 
 def test_any_executor_will_do(built, tree, subset_file, tmp_path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        result = run_build(plan(tree, subset_file, tmp_path), executor=pool)
+        result = carried_out(plan(tree, subset_file, tmp_path), executor=pool)
     assert sha256(result.plan.output.npz) == sha256(built.output.npz)
 
 
@@ -128,7 +130,7 @@ def test_nothing_but_the_npz_and_the_csv_is_left(built: BuildPlan) -> None:
 
 def test_the_same_command_again_finds_it_complete(built, tree, subset_file) -> None:
     before = built.output.npz.stat()
-    result = run_build(plan(tree, subset_file, built.output.folder))
+    result = carried_out(plan(tree, subset_file, built.output.folder))
     assert result.already_complete
     assert built.output.npz.stat().st_mtime_ns == before.st_mtime_ns
 
@@ -137,7 +139,7 @@ def test_a_finished_file_of_other_contents_is_not_overwritten(built, tree, tmp_p
     other = tmp_path / "five.txt"
     other.write_text("\n".join(reversed(built.subset.wnids)))
     with pytest.raises(OutputExistsError, match=r"subset\.wnids.*--overwrite"):
-        run_build(plan(tree, other, built.output.folder))
+        carried_out(plan(tree, other, built.output.folder))
 
 
 @pytest.mark.parametrize(
@@ -168,16 +170,16 @@ def test_the_result_of_a_build_fits_in_a_line_and_names_its_files(built, tree, s
 
 
 def test_overwriting_gives_the_same_bytes(tree, subset_file, tmp_path) -> None:
-    first = run_build(plan(tree, subset_file, tmp_path)).plan.output.npz
+    first = carried_out(plan(tree, subset_file, tmp_path)).plan.output.npz
     before = sha256(first)
-    again = run_build(plan(tree, subset_file, tmp_path), overwrite=True)
+    again = carried_out(plan(tree, subset_file, tmp_path), overwrite=True)
     assert not again.already_complete
     assert sha256(first) == before
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_split_left_out_is_an_array_of_length_0(tree, subset_file, tmp_path, split) -> None:
-    result = run_build(plan(tree, subset_file, tmp_path, splits=[split]))
+    result = carried_out(plan(tree, subset_file, tmp_path, splits=[split]))
     other = "val" if split == "train" else "train"
     with np.load(result.plan.output.npz) as npz:
         assert npz[f"X_{other}"].shape == (0, 224, 224, 3)
@@ -197,7 +199,7 @@ def damaged(tmp_path: Path) -> Path:
 def test_all_damaged_images_are_named_in_one_run(damaged, subset_file, tmp_path) -> None:
     todo = plan(damaged, subset_file, tmp_path / "out")
     with pytest.raises(UndecodableError, match=r"images can't be decoded.*--skip_undecodable"):
-        run_build(todo)
+        carried_out(todo)
     with open(todo.output.failures, newline="") as file:
         rows = list(csv.DictReader(file))
     bad = {row["path"] for row in rows}
@@ -222,16 +224,16 @@ def decodes(path: str) -> bool:
 def test_only_replaced_images_are_decoded_again(damaged, subset_file, tmp_path) -> None:
     todo = plan(damaged, subset_file, tmp_path / "out")
     with pytest.raises(UndecodableError):
-        run_build(todo)
+        carried_out(todo)
     with open(todo.output.failures, newline="") as file:
         bad = [Path(row["path"]) for row in csv.DictReader(file)]
     good = Path(todo.source.path(todo.records["val"][0]))
     for path in bad:
         path.write_bytes(good.read_bytes())
-    result = run_build(todo)
+    result = carried_out(todo)
     assert result.decoded == len(bad)
     assert result.kept == sum(todo.rows.values()) - len(bad)
-    fresh = run_build(plan(damaged, subset_file, tmp_path / "fresh"))
+    fresh = carried_out(plan(damaged, subset_file, tmp_path / "fresh"))
     assert sha256(todo.output.npz) == sha256(fresh.plan.output.npz)
     assert not todo.output.failures.exists()
 
@@ -239,8 +241,8 @@ def test_only_replaced_images_are_decoded_again(damaged, subset_file, tmp_path) 
 def test_skipping_damaged_images_moves_the_others_up(damaged, subset_file, tmp_path) -> None:
     todo = plan(damaged, subset_file, tmp_path / "out")
     with pytest.raises(UndecodableError):
-        run_build(todo)
-    result = run_build(todo, skip_undecodable=True)
+        carried_out(todo)
+    result = carried_out(todo, skip_undecodable=True)
     assert result.decoded == 0
     left_out = len(result.failures)
     assert result.plan.undecodable == left_out > 0
@@ -255,13 +257,13 @@ def test_skipping_damaged_images_moves_the_others_up(damaged, subset_file, tmp_p
             data = Path(todo.source.path(by_id[image_id])).read_bytes()
             np.testing.assert_array_equal(image, decode(data))
         np.testing.assert_array_equal(npz["val_id"], [r.image_id for r in todo.records["val"]])
-    again = run_build(todo, skip_undecodable=True)
+    again = carried_out(todo, skip_undecodable=True)
     assert again.already_complete
     assert again.plan.undecodable == 30
-    direct = run_build(plan(damaged, subset_file, tmp_path / "b"), skip_undecodable=True)
+    direct = carried_out(plan(damaged, subset_file, tmp_path / "b"), skip_undecodable=True)
     assert sha256(direct.plan.output.npz) == sha256(todo.output.npz)
     with pytest.raises(OutputExistsError, match=r"left_out\.undecodable"):
-        run_build(todo)
+        carried_out(todo)
 
 
 def test_no_class_is_left_without_an_image(own_tree, subset_file, tmp_path) -> None:
@@ -272,10 +274,10 @@ def test_no_class_is_left_without_an_image(own_tree, subset_file, tmp_path) -> N
         photo.write_bytes(b"")
     todo = plan(own_tree, subset_file, tmp_path / "out")
     with pytest.raises(UndecodableError, match=rf"8 train images of {wnid} .* take {wnid} out of"):
-        run_build(todo, skip_undecodable=True)
+        carried_out(todo, skip_undecodable=True)
     assert not todo.output.npz.exists()
     photos[0].write_bytes(good)
-    assert run_build(todo, skip_undecodable=True).plan.undecodable == 7
+    assert carried_out(todo, skip_undecodable=True).plan.undecodable == 7
 
 
 def test_a_photo_that_looks_damaged_though_pillow_decodes_it_is_told(tmp_path) -> None:
@@ -284,7 +286,7 @@ def test_a_photo_that_looks_damaged_though_pillow_decodes_it_is_told(tmp_path) -
     photo = sorted(data.glob("train/*/*.JPEG"), key=lambda path: rank_key(path.stem))[1]
     content = photo.read_bytes()
     photo.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
-    result = run_build(plan(data, subset, tmp_path / "out"))
+    result = carried_out(plan(data, subset, tmp_path / "out"))
     assert result.notices == [
         f"{photo} looks damaged (it has no end of image), but Pillow decodes it: "
         "see whether it is whole"
@@ -302,7 +304,7 @@ def begun(tree: Path, subset: Path, out: Path) -> BuildPlan:
     content = last.read_bytes()
     last.write_bytes(b"")
     with pytest.raises(UndecodableError, match="1 image can't be decoded"):
-        run_build(todo)
+        carried_out(todo)
     last.write_bytes(content)
     return todo
 
@@ -313,22 +315,23 @@ def own_tree(tmp_path: Path) -> Path:
 
 
 def test_rows_that_changed_on_the_disk_are_done_again(own_tree, subset_file, tmp_path) -> None:
-    expected = run_build(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
+    expected = carried_out(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
     todo = begun(own_tree, subset_file, tmp_path / "b")
     with open(todo.output.partial, "r+b") as file:
-        for split, row in (("train", 3), ("train", 17), ("val", 0)):
+        rows: list[tuple[Split, int]] = [("train", 3), ("train", 17), ("val", 0)]
+        for split, row in rows:
             file.seek(todo.layout.row_offset(split, row) + 1000)
             file.write(b"flip")
-    result = run_build(todo)
+    result = carried_out(todo)
     assert result.decoded == 4
     assert sha256(todo.output.npz) == sha256(expected)
 
 
 def test_a_lost_unfinished_file_is_begun_again(own_tree, subset_file, tmp_path) -> None:
-    expected = run_build(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
+    expected = carried_out(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
     todo = begun(own_tree, subset_file, tmp_path / "b")
     todo.output.partial.unlink()
-    run_build(todo)
+    carried_out(todo)
     assert sha256(todo.output.npz) == sha256(expected)
 
 
@@ -339,8 +342,8 @@ def test_resuming_with_another_subset_is_refused_with_both_sides(
     fewer = tmp_path / "five.txt"
     fewer.write_text("\n".join(load_subset(subset_file).wnids[:3]))
     with pytest.raises(ResumeMismatchError, match=r"wnids_sha256: .* there, .* here.*--overwrite"):
-        run_build(plan(own_tree, fewer, tmp_path / "out"))
-    run_build(plan(own_tree, fewer, tmp_path / "out"), overwrite=True)
+        carried_out(plan(own_tree, fewer, tmp_path / "out"))
+    carried_out(plan(own_tree, fewer, tmp_path / "out"), overwrite=True)
 
 
 def test_resuming_with_other_numbers_for_the_same_photos_is_refused(
@@ -353,14 +356,14 @@ def test_resuming_with_other_numbers_for_the_same_photos_is_refused(
     swapped = [(first, two), (second, one), *others]
     path.write_text("".join(f"{name} {number}\n" for name, number in swapped))
     with pytest.raises(ResumeMismatchError, match=r"records\.train.*--overwrite"):
-        run_build(plan(own_tree, subset_file, tmp_path / "out"))
+        carried_out(plan(own_tree, subset_file, tmp_path / "out"))
 
 
 def test_overwriting_is_resumed_too(own_tree, subset_file, tmp_path) -> None:
     """A batch system that runs a stopped job again runs it with the same flags."""
-    expected = run_build(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
+    expected = carried_out(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
     todo = begun(own_tree, subset_file, tmp_path / "b")
-    result = run_build(todo, overwrite=True)
+    result = carried_out(todo, overwrite=True)
     assert (result.kept, result.decoded) == (sum(todo.rows.values()) - 1, 1)
     assert sha256(todo.output.npz) == sha256(expected)
 
@@ -368,7 +371,7 @@ def test_overwriting_is_resumed_too(own_tree, subset_file, tmp_path) -> None:
 def test_going_on_with_photos_from_elsewhere_is_told(own_tree, subset_file, tmp_path) -> None:
     todo = begun(own_tree, subset_file, tmp_path / "out")
     moved = own_tree.parents[1].rename(tmp_path / "moved")
-    result = run_build(plan(moved, subset_file, tmp_path / "out"))
+    result = carried_out(plan(moved, subset_file, tmp_path / "out"))
     assert result.decoded == 1
     assert result.notices == [
         f"goes on with the photos in {moved / 'Data/CLS-LOC'}; what is done already was made of "
@@ -383,7 +386,7 @@ def test_a_folder_under_a_final_name_is_refused_before_the_first_image(
 ) -> None:
     (tmp_path / "out" / name).mkdir(parents=True)
     with pytest.raises(OutputError, match=f"{name} is a folder; remove it"):
-        run_build(plan(own_tree, subset_file, tmp_path / "out"), overwrite=overwrite)
+        carried_out(plan(own_tree, subset_file, tmp_path / "out"), overwrite=overwrite)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
 
 
@@ -393,8 +396,8 @@ def test_overwriting_begins_again_where_the_journal_is_damaged(
     todo = begun(own_tree, subset_file, tmp_path / "out")
     todo.output.journal.write_bytes(b"no journal")
     with pytest.raises(ResumeMismatchError, match=r"damaged.*--overwrite"):
-        run_build(todo)
-    assert run_build(todo, overwrite=True).kept == 0
+        carried_out(todo)
+    assert carried_out(todo, overwrite=True).kept == 0
 
 
 def test_what_a_pipeline_logs_is_told_once_and_not_by_each_worker(
@@ -406,7 +409,7 @@ def test_what_a_pipeline_logs_is_told_once_and_not_by_each_worker(
     monkeypatch.setattr(kernel, "compiled_seconds", 1.25)  # as after compiling
     monkeypatch.setattr(kernel, "cache_note", "later runs find it in numba's cache")
     with ThreadPoolExecutor(2) as executor:
-        result = run_build(plan(tree, subset_file, tmp_path, pipeline="turbo"), executor=executor)
+        result = carried_out(plan(tree, subset_file, tmp_path, pipeline="turbo"), executor=executor)
     assert result.notices == [
         "compiled the turbo pipeline in 1.2 s; later runs find it in numba's cache"
     ]

@@ -11,16 +11,19 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from PIL import Image
-from running import NURSERY
 
-from imagenet_subset.building.plan import plan_build
-from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from tests.harness.builds import two_classes
+from tests.harness.planned import planned
+from tests.harness.processes import NURSERY
+from tests.harness.tiers import first_quick, thorough
 
 pytestmark = pytest.mark.processes
 PROGRAM = Path(sys.executable).with_name("imagenet-subset")
+ODD_PLACE = "runs in an odd place, or under odd limits"
 FLAGS = ["--device", "cpu", "--pipeline", "pillow", "--workers", "2", "--splits", "train"]
 NONE = MappingProxyType[str, str]({})
 
@@ -29,9 +32,7 @@ NONE = MappingProxyType[str, str]({})
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes, more than two shards; not to be written to."""
     root = tmp_path_factory.mktemp("photos") / "ILSVRC"
-    data = write_demo_tree(root, wnids=DEMO_WNIDS[:2], train_per_class=70)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    return data
+    return two_classes(root, 70)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def here(tmp_path: Path) -> Path:
 
 
 def run(
-    command: list[object], here: Path, env: Mapping[str, str] = NONE, **options: object
+    command: list[object], here: Path, env: Mapping[str, str] = NONE, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(word) for word in command],
@@ -118,7 +119,7 @@ def test_a_current_folder_that_is_gone_is_told_in_one_line(photos, here) -> None
     assert "the current folder: No such file or directory" in done.stderr
 
 
-@pytest.mark.parametrize("variant", ["deep", "missing"])
+@pytest.mark.parametrize("variant", first_quick(["missing", "deep"], ODD_PLACE))
 def test_the_folder_for_temporary_files_may_have_any_name(photos, here, expected, variant) -> None:
     temporary = here / ("t" * 120)
     if variant == "deep":
@@ -129,13 +130,14 @@ def test_the_folder_for_temporary_files_may_have_any_name(photos, here, expected
         assert not list(temporary.iterdir())
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", first_quick(["<&- >&- 2>&-", "<&-", ">&-", "2>&-"], ODD_PLACE))
 def test_streams_may_be_closed(photos, here, expected, closed) -> None:
     done = run(["sh", "-c", f'"$@" {closed}', "sh", PROGRAM, *arguments(photos, here)], here)
     assert_built(done, here, expected)
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@thorough(ODD_PLACE)
+@pytest.mark.parametrize("closed", first_quick(["<&- >&- 2>&-", "<&-", ">&-", "2>&-"], ODD_PLACE))
 def test_a_program_that_calls_it_may_have_closed_its_streams(
     photos, here, expected, closed
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_script_needs_no_guard_around_a_build_and_runs_once(photos, here, expe
     assert done.stdout == "begins\n"
 
 
+@thorough(ODD_PLACE)
 def test_a_script_may_come_on_standard_input(photos, here, expected) -> None:
     done = run([sys.executable, "-"], here, input=script(photos, here))
     assert_built(done, here, expected)
@@ -178,7 +181,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", first_quick(["fork", "spawn"], ODD_PLACE))
 def test_a_daemonic_process_may_build(photos, here, expected, method) -> None:
     names = {"subset": str(photos / "two.txt"), "data": str(photos), "out": str(here / "out")}
     (here / "program.py").write_text(IN_A_DAEMON.format(method=method, **names))
@@ -204,12 +207,14 @@ if __name__ == "__main__":
 """
 
 
+@thorough(ODD_PLACE)
 def test_children_of_the_caller_live_on(photos, here, expected) -> None:
     names = {"subset": str(photos / "two.txt"), "data": str(photos), "out": str(here / "out")}
     (here / "program.py").write_text(CHILDREN.format(**names))
     assert_built(run([sys.executable, "program.py"], here), here, expected)
 
 
+@thorough(ODD_PLACE)
 def test_a_build_that_is_interrupted_spares_the_caller_s_children(photos, here, expected) -> None:
     code = script(photos, here).replace("workers=2)", "workers=2, progress=interrupt)")
     before = (
@@ -235,8 +240,10 @@ def test_a_build_that_is_interrupted_spares_the_caller_s_children(photos, here, 
 def test_planning_starts_no_process(photos, here) -> None:
     code = (
         "import os\n"
+        "from imagenet_subset.building.options import BuildOptions\n"
         "from imagenet_subset.building.plan import plan_build\n"
-        f"plan_build({str(photos / 'two.txt')!r}, {str(photos)!r}, {str(here)!r}, device='cpu')\n"
+        f"options = {str(photos / 'two.txt')!r}, {str(photos)!r}, {str(here)!r}\n"
+        "plan_build(BuildOptions(*options, device='cpu'))\n"
         "try:\n    os.waitpid(-1, os.WNOHANG)\n"
         "except ChildProcessError:\n    print('no child')\n"
     )
@@ -244,6 +251,7 @@ def test_planning_starts_no_process(photos, here) -> None:
     assert (done.stdout, done.stderr) == ("no child\n", "")
 
 
+@thorough(ODD_PLACE)
 def test_a_dry_run_starts_no_process(photos, here) -> None:
     (here / "sitecustomize.py").write_text(
         "import sys\n"
@@ -284,13 +292,14 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None
         assert part in lines[0]
 
 
-@pytest.mark.parametrize("files", [16, 24])
+@pytest.mark.parametrize("files", first_quick([16, 24], ODD_PLACE))
 def test_too_few_descriptors_are_told_as_such(photos, here, files) -> None:
     limited = ["prlimit", f"--nofile={files}", PROGRAM, *arguments(photos, here)]
     done = run([*limited, "--workers", "40"], here)
     assert_one_line(done, "Too many open files")
 
 
+@thorough(ODD_PLACE)
 def test_too_small_an_address_space_is_told_as_what_it_is(photos, here) -> None:
     told = []
     for limit in range(150_000, 500_000, 50_000):  # from too little for Python itself to enough
@@ -323,6 +332,7 @@ def test_without_fork_each_worker_is_an_interpreter_of_its_own(photos, here, exp
     assert_built(done, here, expected)
 
 
+@thorough(ODD_PLACE)
 def test_without_fork_too_what_keeps_workers_from_starting_is_told(photos, here) -> None:
     broken = BROKEN.replace(NURSERY, "import run_worker")
     (here / "sitecustomize.py").write_text(f"import os\ndel os.fork\n{broken}")
@@ -375,11 +385,11 @@ def small_memory() -> Iterator[list[str]]:
     group.rmdir()
 
 
+@thorough(ODD_PLACE)
 def test_a_worker_that_the_kernel_kills_for_want_of_memory_is_told_as_such(
     here, small_memory
 ) -> None:
-    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=2, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
+    data = two_classes(here / "ILSVRC", 2, odd=False)
     large = sorted(data.glob("train/*/*.JPEG"))[-1]
     Image.new("RGB", (9000, 9000)).save(large)
     done = run([*small_memory, PROGRAM, *arguments(data, here)], here)
@@ -391,6 +401,7 @@ def test_a_worker_that_the_kernel_kills_for_want_of_memory_is_told_as_such(
     ), done.stderr
 
 
+@thorough(ODD_PLACE)
 def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such(
     photos, here, small_memory
 ) -> None:
@@ -409,11 +420,11 @@ def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such
     )
 
 
+@thorough(ODD_PLACE)
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="drops root's rights")
 def test_the_first_photo_is_as_good_as_any_when_it_can_t_be_read(here) -> None:
-    data = write_demo_tree(here / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=5, odd=False)
-    (data / "two.txt").write_text("\n".join(DEMO_WNIDS[:2]))
-    subset = plan_build(data / "two.txt", data, here, splits=["train"], device="cpu")
+    data = two_classes(here / "ILSVRC", 5, odd=False)
+    subset = planned(data / "two.txt", data, here, splits=["train"], device="cpu")
     first = Path(subset.source.path(subset.records["train"][0]))
     first.chmod(0)
     lacking = "-dac_override,-dac_read_search"
@@ -425,6 +436,7 @@ def test_the_first_photo_is_as_good_as_any_when_it_can_t_be_read(here) -> None:
     )
 
 
+@thorough(ODD_PLACE)
 def test_what_workers_print_is_passed_on_but_for_libjpeg_s_lines(photos, here, expected) -> None:
     (here / "sitecustomize.py").write_text(
         "import os, sys\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipelines.bounds import DALI_CPU
 from pipelines.choice import choose
 from pipelines.dali.graph import FAILED
 from pipelines.per_image import PillowPipeline
+from tests.harness.tiers import thorough
 
 
 @pytest.mark.parametrize("name", ["pillow", "turbo", "dali"])
@@ -28,6 +30,10 @@ def test_each_cpu_pipeline_passes(name: str) -> None:
     assert report.decode_rate > 0
     assert report.whole_rate > 0
     assert report.versions.items() >= config.versions().items()
+    found = json.loads(json.dumps(report.to_dict()))
+    assert (found["ok"], found["pipeline"], found["device"]) == (True, name, "cpu")
+    assert [kind["name"] for kind in found["kinds"]] == [kind.name for kind in report.kinds]
+    assert found["allowed"] == {"largest": report.bounds.largest, "mean": report.bounds.mean}
 
 
 def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ def test_pixels_out_of_bounds_and_a_decoded_ruin_are_problems() -> None:
 class Forgetful(PillowPipeline):
     """Loses every second image."""
 
-    def run(self, encoded):  # type: ignore[no-untyped-def]
+    def run(self, encoded):
         return super().run(pair for k, pair in enumerate(encoded) if k % 2)
 
 
@@ -109,7 +115,8 @@ def test_a_sample_of_few_files_is_all_of_them(tmp_path: Path) -> None:
     assert len(sample_files(tmp_path, 300)) == 12
 
 
-def test_the_command_prints_a_table_and_its_verdict(cli) -> None:  # type: ignore[no-untyped-def]
+@thorough("measures rates for a while")
+def test_the_command_prints_a_table_and_its_verdict(cli) -> None:
     done = cli("selftest", "--device", "cpu", "--pipeline", "pillow", "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "cpu (pillow): as asked"
@@ -119,7 +126,7 @@ def test_the_command_prints_a_table_and_its_verdict(cli) -> None:  # type: ignor
     assert done.stderr == ""
 
 
-def test_a_folder_without_photos_is_an_error_in_one_line(cli, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_without_photos_is_an_error_in_one_line(cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = cli("selftest", "--device", "cpu", "--data_dir", "empty")
     assert done.returncode == 1

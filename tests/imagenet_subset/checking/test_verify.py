@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_subset.building.plan import plan_build
-from imagenet_subset.building.run import run_build
 from imagenet_subset.checking.file import VerifyReport, verify
 from imagenet_subset.checking.pixels import compare_with_photos
 from imagenet_subset.cli.program import main
@@ -28,9 +26,11 @@ from imagenet_subset.demo.tree import write_demo_tree
 from imagenet_subset.errors import ReadError, ReadRefusedError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.npz.layout import KEYS, Layout, finish
+from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import open_for_update
+from tests.harness.planned import carried_out, planned
 
 WNIDS = ("n12267677", "n02690373")  # acorn, airliner
 PROVENANCE: dict[str, Any] = {
@@ -46,7 +46,7 @@ PROVENANCE: dict[str, Any] = {
 CSV = "subset_label,original_id,WNID,human_label\n0,327,n12267677,acorn\n1,230,n02690373,airliner\n"
 
 
-def arrays() -> dict[str, np.ndarray]:
+def arrays() -> dict[str, Any]:
     """Three train and two val images, ids and labels as ILSVRC has them."""
     rng = np.random.default_rng(4)
     first = {wnid: class_table()[wnid].first_train_id for wnid in WNIDS}
@@ -56,7 +56,7 @@ def arrays() -> dict[str, np.ndarray]:
         "val": sorted(val),
     }
     labels = {"train": [1, 1, 0], "val": [0, 1] if val[0] < val[1] else [1, 0]}
-    made: dict[str, np.ndarray] = {}
+    made: dict[str, Any] = {}
     for split in SPLITS:
         n = len(ids[split])
         made[f"X_{split}"] = rng.integers(0, 256, (n, 224, 224, 3), np.uint8)
@@ -65,9 +65,11 @@ def arrays() -> dict[str, np.ndarray]:
     return made
 
 
-def write(path: Path, data: dict[str, np.ndarray], provenance: dict[str, Any] = PROVENANCE) -> Path:
+def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file of ours, with all CRCs right."""
-    layout = Layout.of({split: len(data[f"X_{split}"]) for split in SPLITS}, provenance)
+    layout = Layout.of(
+        {split: len(data[f"X_{split}"]) for split in SPLITS}, encode_comment(provenance)
+    )
     crcs = {s: np.array([zlib.crc32(x) for x in data[f"X_{s}"]], np.uint32) for s in SPLITS}
     columns = {key: data[key] for key in KEYS if not key.startswith("X")}
     fd = open_for_update(path, create=True)
@@ -153,7 +155,7 @@ def test_a_file_of_another_program_may_have_its_own_order_and_comment(tmp_path: 
 def test_progress_adds_up_to_the_arrays(two: Path) -> None:
     steps: list[int] = []
     verify(two, workers=2, progress=steps.append)
-    headers = Layout.of({"train": 3, "val": 2}, PROVENANCE).members
+    headers = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE)).members
     assert sum(steps) == sum(m.end - m.offset - 30 - len(m.name) - 20 for m in headers)
 
 
@@ -193,7 +195,7 @@ def assert_noticed(path: Path, offset: int, bit: int, word: str) -> None:
 
 def test_a_flipped_bit_outside_the_images_is_noticed_wherever_it_is(two: Path) -> None:
     rng = random.Random(11)
-    layout = Layout.of({"train": 3, "val": 2}, PROVENANCE)
+    layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
     for word, region in regions(layout):
         # Headers, their first bytes above all, are where another meaning can hide.
         places = [*rng.sample(region[:140], 12), *rng.sample(region, 12)]
@@ -207,7 +209,7 @@ def test_a_flipped_bit_outside_the_images_is_noticed_wherever_it_is(two: Path) -
 @pytest.mark.long
 def test_a_flipped_bit_in_each_byte_outside_the_images_is_noticed(two: Path) -> None:
     rng = random.Random(12)
-    for word, region in regions(Layout.of({"train": 3, "val": 2}, PROVENANCE)):
+    for word, region in regions(Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))):
         for offset in region:
             assert_noticed(two, offset, rng.randrange(8), word)
     assert verify(two).ok
@@ -215,7 +217,7 @@ def test_a_flipped_bit_in_each_byte_outside_the_images_is_noticed(two: Path) -> 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_flipped_bit_in_an_image_is_noticed(two: Path, split: Any) -> None:
-    layout = Layout.of({"train": 3, "val": 2}, PROVENANCE)
+    layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
     rng = random.Random(13)
     for row in range(len(arrays()[f"X_{split}"])):
         for offset in (0, 150_527, rng.randrange(150_528)):
@@ -257,7 +259,7 @@ def test_an_array_that_was_added_is_noticed(two: Path) -> None:
 
 
 def test_exchanged_rows_are_noticed(two: Path) -> None:
-    layout = Layout.of({"train": 3, "val": 2}, PROVENANCE)
+    layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
     data = bytearray(two.read_bytes())
     a, b = (slice(o, o + 150_528) for o in (layout.row_offset("train", k) for k in (0, 2)))
     data[a], data[b] = data[b], data[a]
@@ -279,7 +281,7 @@ def test_damage_in_a_file_of_another_program_is_noticed(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tells files by /proc/self/fd")
 def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     fault = f"preadv:1:{errno.EIO}"
     saboteur = Sabotage(fault, str(two.parent), str(two.with_name("fired")))
@@ -297,7 +299,7 @@ def test_an_array_on_a_failing_disk_is_named(two: Path) -> None:
 @contextlib.contextmanager
 def refused(two: Path, name: str, code: int) -> Iterator[None]:
     """The first call of a name fails."""
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     fired = two.parent.with_name(f"{two.parent.name}-fired")
     saboteur = Sabotage(f"{name}:1:{code}", str(two.parent), str(fired))
@@ -323,7 +325,7 @@ def test_a_file_that_can_t_be_read_in_full_is_not_called_unsound(two: Path, caps
         f"{two} can't be read in full, so whether it is sound is unknown; see to its disk or its "
         "network, and verify it again",
     ]
-    flip(two, Layout.of({"train": 3, "val": 2}, PROVENANCE).row_offset("val", 0), 3)
+    flip(two, Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE)).row_offset("val", 0), 3)
     with refused(two, "preadv", errno.EIO):
         assert main(["verify", str(two), "--workers", "1"]) == 1
     assert "is NOT sound" in capsys.readouterr().out
@@ -445,7 +447,7 @@ def test_ids_that_descend_or_stand_twice_are_named(tmp_path: Path) -> None:
     assert one_problem(verify(write(tmp_path / "t.npz", data))).startswith("row 1 of train: id")
     np.savez(tmp_path / "foreign.npz", **data)
     assert one_problem(verify(tmp_path / "foreign.npz")) == (
-        f"row 1 of train: id {ids[0]} stands in an earlier row too"
+        f"row 1 of train: id {ids[0]} is in an earlier row too"
     )
     down = {key: a[::-1] for key, a in arrays().items()}
     problems = verify(write(tmp_path / "down.npz", down)).problems
@@ -501,8 +503,8 @@ def made(own_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real build, one undecodable photo left out."""
     folder = tmp_path_factory.mktemp("made")
     (folder / "two.txt").write_text("\n".join(WNIDS))
-    plan = plan_build(folder / "two.txt", own_tree, folder, device="cpu", pipeline="pillow")
-    return run_build(plan, skip_undecodable=True).plan.output.npz
+    plan = planned(folder / "two.txt", own_tree, folder, device="cpu", pipeline="pillow")
+    return carried_out(plan, skip_undecodable=True).plan.output.npz
 
 
 @pytest.fixture
@@ -615,7 +617,7 @@ def test_a_file_of_another_program_is_held_against_the_photos_by_its_csv(
     subset = open_subset(copied)
     foreign = copied.with_name("foreign.npz")
     np.savez_compressed(foreign, **{key: getattr(subset, key)[:20] for key in KEYS})
-    with pytest.raises(ReadError, match="nothing says which classes its labels stand for"):
+    with pytest.raises(ReadError, match="nothing says which classes its labels are"):
         compare_with_photos(verify(foreign), own_tree)
     foreign.with_name("foreign_metadata.csv").write_text(CSV)
     report = verify(foreign)
@@ -650,6 +652,22 @@ def test_another_version_of_pillow_is_told(copied: Path, own_tree: Path) -> None
     assert report.checked[-1].endswith("here, 9.5.0 when the file was made)")
 
 
+def test_a_file_that_names_no_pipeline_is_compared_like_one_of_pillow(
+    copied: Path, own_tree: Path
+) -> None:
+    subset = open_subset(copied)
+    assert subset.provenance is not None
+    del subset.provenance["pipeline"]
+    data = {key: np.array(getattr(subset, key)) for key in KEYS}
+    data["X_train"][4, 0, 0, 0] ^= 1
+    report = verify(write(copied.with_name("n.npz"), data, subset.provenance))
+    assert report.ok
+    compare_with_photos(report, own_tree, sample=None)
+    (problem,) = report.problems
+    assert problem.startswith("row 4 of train")
+    assert problem.endswith("differs from the photo by up to 1 of 255, 0 allowed")
+
+
 # The command
 
 
@@ -675,7 +693,9 @@ def test_json_says_the_same(made: Path, own_tree: Path, two: Path, capsys: Any) 
     assert (code, report["ok"], report["compared"], report["problems"]) == (0, True, 3, [])
     flip(two, 200_000, 3)
     assert main(["verify", str(two), "--json"]) == 1
-    report = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert printed == f"{verify(two).to_json()}\n"
+    report = json.loads(printed)
     assert not report["ok"]
     assert report["problems"][0].startswith("X_train is damaged")
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from imagenet_subset.building.run import BuildResult
-from imagenet_subset.building.worker import ShardResult
+from imagenet_subset.building.tasks import ShardResult
 from imagenet_subset.cli.commands.build import _come_through, _work_done
 from imagenet_subset.cli.program import main
 from imagenet_subset.cli.usage import COMMANDS
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.records import Record
+from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[3]
 CPU = ("--device", "cpu", "--pipeline", "pillow")
@@ -405,6 +406,7 @@ def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) ->
     assert build(cli, tree, "planes.txt", "--dry_run").returncode == 0
 
 
+@thorough("runs the demo twice, which CI does anyhow")
 def test_the_demo_runs_and_runs_again(cli, tmp_path) -> None:
     for _ in range(2):
         done = cli("demo")

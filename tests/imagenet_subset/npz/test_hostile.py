@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_subset.building import journal
-from imagenet_subset.building.plan import BuildPlan, plan_build
-from imagenet_subset.building.run import BuildResult, run_build
+from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.run import BuildResult
 from imagenet_subset.checking.file import verify
 from imagenet_subset.cli.program import main
 from imagenet_subset.errors import ImagenetSubsetError, OutputError, OutputExistsError, ReadError
@@ -29,6 +29,8 @@ from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.reading.summary import summarize
+from tests.harness.planned import carried_out, planned
+from tests.harness.tiers import first_quick
 
 WNIDS = ["n12267677", "n02690373"]
 PROVENANCE: dict[str, Any] = {
@@ -114,6 +116,9 @@ SHAPES = [
 ]
 
 
+FORGED = "forges every field in every way"
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_shape_that_no_array_has_is_refused_by_every_reader(
     tmp_path: Path, capsys: Any, shape: str
@@ -192,9 +197,9 @@ def test_a_member_that_is_not_needed_keeps_no_reader_from_reading(
 def test_inspect_lists_what_can_be_read_and_says_why_the_rest_can_not(tmp_path: Path) -> None:
     path = written(tmp_path / "two_cls.npz", extra=npy(np.zeros(3)), broken=b"junk")
     summary = summarize(path)
-    assert [array["key"] for array in summary["arrays"]] == [*members(), "extra"]
-    assert "broken has an unreadable header" in summary["unreadable"]["broken"]
-    assert summary["not_a_subset"] is None
+    assert [array.key for array in summary.arrays] == [*members(), "extra"]
+    assert "broken has an unreadable header" in summary.unreadable["broken"]
+    assert summary.not_a_subset is None
 
 
 # Provenance with a right CRC
@@ -240,7 +245,9 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("place", PLACES, ids=".".join)
+@pytest.mark.parametrize(
+    "place", first_quick([(place,) for place in PLACES], FORGED, quick=2), ids=".".join
+)
 def test_a_forged_field_of_the_provenance_is_refused_or_does_no_harm(
     tmp_path: Path, capsys: Any, place: tuple[str, ...]
 ) -> None:
@@ -284,21 +291,22 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def planned(two: Path, tree: Path, out: Path) -> BuildPlan:
-    options = {"device": "cpu", "pipeline": "pillow", "splits": ["val"]}
-    return plan_build(two, tree, out, **options)  # type: ignore[arg-type]
+def of_val(two: Path, tree: Path, out: Path) -> BuildPlan:
+    return planned(two, tree, out, device="cpu", pipeline="pillow", splits=["val"])
 
 
-def build(todo: BuildPlan, **options: bool) -> BuildResult:
+def build(todo: BuildPlan, **options: Any) -> BuildResult:
     with ThreadPoolExecutor(1) as executor:
-        return run_build(todo, executor=executor, **options)
+        return carried_out(todo, executor=executor, **options)
 
 
-@pytest.mark.parametrize("place", PLACES, ids=".".join)
+@pytest.mark.parametrize(
+    "place", first_quick([(place,) for place in PLACES], FORGED, quick=2), ids=".".join
+)
 def test_a_build_refuses_a_forged_file_under_its_name_in_one_line(
     two: Path, tree: Path, tmp_path: Path, place: tuple[str, ...]
 ) -> None:
-    todo = planned(two, tree, tmp_path)
+    todo = of_val(two, tree, tmp_path)
     for value in VALUES:
         written(todo.output.npz, forged(place, value))
         for skip in (False, True):
@@ -343,11 +351,11 @@ def refused_and_begun_again(todo: BuildPlan) -> None:
     todo.output.npz.unlink()
 
 
-@pytest.mark.parametrize("header", JOURNALS, ids=range(len(JOURNALS)))
+@pytest.mark.parametrize("header", first_quick(JOURNALS, FORGED, quick=2), ids=range(len(JOURNALS)))
 def test_a_forged_journal_is_refused_in_one_line_and_overwrite_gets_past_it(
     two: Path, tree: Path, tmp_path: Path, header: bytes
 ) -> None:
-    todo = planned(two, tree, tmp_path)
+    todo = of_val(two, tree, tmp_path)
     todo.output.partial.write_bytes(b"begun")
     todo.output.journal.write_bytes(journal_of(header))
     refused_and_begun_again(todo)
@@ -417,7 +425,7 @@ def test_a_pipe_or_a_device_in_a_builds_folder_is_refused_at_once(
     two: Path, tree: Path, tmp_path: Path, make: Make
 ) -> None:
     for name in ("partial", "journal", "npz"):
-        todo = planned(two, tree, tmp_path / name)
+        todo = of_val(two, tree, tmp_path / name)
         todo.output.folder.mkdir()
         if name == "journal":
             todo.output.partial.write_bytes(b"begun")
@@ -447,7 +455,7 @@ def dangling(path: Path) -> None:
 def test_what_stands_in_the_way_of_a_temporary_file_is_named_before_the_first_image(
     two: Path, tree: Path, tmp_path: Path, name: str, make: Make, kind: str
 ) -> None:
-    todo = planned(two, tree, tmp_path / "out")
+    todo = of_val(two, tree, tmp_path / "out")
     todo.output.folder.mkdir()
     path = getattr(todo.output, name)
     make(temporary := path.with_name(f"{path.name}.tmp"))
@@ -464,7 +472,7 @@ def test_what_stands_in_the_way_of_a_temporary_file_is_named_before_the_first_im
 def test_overwrite_gets_past_a_journal_that_is_a_pipe(
     two: Path, tree: Path, tmp_path: Path
 ) -> None:
-    todo = planned(two, tree, tmp_path)
+    todo = of_val(two, tree, tmp_path)
     todo.output.partial.write_bytes(b"begun")
     os.mkfifo(todo.output.journal)
     assert build(todo, overwrite=True).decoded == 100

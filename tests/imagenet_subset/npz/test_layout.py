@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 
 from imagenet_subset.npz import layout as npz
 from imagenet_subset.npz.layout import ALIGNMENT, IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout
+from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import open_for_update, pwrite_all
+from tests.harness.tiers import thorough
 
 PROVENANCE = {"format": "imagenet-subset", "subset": {"name": "test", "wnids": ["n12267677"]}}
 
@@ -37,12 +40,13 @@ def write_npz(path: Path, n_train: int, n_val: int, order_seed: int = 0) -> dict
         "y_val": np.arange(n_val, dtype=np.int32) % 5,
         "val_id": np.arange(n_val, dtype=np.int32) + 40_000,
     }
-    layout = Layout.of({"train": n_train, "val": n_val}, PROVENANCE)
+    layout = Layout.of({"train": n_train, "val": n_val}, encode_comment(PROVENANCE))
     fd = open_for_update(path, create=True)
     os.ftruncate(fd, layout.size)
-    rows = [("train", i) for i in range(n_train)] + [("val", i) for i in range(n_val)]
+    rows: list[tuple[Split, int]] = [("train", i) for i in range(n_train)]
+    rows += [("val", i) for i in range(n_val)]
     np.random.default_rng(order_seed).shuffle(rows)
-    crcs = {split: np.zeros(len(arrays[f"X_{split}"]), np.uint32) for split in ("train", "val")}
+    crcs = {split: np.zeros(len(arrays[f"X_{split}"]), np.uint32) for split in SPLITS}
     for split, row in rows:
         data = arrays[f"X_{split}"][int(row)].tobytes()
         pwrite_all(fd, data, layout.row_offset(split, int(row)))
@@ -91,7 +95,7 @@ def test_other_programs_find_no_fault(tmp_path: Path, command: list[str]) -> Non
     st.text(st.characters(codec="ascii"), max_size=2000),
 )
 def test_array_data_is_aligned_and_members_leave_no_gap(n_train, n_val, name) -> None:
-    layout = Layout.of({"train": n_train, "val": n_val}, {"name": name})
+    layout = Layout.of({"train": n_train, "val": n_val}, encode_comment({"name": name}))
     end = 0
     for member in layout.members:
         assert member.offset == end
@@ -115,10 +119,11 @@ def test_the_order_of_writing_leaves_no_trace_in_the_bytes(tmp_path_factory, see
     assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
 
 
+@thorough("writes 4 GiB")
 def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
     # 30,000 rows of zeros are 4.5 GB; the file is sparse, only row 29,999 is written.
     n = 30_000
-    layout = Layout.of({"train": n}, PROVENANCE)
+    layout = Layout.of({"train": n}, encode_comment(PROVENANCE))
     path = tmp_path / "big.npz"
     fd = open_for_update(path, create=True)
     os.ftruncate(fd, layout.size)
@@ -143,4 +148,4 @@ def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
 
 def test_a_provenance_too_long_for_a_zip_comment_is_refused() -> None:
     with pytest.raises(ValueError, match="comment holds 65535"):
-        Layout.of({}, {"name": "x" * 70_000})
+        Layout.of({}, encode_comment({"name": "x" * 70_000}))

@@ -123,7 +123,9 @@ def test_an_id_leads_to_its_row_and_an_unknown_one_to_an_error(path: Path) -> No
     subset = open_subset(path)
     assert [row_of_id(subset, "train", image_id) for image_id in IDS["train"]] == [0, 1, 2]
     for image_id in (7, -1, 10**12):
-        with pytest.raises(ReadError, match=f"train_id has no {image_id}; the 3 ids there lie"):
+        with pytest.raises(
+            ReadError, match=f"train_id has no {image_id}; the 3 ids there are between"
+        ):
             row_of_id(subset, "train", image_id)
 
 

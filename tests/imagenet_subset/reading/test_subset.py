@@ -20,10 +20,12 @@ import numpy as np
 import pytest
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
-from imagenet_subset.npz.class_csv import COLUMNS, ClassRow
+from imagenet_subset.npz.class_csv import ClassRow
 from imagenet_subset.npz.layout import IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout, finish
+from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset, open_subset
 from imagenet_subset.system.files import open_for_update, pwrite_all
+from tests.harness.tiers import thorough
 
 WNIDS = ["n12267677", "n02690373", "n09472597"]
 PROVENANCE = {
@@ -50,7 +52,9 @@ def arrays(train: int = 7, val: int = 4) -> dict[str, Any]:
 
 def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file as a build does."""
-    layout = Layout.of({"train": len(data["X_train"]), "val": len(data["X_val"])}, provenance)
+    layout = Layout.of(
+        {"train": len(data["X_train"]), "val": len(data["X_val"])}, encode_comment(provenance)
+    )
     crcs: dict[Any, Any] = {}
     fd = open_for_update(path, create=True)
     try:
@@ -138,7 +142,7 @@ def test_classes_are_the_csv_beside_the_file(three: Path) -> None:
 
 
 def test_the_rows_read_have_the_columns_that_are_written() -> None:
-    assert ClassRow._fields == COLUMNS
+    assert ClassRow._fields == ("subset_label", "original_id", "WNID", "human_label")
 
 
 def test_without_a_csv_the_classes_come_from_the_provenance(three: Path) -> None:
@@ -549,14 +553,14 @@ def test_a_file_that_can_be_neither_mapped_nor_held_in_memory_is_refused_in_one_
     with pytest.raises(ReadRefusedError) as caught:
         open_subset(three)
     assert str(caught.value) == (
-        f"{three} takes 8796.09 GB of memory, more than can be had, since its file system refuses "
+        f"{three} takes 8796.09 GB of memory, more than there is, since its file system refuses "
         "a shared memory map (No such device); a copy on a local disk opens as usual"
     )
 
 
 def write_large(path: Path, n: int = 6000) -> Path:
     """A sparse file of black images: of 0.9 GB, which take no room on the disk."""
-    layout = Layout.of({"train": n}, PROVENANCE)
+    layout = Layout.of({"train": n}, encode_comment(PROVENANCE))
     zeros = np.full(n, zlib.crc32(bytes(ROW_NBYTES)), np.uint32)
     fd = open_for_update(path, create=True)
     try:
@@ -588,6 +592,7 @@ print(json.dumps([peak() - before, label]))
     assert kilobytes < 20_000
 
 
+@thorough("needs PyTorch, which the test extra doesn't bring")
 def test_a_pytorch_dataloader_with_workers_reads_the_right_images(three: Path) -> None:
     torch_data = pytest.importorskip("torch.utils.data", reason="PyTorch isn't installed")
     want = arrays()

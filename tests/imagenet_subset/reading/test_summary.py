@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_the_text_tells_arrays_provenance_and_classes(
 def test_json_holds_the_same_as_the_summary(write_subset: Write, command: Command) -> None:
     path = write_subset([0, 0, 1], [2])
     found = json.loads(command("inspect", path, "--json"))
-    assert found == summarize(path)
+    assert found == summarize(path).to_dict()
     assert found["provenance"]["subset"]["name"] == "three"
     assert found["classes"][2] == {
         "subset_label": 2, "original_id": 362, "WNID": "n09472597", "human_label": "volcano",
@@ -47,8 +48,8 @@ def test_json_holds_the_same_as_the_summary(write_subset: Write, command: Comman
 
 def test_offsets_are_where_the_data_is(write_subset: Write) -> None:
     path = write_subset([0, 1, 2], [0])
-    (labels,) = [a for a in summarize(path)["arrays"] if a["key"] == "y_train"]
-    data = path.read_bytes()[labels["offset"] : labels["offset"] + labels["nbytes"]]
+    (labels,) = [a for a in summarize(path).arrays if a.key == "y_train"]
+    data = path.read_bytes()[labels.data_offset : labels.data_offset + labels.nbytes]
     assert np.frombuffer(data, "<i4").tolist() == [0, 1, 2]
 
 
@@ -139,9 +140,9 @@ print(peak() - before, stats["mean"][0])
     for n in (768, 2304):
         path = tmp_path / f"{n}.npz"
         images = np.full((n, 224, 224, 3), 51, np.uint8)
-        columns = {key: np.zeros(n, np.int32) for key in ("y_train", "train_id")}
-        none = {"X_val": images[:0], "y_val": np.zeros(0, int), "val_id": np.zeros(0, int)}
-        np.savez(path, X_train=images, **columns, **none)
+        columns: dict[str, Any] = {key: np.zeros(n, np.int32) for key in ("y_train", "train_id")}
+        columns |= {"X_val": images[:0], "y_val": np.zeros(0, int), "val_id": np.zeros(0, int)}
+        np.savez(path, X_train=images, **columns)
         run = subprocess.run(
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
         )

@@ -13,14 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from source_contract import (
-    ACORN,
-    SUBSET,
-    SourceContract,
-    photos,
-    train_entries,
-    val_numbers,
-)
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
@@ -30,6 +22,14 @@ from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import OnMissing, Source
 from imagenet_subset.sources.folder import LARGEST_PHOTO, FolderSource
+from tests.contracts.source import (
+    ACORN,
+    SUBSET,
+    SourceContract,
+    photos,
+    train_entries,
+    val_numbers,
+)
 
 SMALLEST = min(class_table().values(), key=lambda c: c.num_train_images)
 ONE = Subset("one", (SMALLEST,))

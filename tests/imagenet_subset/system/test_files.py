@@ -34,7 +34,7 @@ def test_reserving_again_after_a_kill_is_no_change(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has fallocate")
 def test_a_signal_amid_reserving_is_no_failure(tmp_path: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     (tmp_path / "out").mkdir()
     saboteur = Sabotage(f"fallocate:1:{errno.EINTR}", str(tmp_path / "out"), f"{tmp_path}/fired")
@@ -67,7 +67,7 @@ with locked(Path(sys.argv[1])):
 
 
 def test_a_second_process_is_refused_while_the_lock_is_held(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, tmp_path / "a", "0"]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a"), "0"]
     with publishing.locked(tmp_path / "a"):
         refused = subprocess.run(command, capture_output=True, text=True)
         assert "LockedError: another build is writing" in refused.stderr
@@ -76,7 +76,7 @@ def test_a_second_process_is_refused_while_the_lock_is_held(tmp_path: Path) -> N
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, tmp_path / "a", "60"]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a"), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
@@ -150,7 +150,7 @@ def test_a_temporary_file_that_a_killed_run_left_is_overwritten(tmp_path: Path) 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fails calls by Linux's means")
 def test_a_temporary_file_that_can_t_be_opened_is_the_one_that_is_named(tmp_path: Path) -> None:
-    from sabotage import Sabotage
+    from tests.harness.sabotage import Sabotage
 
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.tmp").write_bytes(b"another user's")
@@ -212,6 +212,6 @@ with ThreadPoolExecutor(8) as pool:
 
 @pytest.mark.skipif(not hasattr(os, "pwritev"), reason="has no such calls to do without")
 def test_threads_that_share_a_descriptor_need_no_calls_with_offsets(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WITHOUT_OFFSETS, tmp_path / "a"]
+    command = [sys.executable, "-c", WITHOUT_OFFSETS, str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")

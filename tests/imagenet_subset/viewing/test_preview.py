@@ -179,7 +179,7 @@ def test_the_pages_thumbnails_are_the_images_and_say_which(
         with urlopen(attributes["src"]) as data, Image.open(BytesIO(data.read())) as image:
             assert image.size == (112, 112)
             center = image.convert("RGB").getpixel((56, 56))
-        assert np.abs(np.subtract(center, (row, 2 * row, 3 * row))).max() <= 3
+        assert np.abs(np.asarray(center, float) - (row, 2 * row, 3 * row)).max() <= 3
 
 
 def test_the_page_counts_images_by_class_and_split(write_subset: Write, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_every_class_can_be_found_by_name_wnid_and_label(
 
 def test_a_page_of_100_classes_weighs_a_few_megabytes(tmp_path: Path) -> None:
     pixels = np.stack([np.asarray(photo(seed, 224, 224)) for seed in range(100)])
-    arrays = {"X_train": np.repeat(pixels, 8, axis=0), "X_val": pixels[:0]}
+    arrays: dict[str, Any] = {"X_train": np.repeat(pixels, 8, axis=0), "X_val": pixels[:0]}
     arrays |= {"y_train": np.repeat(np.arange(100), 8), "y_val": np.zeros(0, int)}
     arrays |= {"train_id": np.arange(800), "val_id": np.zeros(0, int)}
     np.savez(tmp_path / "hundred.npz", **arrays)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image
-from pipeline_contract import PipelineContract, photos, run
 
 from imagenet_subset.checking.selftest import selftest
 from imagenet_subset.demo.photos import jpeg, photo
@@ -16,6 +15,7 @@ from pipelines.base import Pipeline
 from pipelines.bounds import DALI_GPU
 from pipelines.choice import choose
 from pipelines.cuda import Missing, find_gpu
+from tests.contracts.pipeline import PipelineContract, photos, run
 
 if isinstance(missing := find_gpu(0), Missing):
     pytest.skip(missing.everything, allow_module_level=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -12,13 +13,13 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
-from pipeline_contract import PipelineContract, Result, photos, reference, run
-
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
 from pipelines.choice import choose
 from pipelines.dali.pipeline import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
+from tests.contracts.pipeline import PipelineContract, Result, photos, reference, run
+from tests.harness.tiers import thorough
 
 BATCH = 8
 PHOTOS = [data for data in photos(75) if isinstance(route(data), JpegHeader)]
@@ -123,17 +124,16 @@ def test_a_batch_without_leftovers_is_passed_on_without_a_copy(pipeline: DaliPip
 
 def test_no_more_is_read_than_the_batches_under_way(pipeline: DaliPipeline) -> None:
     reader = enumerate(PHOTOS)
-    batches = pipeline.run(reader)
-    next(batches)
-    assert next(reader)[0] == (AHEAD + 1) * BATCH
-    batches.close()
+    with contextlib.closing(pipeline.run(reader)) as batches:  # type: ignore[type-var]
+        next(batches)
+        assert next(reader)[0] == (AHEAD + 1) * BATCH
 
 
 def test_a_closed_pipeline_has_no_threads_left() -> None:
     script = """
         import os
         import numpy, nvidia.dali, nvidia.dali.fn, pipelines.dali.pipeline
-        from pipeline_contract import photos
+        from tests.contracts.pipeline import photos
         before = len(os.listdir("/proc/self/task"))
         pipeline = pipelines.dali.pipeline.DaliPipeline("cpu", 4, threads=3)
         for batch in pipeline.run(enumerate(photos(9))):
@@ -163,13 +163,14 @@ def test_a_batch_of_large_photos_has_fewer_images() -> None:
     assert sizes == [5, 5, 16, 7], "5 photos of 12 megapixels are just under 2 ** 26"
 
 
+@thorough("takes memory away")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own address space")
 def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
     """64 images of 14 MB decoded, and 600 MB to be had."""
     script = """
         import resource
         from PIL import Image
-        from pipeline_contract import photos
+        from tests.contracts.pipeline import photos
         from imagenet_subset.demo.photos import jpeg
         from pipelines.dali import pipeline as dali
         from pipelines.dali.pipeline import DaliPipeline

@@ -19,12 +19,11 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
-from pipeline_contract import PipelineContract, Result, photos, run
-
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import SLOTS, PinnedRing
 from pipelines.jpeg import JpegHeader, route
 from pipelines.rule import CROP
+from tests.contracts.pipeline import PipelineContract, Result, photos, run
 
 DEVICE_TO_HOST = 2
 """``cudaMemcpyKind``."""
@@ -64,6 +63,10 @@ def memcpy_async(target: int, source: int, size: int, kind: int, stream: int) ->
 
 @pytest.fixture
 def ring(monkeypatch: pytest.MonkeyPatch) -> PinnedRing:
+    cupy: Any
+    cuda: Any
+    runtime: Any
+    cupyx: Any
     cupy, cuda, runtime, cupyx = map(ModuleType, ("cupy", "cupy.cuda", "runtime", "cupyx"))
     runtime.memcpyAsync, runtime.memcpyDeviceToHost = memcpy_async, DEVICE_TO_HOST
     cuda.runtime, cuda.Event, cuda.Stream, cupy.cuda = runtime, Event, Stream, cuda

@@ -15,6 +15,7 @@ pytest.importorskip("numba", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
 
 import pipelines
+from tests.harness.tiers import first_quick, thorough
 
 CODE = (
     "import logging; logging.basicConfig(format='%(message)s')\n"
@@ -74,8 +75,11 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
-@pytest.mark.parametrize("damage", DAMAGES)
+COMPILES = "compiles numba's kernels again and again"
+
+
+@pytest.mark.parametrize("suffix", first_quick([".nbi", ".nbc"], COMPILES))
+@pytest.mark.parametrize("damage", first_quick(DAMAGES, COMPILES))
 def test_a_damaged_cache_is_made_anew(cache: Path, suffix: str, damage: str) -> None:
     for path in files(cache, suffix):
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
@@ -85,7 +89,7 @@ def test_a_damaged_cache_is_made_anew(cache: Path, suffix: str, damage: str) -> 
     assert opened(start(NUMBA_CACHE_DIR=str(cache))) == ""
 
 
-@pytest.mark.parametrize("suffix", [".nbc", ".sha256"])
+@pytest.mark.parametrize("suffix", first_quick([".nbc", ".sha256"], COMPILES))
 def test_a_cache_that_has_lost_a_file_is_made_anew(cache: Path, suffix: str) -> None:
     for path in files(cache, suffix):
         path.unlink()
@@ -93,6 +97,7 @@ def test_a_cache_that_has_lost_a_file_is_made_anew(cache: Path, suffix: str) -> 
     assert opened(start(NUMBA_CACHE_DIR=str(cache))) == ""
 
 
+@thorough(COMPILES)
 def test_processes_that_find_the_same_damage_at_once_all_start(cache: Path) -> None:
     for path in files(cache, ".nb[ci]"):
         path.write_bytes(bytes(path.stat().st_size))
@@ -102,6 +107,7 @@ def test_processes_that_find_the_same_damage_at_once_all_start(cache: Path) -> N
     assert not told or told.endswith("later runs find it in numba's cache")
 
 
+@thorough(COMPILES)
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
 @pytest.mark.parametrize("nbytes", [0, 50_000], ids=["not even the index", "the index fits"])
 def test_a_full_disk_keeps_nothing_from_starting(tmp_path: Path, nbytes: int) -> None:

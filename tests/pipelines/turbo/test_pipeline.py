@@ -14,12 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pipeline_contract import PipelineContract
 
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
 from pipelines.rule import crop_box, resized_size
 from pipelines.taps import FRACTION_BITS, bilinear_taps
+from tests.contracts.pipeline import PipelineContract
 
 pytest.importorskip("numba", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")

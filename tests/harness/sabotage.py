@@ -50,7 +50,7 @@ class Sabotage:
         self._undo.append(lambda: setattr(module, name, old))
         setattr(module, name, new)
 
-    def _wrap(self, module: Any, name: str, place_of: Callable[..., object]) -> None:
+    def _wrap(self, module: Any, name: str, place_of: Callable[..., Any]) -> None:
         true = getattr(module, name)
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -139,7 +139,7 @@ class PipelineContract:
         self.assert_right(run(pipeline, fed.items()), fed)
 
     def test_a_damaged_image_costs_no_other(self, pipeline: Pipeline) -> None:
-        fed = {}
+        fed: dict[Any, bytes] = {}
         for k, data in enumerate(photos(75)):
             fed[k] = data
             if k % 3 == 1:

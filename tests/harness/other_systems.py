@@ -92,12 +92,14 @@ def _start_processes_without_signals() -> None:
 
     kill = int(signal.SIGKILL)
     subprocess.Popen.kill = lambda self: self.send_signal(kill)  # type: ignore[method-assign]
-    popen_fork.Popen.kill = lambda self: self._send_signal(kill)  # type: ignore[attr-defined]
+    forked: Any = popen_fork.Popen
+    forked.kill = lambda self: self._send_signal(kill)
     resource_tracker._HAVE_SIGMASK = False  # type: ignore[attr-defined]
     multiprocessing.set_start_method("spawn")
     for name in ("fork", "forkserver"):
         context._concrete_contexts.pop(name, None)  # type: ignore[attr-defined]
-    for where in (multiprocessing, context._default_context):  # type: ignore[attr-defined]
+    places: list[Any] = [multiprocessing, context._default_context]
+    for where in places:
         where.get_all_start_methods = lambda: ["spawn"]
     native = _System()
     for name, module in list(sys.modules.items()):
@@ -153,9 +155,7 @@ def _hide_proc() -> None:
     true = os.open
 
     def hidden(path: Any) -> bool:
-        return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(
-            ("/proc", "/sys")  # type: ignore[arg-type]
-        )
+        return isinstance(path, str | os.PathLike) and os.fspath(path).startswith(("/proc", "/sys"))
 
     def refuse(path: Any) -> None:
         if hidden(path):
@@ -169,7 +169,7 @@ def _hide_proc() -> None:
         refuse(path)
         return true(path, *args, **kwargs)
 
-    builtins.open = io.open = open_  # type: ignore[assignment]
+    builtins.open = io.open = open_
     os.open = os_open
 
 

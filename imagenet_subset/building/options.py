@@ -1,0 +1,51 @@
+"""What a build is asked for: the one value that the API and the command line make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from imagenet_subset.records import SPLITS, Split
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """Arguments of a build, as `imagenet_subset.build` explains them.
+
+    Raises
+    ------
+    ValueError
+        One makes no sense. Device, pipeline and batch size are for `pipelines.choice.choose` to
+        judge.
+    """
+
+    subset_name: str | Path
+    data_dir: str | Path = "./Data/CLS-LOC"
+    out_dir: str | Path = "./out_files"
+    splits: Sequence[Split] = SPLITS
+    train_list: str | Path | None = None
+    missing: Literal["error", "skip"] = "error"
+    skip_undecodable: bool = False
+    overwrite: bool = False
+    full_check: bool = False
+    device: str = "auto"
+    pipeline: str = "auto"
+    batch_size: int | None = None
+    gpu: int = 0
+    workers: int | None = None
+    """None for all cores."""
+
+    def __post_init__(self) -> None:
+        if self.missing not in ("error", "skip"):
+            raise ValueError(f"missing is 'error' or 'skip', not {self.missing!r}")
+        if not self.splits or not set(self.splits) <= set(SPLITS):
+            raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {self.splits!r}")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers is 1 or more, or None for all cores, not {self.workers}")
+
+    @property
+    def ordered_splits(self) -> tuple[Split, ...]:
+        """The splits asked for, each once, train first."""
+        return tuple(split for split in SPLITS if split in self.splits)

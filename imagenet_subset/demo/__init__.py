@@ -1,0 +1,1 @@
+"""A small ILSVRC tree of generated photos."""

@@ -1,0 +1,82 @@
+"""The image rows of a file under their three numbers: index, row of a split, offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.records import SPLITS, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows a file has, and where they are.
+
+    A row has an index, under which the journal keeps it: from 0, all rows of train first, then all
+    of val. It is a row of its split, from 0. And it is at an offset in the file, in bytes.
+
+    Examples
+    --------
+    >>> rows = Rows(counts=(3, 2), starts=(4096, 8192), nbytes=100)
+    >>> rows.index("val", 1), rows.place(4), rows.offset(4)
+    (4, ('val', 1), 8292)
+    """
+
+    counts: tuple[int, ...]
+    """Number of rows of each split, in the order of `SPLITS`."""
+    starts: tuple[int, ...]
+    """Offset of the first row of each split, likewise."""
+    nbytes: int
+    """Size of a row."""
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def count(self, split: Split) -> int:
+        """Number of rows of a split."""
+        return self.counts[SPLITS.index(split)]
+
+    def indices(self, split: Split) -> range:
+        """Indices of the rows of a split."""
+        place = SPLITS.index(split)
+        first = sum(self.counts[:place])
+        return range(first, first + self.counts[place])
+
+    def index(self, split: Split, row: int) -> int:
+        """Index of a row of a split."""
+        return self.indices(split).start + row
+
+    def place(self, index: int) -> tuple[Split, int]:
+        """Split and row of an index.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
+        for split in SPLITS:
+            indices = self.indices(split)
+            if index in indices:
+                return split, index - indices.start
+        raise IndexError(f"no row {index} among {len(self)}")
+
+    def offset(self, index: int) -> int:
+        """Where the row of an index starts in the file.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
+        return self.offset_of(*self.place(index))
+
+    def offset_of(self, split: Split, row: int) -> int:
+        """Where a row of a split starts in the file."""
+        return self.starts[SPLITS.index(split)] + row * self.nbytes
+
+    def by_split(self, values: NDArray[np.uint32]) -> dict[Split, NDArray[np.uint32]]:
+        """Values of all rows by index, as those of each split by row; views, no copies."""
+        parts = {split: self.indices(split) for split in SPLITS}
+        return {split: values[part.start : part.stop] for split, part in parts.items()}
