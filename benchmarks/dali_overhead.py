@@ -25,13 +25,14 @@ from tree import make_tree
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import run_build
-from pipelines.choice import DALI_BATCH
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
 from pipelines.dali.pipeline import AHEAD
 from pipelines.jpeg import JpegHeader, route
+from pipelines.kinds import KINDS
 from pipelines.rule import crop_roi
 
 THREADS = 2
+BATCH = KINDS["dali", "cpu"].batch_size
 Inputs = dict[str, object]
 
 
@@ -55,7 +56,7 @@ def main() -> None:
                 workers=THREADS,
             )
         )
-        graph = build_graph("cpu", DALI_BATCH["cpu"], THREADS, 0)
+        graph = build_graph("cpu", BATCH, THREADS, 0)
         batches = _batches([Path(plan.source.path(r)).read_bytes() for r in plan.records["train"]])
 
         def bare() -> None:
@@ -78,10 +79,9 @@ def main() -> None:
 
 def _batches(photos: list[bytes]) -> list[Inputs]:
     """What the graph is fed, for photos that are all for DALI."""
-    size = DALI_BATCH["cpu"]
     made = []
-    for start in range(0, len(photos), size):
-        part = photos[start : start + size]
+    for start in range(0, len(photos), BATCH):
+        part = photos[start : start + BATCH]
         headers = [header for header in map(route, part) if isinstance(header, JpegHeader)]
         rois = np.array([crop_roi(header.width, header.height) for header in headers], np.float32)
         made.append({

@@ -31,7 +31,7 @@ def build(
     skip_undecodable: bool = False,
     overwrite: bool = False,
     device: Literal["auto", "gpu", "cpu"] = "auto",
-    pipeline: Literal["auto", "pillow", "turbo", "dali"] = "auto",
+    pipeline: str = "auto",
     full_check: bool = False,
     batch_size: int | None = None,
     gpu: int = 0,

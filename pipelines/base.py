@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Key = TypeVar("Key")
+Device = Literal["cpu", "gpu"]
+
+PER_IMAGE_BATCH = 16
+"""Images per batch of pipelines that decode one after the other: 2.3 MiB of pixels, so that they
+are still in the cache when they are written."""
 
 WARN_PIXELS = 89_478_485
 """Where Pillow begins to warn of a decompression bomb: 256 MiB at 3 bytes a pixel. Photos with more
@@ -49,6 +54,30 @@ class Batch(Generic[Key]):
     doubts: list[tuple[Key, str]] = field(default_factory=list)
     """Images among ``keys`` that Pillow decoded though their files look damaged, each with what
     does."""
+
+
+class Settings(Protocol):
+    """What a pipeline is opened with; `pipelines.choice.PipelineConfig` is one."""
+
+    @property
+    def device(self) -> Device:
+        """Where to decode."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Images per batch."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Threads within the pipeline."""
+        ...
+
+    @property
+    def gpu(self) -> int:
+        """Index of the CUDA device."""
+        ...
 
 
 class Pipeline(Protocol):

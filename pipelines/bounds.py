@@ -1,4 +1,4 @@
-"""How far each pipeline's images may lie from Pillow's."""
+"""How far the images of a pipeline may lie from Pillow's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ class Bounds:
     mean: float
     """Mean difference over the samples of an image."""
 
+    def judge(self, difference: tuple[int, float]) -> str:
+        """Say what is wrong with an image; empty if nothing is.
+
+        Parameters
+        ----------
+        difference : tuple of int and float
+            Largest and mean difference of its samples from Pillow's.
+
+        Examples
+        --------
+        >>> Bounds(1, 0.5).judge((1, 0.25))
+        ''
+        >>> Bounds(1, 0.5).judge((3, 0.25)), Bounds(1, 0.5).judge((1, 0.75))
+        ('up to 3 of 255, 1 allowed', '0.75 of 255 on average, 0.5 allowed')
+        """
+        largest, mean = difference
+        if largest > self.largest:
+            return f"up to {largest} of 255, {self.largest} allowed"
+        if mean > self.mean:
+            return f"{mean:.2f} of 255 on average, {self.mean} allowed"
+        return ""
+
 
 EXACT = Bounds(0, 0.0)
 """Pillow is the reference, and turbo gives its very bytes."""
@@ -28,16 +50,3 @@ libjpeg-turbo's, and its interpolation of chroma by 1 more. Blue is Y + 1.772 Cb
 amplifies most: 1 + 2 * 1.772, and half a step for its own rounding, is 5. Scaling takes weighted
 means, which amplify nothing, and rounds once more: 6. For that all roundings must fall together;
 on average more than one step would mean another rule somewhere."""
-
-
-def bounds_of(name: str, device: str) -> Bounds:
-    """Bounds of a pipeline.
-
-    Examples
-    --------
-    >>> bounds_of("turbo", "cpu").largest
-    0
-    """
-    if name != "dali":
-        return EXACT
-    return DALI_GPU if device == "gpu" else DALI_CPU

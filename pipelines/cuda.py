@@ -1,8 +1,8 @@
 """Whether there is a GPU to use, found out without touching the driver in this process.
 
-Packages are looked for, not loaded. Only where they are there is the driver asked, by a child: once
-a process has called ``cuInit``, CUDA doesn't work in the processes that it forks. The driver itself
-goes by ``CUDA_VISIBLE_DEVICES``, which NVML wouldn't.
+Packages are looked for, not loaded. If they are all there, a child asks the driver: once a process
+has called ``cuInit``, CUDA doesn't work in the processes that it forks. NVML isn't asked, since it
+ignores ``CUDA_VISIBLE_DEVICES``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.base import PipelineUnavailableError
-from pipelines.packages import GPU_INSTALL, cuda_of_packages, installed
+from pipelines.kinds import Kind
 
 ASK_DRIVER = """
 import ctypes, json, sys
@@ -108,26 +108,33 @@ class Missing:
     """Why no GPU can be used."""
 
     what: str
-    """What is missing, for one who didn't ask for a GPU."""
+    """What is missing, for users who didn't ask for a GPU."""
     everything: str
     """What is missing, and what to do."""
 
 
-def find_gpu(gpu: int) -> Driver | Missing:
-    """Driver of a GPU that can be used, or what is missing.
+def find_gpu(kind: Kind, gpu: int) -> Driver | Missing:
+    """Driver of a GPU that a pipeline can use, or what is missing.
+
+    Parameters
+    ----------
+    kind : Kind
+        A pipeline on the GPU.
+    gpu : int
+        Index of the CUDA device.
 
     Raises
     ------
     PipelineUnavailableError
         There are usable GPUs, but not this one.
     """
-    if not sys.platform.startswith("linux"):
-        return Missing("DALI is for Linux only", f"DALI is for Linux only; {CPU_WORKS}")
-    packages = {"DALI": "nvidia.dali", "CuPy": "cupy"}
-    if lacking := [name for name, module in packages.items() if not installed(module)]:
-        what = f"{' and '.join(lacking)} not installed"
-        everything = f"{what}; {GPU_INSTALL[cuda_of_packages()]}, {CPU_WORKS}"
-        # Only who seems to have a GPU wants to hear how it is used.
+    if not kind.fits_system:
+        what = f"{kind.title} is for Linux only"
+        return Missing(what, f"{what}; {CPU_WORKS}")
+    if missing := kind.missing():
+        what = f"{' and '.join(missing)} not installed"
+        everything = f"{what}; {kind.install_line()}, {CPU_WORKS}"
+        # Without a GPU, nobody wants to read how to use one.
         return Missing(everything if NVIDIA_MODULE.exists() else what, everything)
     driver = find_driver()
     if isinstance(driver, str):

@@ -1,4 +1,4 @@
-"""What a JPEG says of itself before a pixel is decoded, and which decoder is to get it.
+"""What a JPEG says of itself before a pixel is decoded, and which decoder gets it.
 
 The fast pipelines see only JPEGs that every decoder understands alike; `route` names the others,
 which are left to Pillow. Markers and their layout: ITU-T T.81, annex B, and for the Adobe marker
@@ -50,7 +50,7 @@ COMMON_SAMPLING = (
 )
 """Sampling factors that libjpeg-turbo and nvJPEG both interpolate in the same, smooth way."""
 YCBCR_IDS = (b"\x01\x02\x03", b"\x00\x01\x02")
-"""Component ids of which no decoder thinks that they mean RGB."""
+"""Component ids that no decoder takes for RGB."""
 
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ENDS_SCAN = np.array([_AFTER_SCAN.match(bytes((0xFF, byte))) is not None for byte in range(256)])
@@ -97,8 +97,8 @@ def route(data: bytes) -> JpegHeader | str:
 def doubt(data: bytes) -> str | None:
     """What looks damaged about a file that Pillow nevertheless decodes; None as a rule.
 
-    Pillow doesn't mind when bytes follow where the end of the image is missing: what a download
-    that reserved its room and was cut short leaves behind is decoded, its lower part gray.
+    Pillow doesn't mind a missing end of the image if other bytes follow. So it decodes the file of
+    a download that reserved its space and was cut short; the lower part is gray.
     """
     if data[:2] != b"\xff\xd8":
         return None
@@ -240,7 +240,7 @@ def has_stray_marker(data: bytes) -> bool:
 
     There is a single scan, so all but restarts and the end of the image is astray. There libjpeg
     gives up and Pillow refuses the file, while DALI passes on what it has. The whole file is read
-    for it, so this isn't part of `route`: turbo hears of it from libjpeg.
+    for it, so this isn't part of `route`: turbo gets a warning of libjpeg's.
     """
     content = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(content[:-1] == 0xFF)

@@ -1,19 +1,26 @@
-"""Which packages are installed, and what to install where one is missing."""
+"""Which packages are installed, their versions, and how to install those that are missing."""
 
 from __future__ import annotations
 
 import importlib.util
-from importlib import metadata
 
-DALI_WHEELS = {
-    "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
-    "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
-}
-GPU_WHEELS = {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")}
-"""What decides DALI's pixels, and its wheel for each CUDA."""
 TURBO_PACKAGES = ("simplejpeg", "numba")
 TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "numba>=0.60" "isal>=1.7"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
+GPU_INSTALL = {
+    12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"',
+    13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6"',
+}
+"""What the extras ``gpu`` and ``gpu-cuda13`` install. Drivers for CUDA 13 run both."""
+FOR_CUDA_13 = ("nvidia-dali-cuda130", "cupy-cuda13x")
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be found; it isn't imported, only its parents are."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def wheel_version(*names: str) -> str:
@@ -34,25 +41,9 @@ def wheel_version(*names: str) -> str:
     return "unknown"
 
 
-GPU_INSTALL = {
-    12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"',
-    13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6"',
-}
-"""What the extras ``gpu`` and ``gpu-cuda13`` install. Drivers for CUDA 13 run both."""
-
-
-FOR_CUDA_13 = ("nvidia-dali-cuda130", "cupy-cuda13x")
-
-
 def cuda_of_packages() -> int:
-    """Major version of CUDA that the packages are for, of which one may be here already."""
+    """Major version of CUDA to install packages for: 13 if one for CUDA 13 is here, else 12."""
+    from importlib import metadata
+
     here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}
     return 13 if here.intersection(FOR_CUDA_13) else 12
-
-
-def installed(module: str) -> bool:
-    """Whether a module can be found; it isn't imported, only its parents are."""
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

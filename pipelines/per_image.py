@@ -1,4 +1,4 @@
-"""Pipelines that decode one image after the other, on one core each."""
+"""Pipelines that decode one image after the other on one core; the reference is one of them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import Batch, DecodeError, Key
+from pipelines.base import PER_IMAGE_BATCH, Batch, DecodeError, Key, Settings
 from pipelines.jpeg import doubt
 from pipelines.pillow import decode
 from pipelines.rule import CROP
 
-BATCH_SIZE = 16
-"""Images a batch: 2.3 MiB, so that they are still in the cache when they are written."""
-
 
 class PerImagePipeline:
-    """Base of the pipelines that decode one image after the other on one core."""
+    """Base of these pipelines: one that decodes an image as `decode_into` does is complete."""
 
     is_pillow = False
     """Whether `decode_into` is Pillow itself."""
 
-    def __init__(self, batch_size: int = BATCH_SIZE) -> None:
+    def __init__(self, batch_size: int = PER_IMAGE_BATCH) -> None:
         self._images = np.empty((batch_size, CROP, CROP, 3), np.uint8)
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
@@ -32,7 +29,7 @@ class PerImagePipeline:
         Returns
         -------
         str or None
-            None when done; else why the image is one for Pillow, which is then called.
+            None when done; else why the image is left to Pillow, which then decodes it.
 
         Raises
         ------
@@ -45,7 +42,7 @@ class PerImagePipeline:
         """Decode ``(key, file contents)`` pairs batch by batch, in their order."""
         pairs = iter(encoded)
         while True:
-            # Each is decoded before the next is asked for: then it is known which one kills a
+            # Each is decoded before the next is asked for: so it is known which one kills a
             # worker, and a stop waits for one photo and not for a batch of them.
             batch = self._decode_batch(islice(pairs, len(self._images)))
             if not batch.keys and not batch.failures:
@@ -71,11 +68,11 @@ class PerImagePipeline:
         return batch
 
     def close(self) -> None:
-        """Nothing is held but the batch's memory."""
+        """Do nothing: only the batch's memory is held."""
 
 
 class PillowPipeline(PerImagePipeline):
-    """The reference pipeline."""
+    """The reference: `pipelines.pillow.decode` for each image."""
 
     is_pillow = True
 
@@ -83,3 +80,8 @@ class PillowPipeline(PerImagePipeline):
         """Decode, scale and crop one image into ``out``."""
         out[:] = decode(data)
         return None
+
+
+def open_pipeline(settings: Settings) -> PillowPipeline:
+    """Open the reference pipeline."""
+    return PillowPipeline(settings.batch_size)

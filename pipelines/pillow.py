@@ -68,7 +68,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     except DECODING_ERRORS as error:
         raise DecodeError(why_refused(data, error)) from error
     except Warning:
-        # Another thread's filter that makes errors of warnings got before ours meanwhile.
+        # Meanwhile another thread has put a filter before ours that raises warnings.
         return decode(data)
     return np.asarray(scale_and_crop(image))
 

@@ -1,8 +1,8 @@
 """Pillow's warnings, kept from the user while a photo is decoded: of broken EXIF, of large photos.
 
 `warnings.catch_warnings` isn't for threads: it puts a copy of the whole list of filters in place
-and the old list back, so that two threads can leave each other's filters behind for good. Here one
-filter is put in front and taken away again, and it speaks of the thread that decodes only.
+and the old list back, so that two threads can leave each other's filters in place for good. Here
+one filter is put in front and taken away again, and it applies to the thread that decodes only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _decoding = threading.local()
 
 
 class _PillowHere:
-    """Stands where a filter has the regular expression of a module's name."""
+    """In a filter, in place of the regular expression for a module's name."""
 
     def match(self, module: str) -> bool:
         """Whether the warning is Pillow's, and this thread's."""
@@ -48,7 +48,7 @@ class quiet_pillow:  # noqa: N801 - reads as a verb after "with"
             self._theirs.__enter__()
             return
         _decoding.depth = getattr(_decoding, "depth", 0) + 1
-        # Each has a filter of its own, so that it is no other thread's that it takes away.
+        # Each has a filter of its own, so that none takes away another thread's.
         self._filter: Any = ("ignore", None, Warning, _PillowHere(), 0)
         filters: Any = warnings.filters
         filters.insert(0, self._filter)

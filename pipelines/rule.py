@@ -2,7 +2,7 @@
 
 The shorter side becomes 256 and the longer ``256 * longer // shorter``, bilinear with
 antialiasing; of that the middle 224x224 is kept. It is what torchvision's ``Resize(256)`` and
-``CenterCrop(224)`` do with a PIL image; whoever wants another rule changes it here.
+``CenterCrop(224)`` do with a PIL image. Another rule would be written here.
 """
 
 from __future__ import annotations

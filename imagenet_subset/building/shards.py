@@ -37,7 +37,7 @@ _RELEASE_SECONDS = 1.0
 
 def warm_up(pool: LocalPool, config: PipelineConfig) -> None:
     """Have a pool import in the background what a build with this pipeline will need."""
-    pool.warm_up(config.processes, [run_shard.__module__, *config.modules])
+    pool.warm_up(config.processes, [run_shard.__module__, *config.kind.modules])
 
 
 class Run:
@@ -200,7 +200,7 @@ def _release(executor: Executor, token: bytes, processes: set[tuple[str, int]]) 
 
 def _worker_died(plan: BuildPlan, in_hand: list[int], died: WorkerDied) -> WorkerDiedError:
     names = " or ".join(plan.path(plan.record(index)) for index in in_hand)
-    if plan.config.name == "dali":  # which reads batches ahead of the one that it decodes
+    if plan.config.kind.reads_ahead:
         names = names and f"the photos up to {names}"
     told = died.told(f"while it had {names} in hand" if names else "")
     return WorkerDiedError(f"{told}; what is done is kept: run the same command again to go on")

@@ -171,7 +171,7 @@ class _Work:
 
     def _out_of_memory(self) -> WorkerMemoryError:
         path = printable(self._job.source.path(self._in_hand))
-        if self._job.config.name == "dali":  # which reads ahead
+        if self._job.config.kind.reads_ahead:
             path = f"the photos up to {path}"
         return WorkerMemoryError(
             f"out of memory while a worker had {path} in hand; try fewer --workers; what is done "

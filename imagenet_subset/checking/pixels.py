@@ -21,7 +21,8 @@ from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Source
 from imagenet_subset.system.text import printable
-from pipelines.bounds import EXACT, Bounds, bounds_of
+from pipelines.bounds import EXACT, Bounds
+from pipelines.kinds import bounds_of
 
 _CHUNK = 16
 _NAMED = 20
@@ -82,8 +83,8 @@ def compare_with_photos(
             continue
         report.compared += 1
         report.max_difference = max(report.max_difference, outcome[0])
-        if what := _judge(outcome, bounds):
-            wrong.append(f"{row}: {what}")
+        if what := bounds.judge(outcome):
+            wrong.append(f"{row}: differs from the photo by {what}")
     report.problems += _named(wrong, "rows differ from their photos")
     report.source_problems = _named(report.source_problems, "photos can't be compared")
     report.checked.append(
@@ -111,16 +112,6 @@ def _named(problems: list[str], what: str) -> list[str]:
     """The first `_NAMED` problems, and how many more there are."""
     more = len(problems) - _NAMED
     return problems[:_NAMED] + ([f"{more} more {what}"] if more > 0 else [])
-
-
-def _judge(difference: tuple[int, float], bounds: Bounds) -> str:
-    """What is wrong with an image; empty if nothing is."""
-    largest, mean = difference
-    if largest > bounds.largest:
-        return f"differs from the photo by up to {largest} of 255, {bounds.largest} allowed"
-    if mean > bounds.mean:
-        return f"differs from the photo by {mean:.2f} of 255 on average, {bounds.mean} allowed"
-    return ""
 
 
 def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> list[Record]:

@@ -24,10 +24,9 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.system.text import printable
 from pipelines.base import DecodeError, Pipeline
-from pipelines.bounds import Bounds, bounds_of
+from pipelines.bounds import Bounds
 from pipelines.choice import PipelineConfig
 from pipelines.cuda import Driver, dotted, find_driver
-from pipelines.dali.graph import FAILED
 from pipelines.jpeg import route
 from pipelines.packages import wheel_version
 from pipelines.pillow import decode
@@ -111,7 +110,7 @@ def selftest(
     imagenet_subset.errors.SourceError
         A file of the sample can't be read.
     """
-    report = SelftestReport(config, machine_versions(config), bounds_of(config.name, config.device))
+    report = SelftestReport(config, machine_versions(config), config.kind.bounds)
     pipeline = config.open()
     try:
         odd = ((image.name, image.data) for image in odd_images())
@@ -163,6 +162,7 @@ def compare(
     """Decode ``(kind, file contents)`` pairs both ways and report what differs."""
     kinds: dict[str, Kind] = {}
     waiting: dict[int, tuple[str, bytes]] = {}
+    failed = report.config.kind.failed
 
     def numbered() -> Iterator[tuple[int, bytes]]:
         for number, (name, data) in enumerate(images):
@@ -178,7 +178,8 @@ def compare(
             kind = kinds.setdefault(name, Kind(name))
             kind.images += 1
             kind.by_pillow += number in left
-            if left.get(number, "").startswith(FAILED) and not isinstance(pixels, str):
+            by_failure = failed and left.get(number, "").startswith(failed)
+            if by_failure and not isinstance(pixels, str):
                 report.problems.append(f"{name}: decoded by Pillow alone: {left[number]}")
             _judge(kind, pixels, data, report)
     report.problems += [f"{name}: an image was lost" for name, _ in waiting.values()]
@@ -198,7 +199,7 @@ def _judge(kind: Kind, pixels: np.ndarray | str, data: bytes, report: SelftestRe
     difference = np.abs(pixels.astype(np.int16) - expected)
     largest, mean = int(difference.max()), float(difference.mean())
     kind.largest, kind.mean = max(kind.largest, largest), max(kind.mean, mean)
-    if largest > report.bounds.largest or mean > report.bounds.mean:
+    if report.bounds.judge((largest, mean)):
         report.problems.append(
             f"{kind.name}: {largest} of 255 off Pillow, {mean:.3f} in the mean; "
             f"{report.bounds.largest} and {report.bounds.mean} are allowed"

@@ -1,18 +1,17 @@
 """The DALI graph: a batch of JPEGs in, ``(224, 224, 3) uint8`` images out.
 
-One definition serves the GPU and DALI's CPU backend, so that what is tested on the one holds for
-the other but for the decoder. DALI's errors have no types: what they say is read here too.
+One definition serves the GPU and DALI's CPU backend: what is tested on the one holds for the other,
+except for the decoder. DALI's errors have no types, so their text is read here too.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any
 
-from pipelines.base import PipelineUnavailableError
+from pipelines.base import Device, PipelineUnavailableError
 from pipelines.rule import CROP
 
-Device = Literal["cpu", "gpu"]
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
 
@@ -35,7 +34,8 @@ OUT_OF_MEMORY = (
 """What DALI's messages say when memory is short."""
 
 FAILED = "DALI: "
-"""Prefix of the reason when DALI failed and Pillow decoded the image instead."""
+"""Prefix of the reason when DALI failed and Pillow decoded the image instead; `pipelines.kinds` has
+it too."""
 
 ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
 
@@ -128,7 +128,7 @@ def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Grap
 
 
 def last_line(error: Exception) -> str:
-    """What went wrong, without DALI's own traceback around it."""
+    """The error in one line, without DALI's own traceback around it."""
     lines = [line.strip(" :") for line in str(error).splitlines()]
     lines = [line for line in lines if line and "no longer valid" not in line]
     return lines[-1] if lines else type(error).__name__

@@ -1,7 +1,7 @@
-"""Imports DALI, and keeps what it says where that fails.
+"""Imports DALI, and keeps the reason if that fails.
 
-To import this module never fails, so that a process may do it ahead. DALI fails in many ways: by an
-`ImportError` for want of a library, or by a `TypeError` where Python leaves docstrings out.
+To import this module never fails, so that a process may do it ahead. DALI fails in several ways: by
+an `ImportError` if a library is missing, by a `TypeError` if Python leaves docstrings out.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
 
 The region of each photo that the crop shows is computed here and fed beside its bytes, so that
 one fused resize does the whole of `pipelines.rule` and that module stays the only place that
-knows the rule. What `pipelines.jpeg.route` won't have in DALI, and what DALI fails, is decoded by
-Pillow.
+knows the rule. Pillow decodes what `pipelines.jpeg.route` doesn't let through, and the images on
+which DALI fails.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from typing import Any, Generic, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import Batch, DecodeError, Key
+from pipelines.base import Batch, DecodeError, Device, Key, Settings
 from pipelines.dali.graph import (
     ENCODED,
     FAILED,
     ROI_END,
     ROI_START,
-    Device,
     Graph,
     build_graph,
     is_out_of_memory,
@@ -39,7 +38,7 @@ from pipelines.pillow import decode
 from pipelines.rule import CROP, crop_roi
 
 AHEAD = 2
-"""Batches that DALI has in hand besides the one being taken: one that it decodes, and one behind
+"""Batches that DALI has in hand besides the one being taken: one that it decodes, and one after
 it, so that its threads never wait for reading, routing and writing, which all happen here."""
 
 BATCH_PIXELS: dict[Device, int] = {"cpu": 1 << 26, "gpu": 1 << 29}
@@ -190,7 +189,7 @@ class DaliPipeline:
                     yield flights.popleft(), staged
         finally:
             if flights:
-                # Whoever consumes or feeds us has stopped halfway; the next run starts clean.
+                # The run was given up, or an image couldn't be read; the next run starts clean.
                 self._graph = None
 
     def _batches(self, images: Iterator[_Image[Key]]) -> Iterator[list[_Image[Key]]]:
@@ -257,8 +256,8 @@ class DaliPipeline:
         """Make batches smaller, as far as it is they that are too large and not the images."""
         half = -(-self.batch_size // 2)
         if half >= SMALLEST_BATCH:
-            _log.warning("out of memory: the batch goes from %d to %d images",
-                         self.batch_size, half)  # fmt: skip
+            notice = "out of memory: the batch goes from %d to %d images"
+            _log.warning(notice, self.batch_size, half)
             self.batch_size, self._batch_pixels = half, self._batch_pixels // 2
 
 
@@ -305,3 +304,8 @@ def _deliver(flight: _Flight[Key], staged: Staged | None) -> Batch[Key]:
             batch.fallbacks.append((image.key, image.reason))
     batch.images = batch.images[: len(batch.keys)]
     return batch
+
+
+def open_pipeline(settings: Settings) -> DaliPipeline:
+    """Open DALI; raises as `DaliPipeline` does."""
+    return DaliPipeline(settings.device, settings.batch_size, settings.threads, settings.gpu)

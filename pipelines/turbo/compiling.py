@@ -1,7 +1,7 @@
-"""Machine code by numba, with its cache on disk as a convenience and not as a precondition.
+"""Machine code by numba. Its cache on disk saves time but isn't needed.
 
-numba keeps what it compiled beside the source, or in the user's cache folder. It fails where it can
-write to neither, where the disk is full, and where a power cut left an index that can't be read.
+numba keeps what it compiled beside the source, or in the user's cache folder. It fails if it can
+write to neither, if the disk is full, and if a power cut left an index that can't be read.
 Worse, it runs what is in the cache: a block of zeros there is a segmentation fault. So each file of
 machine code has its SHA-256 beside it here, and without the right one it isn't loaded.
 """
@@ -51,7 +51,7 @@ def compiled(function: Callable[..., None], signature: Any, **options: Any) -> C
     Raises
     ------
     ImportError
-        numba is told to compile nothing.
+        NUMBA_DISABLE_JIT is set.
     """
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         raise ImportError("NUMBA_DISABLE_JIT is set, and numba compiles nothing")

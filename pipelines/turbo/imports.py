@@ -1,8 +1,8 @@
-"""Imports what the turbo pipeline needs, and keeps what it says where that fails.
+"""Imports what the turbo pipeline needs, and keeps the reason if that fails.
 
 To import this module never fails, so that a process may do it ahead. Packages that don't fit each
-other or the machine fail in many ways: by an `ImportError`, an `OSError` for want of a library, a
-`ValueError` where one was compiled for another NumPy.
+other or the machine fail in many ways: by an `ImportError`, an `OSError` if a library is missing,
+a `ValueError` if one was compiled for another NumPy.
 """
 
 from __future__ import annotations

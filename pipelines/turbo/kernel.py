@@ -14,7 +14,7 @@ from pipelines.turbo.compiling import compiled
 from pipelines.turbo.simd import add_weighted
 
 SLACK_BYTES = 64
-"""After the last pixel of a photo, to be read with weight 0: the rest of a group, and a little."""
+"""Bytes after the last pixel of a photo. The last group of taps may read them, with weight 0."""
 
 _ROUND = 1 << (FRACTION_BITS - 1)
 _BYTES, _STARTS = numba.uint8[::1], int32[::1]
@@ -35,11 +35,10 @@ def _shrink_rows(photo, width, begin, end, starts, weights, sums, made):  # type
         line = uint64(photo.ctypes.data) + (begin + row) * width * uint64(3)
         for column in range(columns):
             pixel = line + uint64(starts[column]) * uint64(3)
+            taps = first + column * step
             # Four sums are stored; the next column overwrites the fourth.
-            add_weighted(  # type: ignore[call-arg]
-                pixel, first + column * step, groups, int32(_ROUND),
-                uint64(sums.ctypes.data) + column * uint64(12),
-            )  # fmt: skip
+            at = uint64(sums.ctypes.data) + column * uint64(12)
+            add_weighted(pixel, taps, groups, int32(_ROUND), at)  # type: ignore[call-arg]
         for i in range(size):
             made[row * size + i] = sums[i] >> FRACTION_BITS
 

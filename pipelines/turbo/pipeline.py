@@ -2,9 +2,9 @@
 
 libjpeg-turbo, with which Pillow decodes too, is called through simplejpeg. Then Pillow's two-pass
 resample is done for the 224x224 window alone, by two functions that numba compiles
-(`pipelines.turbo.kernel`). Both steps give the very bytes that Pillow gives; what isn't certain to
-is left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which libjpeg-turbo
-warns, and tall photos, whose passes Pillow does in another order from version 13 on.
+(`pipelines.turbo.kernel`). Both steps give the very bytes that Pillow gives. Where that isn't
+certain, the image is left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which
+libjpeg-turbo warns, and tall photos, whose passes Pillow does in another order from version 13 on.
 """
 
 from __future__ import annotations
@@ -12,26 +12,20 @@ from __future__ import annotations
 import functools
 import io
 import logging
-from importlib import metadata
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.base import PipelineUnavailableError, one_line
+from pipelines.base import PER_IMAGE_BATCH, PipelineUnavailableError, Settings, one_line
 from pipelines.jpeg import route
-from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES
-from pipelines.per_image import BATCH_SIZE, PerImagePipeline
+from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES, wheel_version
+from pipelines.per_image import PerImagePipeline
 from pipelines.pillow import decode
 from pipelines.rule import CROP, crop_box, resized_size
 from pipelines.taps import bilinear_taps
 
 _KEPT_BYTES = 16 << 20
 """Memory for decoded photos that is used again and again; larger photos get their own."""
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that decide the pixels, beside Pillow's."""
-    return {"simplejpeg": metadata.version("simplejpeg")}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -52,7 +46,7 @@ class TurboPipeline(PerImagePipeline):
         A package is missing or won't start, or decodes otherwise than Pillow.
     """
 
-    def __init__(self, batch_size: int = BATCH_SIZE) -> None:
+    def __init__(self, batch_size: int = PER_IMAGE_BATCH) -> None:
         super().__init__(batch_size)
         from pipelines.turbo.imports import failure
 
@@ -111,10 +105,9 @@ class TurboPipeline(PerImagePipeline):
         needed = (lines.end - lines.begin) * CROP * 3
         if needed > len(self._rows):
             self._rows = np.empty(needed, np.uint8)
-        self._shrink(
-            photo, width, *columns, lines.begin, lines.end, lines.starts, lines.weights,
-            self._rows, self._sums, out.reshape(-1),
-        )  # fmt: skip
+        rows = lines.begin, lines.end, lines.starts, lines.weights
+        scratch = self._rows, self._sums
+        self._shrink(photo, width, *columns, *rows, *scratch, out.reshape(-1))
 
     def _check(self) -> None:
         """Compare with Pillow on a small photo of each sampling.
@@ -131,6 +124,11 @@ class TurboPipeline(PerImagePipeline):
             image.save(sink, "JPEG", quality=80, subsampling=sampling)
             if self.decode_into(sink.getvalue(), out) or (out != decode(sink.getvalue())).any():
                 raise PipelineUnavailableError(
-                    f"the turbo pipeline: simplejpeg {metadata.version('simplejpeg')} decodes "
+                    f"the turbo pipeline: simplejpeg {wheel_version('simplejpeg')} decodes "
                     f"{sampling} otherwise than Pillow here; use --pipeline pillow"
                 )
+
+
+def open_pipeline(settings: Settings) -> TurboPipeline:
+    """Open turbo; raises as `TurboPipeline` does."""
+    return TurboPipeline(settings.batch_size)

@@ -91,8 +91,8 @@ def _codegen(context: Any, b: Any, _signature: Any, args: tuple[Any, ...]) -> An
     shift = ir.Constant(zeros.type, [LOW_BITS] * 8)
     total = b.add(b.shl(b.load(high), shift), b.load(low))
     total = b.add(_shuffled(b, total, [0, 1, 2, 3]), _shuffled(b, total, [4, 5, 6, 7]))
-    starts = _shuffled(b, b.insert_element(ir.Constant(total.type, ir.Undefined), start, _I32(0)),
-                       [0] * 4)  # fmt: skip
+    undefined = ir.Constant(total.type, ir.Undefined)
+    starts = _shuffled(b, b.insert_element(undefined, start, _I32(0)), [0] * 4)
     b.store(b.add(total, starts), b.inttoptr(sums, total.type.as_pointer()), align=4)
     return context.get_dummy_value()
 

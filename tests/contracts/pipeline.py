@@ -15,6 +15,7 @@ from PIL import Image
 
 from imagenet_subset.demo.photos import OddImage, jpeg, odd_images, photo
 from pipelines.base import DecodeError, Pipeline
+from pipelines.bounds import EXACT
 from pipelines.pillow import decode
 
 ODD_IMAGES = odd_images()
@@ -81,10 +82,10 @@ def reference(data: bytes) -> NDArray[np.uint8]:
 
 
 class PipelineContract:
-    """Subclass it, and override the ``pipeline`` fixture."""
+    """Subclass it, and override the ``pipeline`` fixture and the bounds."""
 
-    tolerance = 0
-    """How far a sample may lie from Pillow's, of 255."""
+    bounds = EXACT
+    """How far the images may lie from Pillow's."""
 
     @pytest.fixture
     def pipeline(self) -> Iterator[Pipeline]:
@@ -101,8 +102,9 @@ class PipelineContract:
                 continue
             good.append(key)
             assert key in result.images, result.failures.get(key, "neither image nor failure")
-            off = np.abs(result.images[key].astype(int) - expected).max()
-            assert off <= self.tolerance, f"{key}: {off} off"
+            off = np.abs(result.images[key].astype(int) - expected)
+            what = self.bounds.judge((int(off.max()), float(off.mean())))
+            assert not what, f"{key}: {what}"
         assert result.keys == good
         assert len(result.failures) == len(fed) - len(good)
 

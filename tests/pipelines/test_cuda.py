@@ -62,7 +62,8 @@ def test_without_the_packages_no_driver_is_asked() -> None:
         importlib.util.find_spec = lambda name: None if name == "cupy" else found(name)
         subprocess.run = None
         from pipelines.cuda import find_gpu
-        print(find_gpu(0).everything)
+        from pipelines.kinds import KINDS
+        print(find_gpu(KINDS["dali", "gpu"], 0).everything)
     """
     assert "CuPy not installed; pip install " in python(script)
 

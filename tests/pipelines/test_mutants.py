@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 
 from imagenet_subset.demo.photos import Subsampling, jpeg, photo
 from pipelines.base import DecodeError, PipelineUnavailableError
-from pipelines.bounds import Bounds, bounds_of
+from pipelines.bounds import Bounds
 from pipelines.choice import choose
+from pipelines.kinds import TABLE
 from pipelines.pillow import decode
 from tests.contracts.pipeline import run
 from tests.harness.tiers import thorough
 
+OTHERS = [kind.name for kind in TABLE if kind.device == "cpu" and not kind.is_pillow]
 SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
 SIZES = ((64, 48), (48, 64), (33, 57), (96, 72))
 TOGETHER = 500
@@ -152,7 +154,7 @@ def compare(name: str, where: str, seed: int, count: int) -> Outcome:
     """Decode mutants with a pipeline and with Pillow."""
     rng, sound, outcome = random.Random(seed), parents(), Outcome()
     config, _ = choose("cpu", name, workers=2, batch_size=16)
-    pipeline, bounds = config.open(), bounds_of(name, "cpu")
+    pipeline, bounds = config.open(), config.kind.bounds
     for first in range(0, count, TOGETHER):
         batch = range(first, min(count, first + TOGETHER))
         fed = {k: MUTATE[where](rng, rng.choice(sound)) for k in batch}
@@ -182,7 +184,7 @@ def difference(
     if image is None:
         return f"refused, though Pillow keeps it: {failure}"
     off = np.abs(image.astype(np.int16) - expected)
-    if off.max() > bounds.largest or off.mean() > bounds.mean:
+    if bounds.judge((int(off.max()), float(off.mean()))):
         return f"{off.max()} off, {off.mean():.3f} in the mean"
     return None
 
@@ -196,7 +198,7 @@ def difference(
     ],
 )
 @pytest.mark.parametrize("where", MUTATE)
-@pytest.mark.parametrize("name", ["turbo", "dali"])
+@pytest.mark.parametrize("name", OTHERS)
 def test_mutants_are_kept_or_refused_as_by_pillow_with_its_pixels(
     name: str, where: str, count: int
 ) -> None:

@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
 from imagenet_subset.demo.photos import Subsampling, jpeg, odd_images, photo
-from pipelines.bounds import DALI_CPU, DALI_GPU, Bounds
+from pipelines.bounds import DALI_GPU, Bounds
 from pipelines.cuda import Missing, find_gpu
 from pipelines.dali.pipeline import DaliPipeline
+from pipelines.kinds import KINDS
 from tests.contracts.pipeline import reference, run
 
 SAMPLINGS: tuple[Subsampling, ...] = ("4:4:4", "4:2:2", "4:2:0")
@@ -25,10 +26,11 @@ SIZES = [
 
 @pytest.fixture(scope="module", params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> Iterator[tuple[DaliPipeline, Bounds]]:
-    if request.param == "gpu" and isinstance(missing := find_gpu(0), Missing):
+    kind = KINDS["dali", request.param]
+    if kind.device == "gpu" and isinstance(missing := find_gpu(kind, 0), Missing):
         pytest.skip(missing.everything)
-    pipeline = DaliPipeline(request.param, 32, threads=2)
-    yield pipeline, DALI_GPU if request.param == "gpu" else DALI_CPU
+    pipeline = DaliPipeline(kind.device, 32, threads=2)
+    yield pipeline, kind.bounds
     pipeline.close()
 
 
@@ -41,8 +43,7 @@ def assert_near(
     assert by_pillow or not result.fallbacks
     for key, data in fed.items():
         difference = np.abs(result.images[key].astype(int) - reference(data))
-        assert difference.max() <= bounds.largest, key
-        assert difference.mean() <= bounds.mean, key
+        assert not bounds.judge((int(difference.max()), float(difference.mean()))), key
 
 
 @pytest.mark.parametrize("quality", [10, 50, 75, 90, 100])

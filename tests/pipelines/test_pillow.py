@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import PIL
@@ -17,18 +16,8 @@ from PIL import Image
 from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
 from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
-from pipelines.per_image import PillowPipeline
 from pipelines.pillow import decode
 from pipelines.rule import crop_box, resized_size
-from tests.contracts.pipeline import PipelineContract
-
-
-class TestPillowPipeline(PipelineContract):
-    @pytest.fixture
-    def pipeline(self) -> Iterator[PillowPipeline]:
-        pipeline = PillowPipeline()
-        yield pipeline
-        pipeline.close()
 
 
 def plain(data: bytes) -> np.ndarray:
@@ -199,7 +188,7 @@ def test_a_strip_takes_little_memory(size):
     """Scaled whole, the first two would take 5 GB."""
     program = (
         "from PIL import Image\n"
-        "from imagenet_subset.demo.tree.photos import jpeg\n"
+        "from imagenet_subset.demo.photos import jpeg\n"
         "from pipelines.pillow import decode\n"
         f"decode(jpeg(Image.new('RGB', {size}, 7)))\n"
         "print(open('/proc/self/status').read())\n"

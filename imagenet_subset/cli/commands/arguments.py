@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from imagenet_subset.system.cores import available_cores
+from pipelines.kinds import AUTO, NAMES, UNASKED, on_gpu
 
 
 def add_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -14,9 +15,14 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--device", choices=("auto", "gpu", "cpu"), default="auto",
         help="where to decode (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
-    add("--pipeline", choices=("auto", "pillow", "turbo", "dali"), default="auto",
-        help="what decodes them (default: dali on a GPU; on the CPU turbo if installed, else "
-        "pillow)")  # fmt: skip
+    gpu, cpu = on_gpu(AUTO), " if installed, else ".join(kind.name for kind in UNASKED)
+    unasked = f"{gpu.name} on a GPU; on the CPU {cpu}" if gpu else cpu
+    add(
+        "--pipeline",
+        choices=(AUTO, *NAMES),
+        default=AUTO,
+        help=f"what decodes them (default: {unasked})",
+    )
     add("--batch_size", type=_batch_size, metavar="N",
         help="images per batch (default: by pipeline)")  # fmt: skip
     add("--gpu", type=natural, default=0, metavar="ID", help="which GPU (default: %(default)s)")

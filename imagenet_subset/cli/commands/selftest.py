@@ -56,11 +56,11 @@ def _print_report(report: SelftestReport) -> None:
     print("".join(f"  {name:16} {version}\n" for name, version in report.versions.items()))
     print(f"{'kind':30} {'images':>6} {'largest':>8} {'mean':>7}   difference from Pillow, of 255")
     for kind in report.kinds:
-        if kind.by_pillow < kind.images or report.config.name == "pillow":
+        if kind.by_pillow < kind.images or report.config.kind.is_pillow:
             print(f"{kind.name:30} {kind.images:6} {kind.largest:8} {kind.mean:7.3f}")
     bounds = report.bounds
     print(f"{'allowed':30} {'':6} {bounds.largest:8} {bounds.mean:7.3f}\n")
-    if report.config.name != "pillow":
+    if not report.config.kind.is_pillow:
         print(f"{_left_to_pillow(report.kinds)}\n")
     processes = report.config.processes
     print(f"decode alone    {report.decode_rate:7.0f} images/s, from memory, pixels dropped")

@@ -12,13 +12,14 @@ from imagenet_subset.checking.selftest import SelftestReport, compare, sample_fi
 from imagenet_subset.demo.photos import encoded, jpeg, photo
 from pipelines.base import PipelineUnavailableError
 from pipelines.bounds import DALI_CPU
-from pipelines.choice import choose
+from pipelines.choice import PipelineConfig, choose
 from pipelines.dali.graph import FAILED
+from pipelines.kinds import NAMES
 from pipelines.per_image import PillowPipeline
 from tests.harness.tiers import thorough
 
 
-@pytest.mark.parametrize("name", ["pillow", "turbo", "dali"])
+@pytest.mark.parametrize("name", NAMES)
 def test_each_cpu_pipeline_passes(name: str) -> None:
     try:
         config, _ = choose("cpu", name, workers=1)
@@ -92,7 +93,7 @@ class Excused(PillowPipeline):
 
 
 def test_a_photo_that_dali_should_have_decoded_is_a_problem() -> None:
-    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    report = SelftestReport(PipelineConfig("dali", "cpu", 16, 1, 1), {}, DALI_CPU)
     compare(Excused(), [("fine", jpeg(photo(1, 60, 50))), ("empty", b"")], report)
     assert report.problems == ["fine: decoded by Pillow alone: DALI: no such decoder"]
 

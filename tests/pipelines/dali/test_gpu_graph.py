@@ -16,7 +16,8 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 from nvidia.dali import pipeline_def, types
 
-from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Device, define_graph
+from pipelines.base import Device
+from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, define_graph
 
 Fields = dict[int, list[Any]]
 

@@ -1,4 +1,4 @@
-"""DALI on its CPU backend: the contract, and what happens when DALI fails a batch."""
+"""DALI on its CPU backend: what happens when DALI fails a batch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
+
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
 from pipelines.choice import choose
 from pipelines.dali.pipeline import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
-from tests.contracts.pipeline import PipelineContract, Result, photos, reference, run
+from tests.contracts.pipeline import Result, photos, reference, run
 from tests.harness.tiers import thorough
 
 BATCH = 8
@@ -40,16 +41,6 @@ def poison(data: bytes) -> bytes:
 
 def failed_by_dali(result: Result) -> list[int]:
     return [key for key, reason in result.fallbacks.items() if reason.startswith("DALI: ")]
-
-
-class TestContract(PipelineContract):
-    tolerance = 1
-
-    @pytest.fixture
-    def pipeline(self) -> Iterator[DaliPipeline]:
-        pipeline = DaliPipeline("cpu", BATCH, threads=2)
-        yield pipeline
-        pipeline.close()
 
 
 def test_a_poisoned_file_passes_the_header_check() -> None:
@@ -211,7 +202,7 @@ def test_a_dali_that_cannot_be_imported_is_told_in_a_line_with_its_own_words() -
 
 
 def test_what_runs_dali_may_be_imported_ahead() -> None:
-    modules = choose("cpu", "dali", workers=1)[0].modules
+    modules = choose("cpu", "dali", workers=1)[0].kind.modules
     script = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
     subprocess.run([sys.executable, "-OO", "-c", script], check=True)
 

@@ -19,6 +19,8 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
+
+from pipelines.bounds import DALI_CPU
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import SLOTS, PinnedRing
 from pipelines.jpeg import JpegHeader, route
@@ -100,7 +102,7 @@ def pipeline(ring: PinnedRing) -> Iterator[DaliPipeline]:
 
 
 class TestContract(PipelineContract):
-    tolerance = 1
+    bounds = DALI_CPU
 
     @pytest.fixture
     def pipeline(self, ring: PinnedRing) -> Iterator[DaliPipeline]:

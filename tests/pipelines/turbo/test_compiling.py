@@ -124,7 +124,7 @@ def test_without_a_folder_for_the_cache_each_run_compiles(tmp_path: Path) -> Non
     """As for a uid without a home, where root has installed the package."""
     package = tmp_path / "pipelines"
     shutil.copytree(Path(pipelines.__file__).parent, package, ignore=_no_caches)
-    (package / "__pycache__").write_text("a file, so that no folder can be made here")
+    (package / "turbo" / "__pycache__").write_text("a file, so that no folder can be made here")
     env = {"HOME": "/proc", "XDG_CACHE_HOME": "/proc", "PYTHONPATH": str(tmp_path)}
     told = opened(start(NUMBA_CACHE_DIR="", **env))
     assert told.startswith(COMPILED)

@@ -6,7 +6,6 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +18,12 @@ from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
 from pipelines.rule import crop_box, resized_size
 from pipelines.taps import FRACTION_BITS, bilinear_taps
-from tests.contracts.pipeline import PipelineContract
 
 pytest.importorskip("numba", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
 from pipelines.turbo.pipeline import TurboPipeline
 
 SIDES = st.integers(1, 900)
-
-
-class TestTurboPipeline(PipelineContract):
-    @pytest.fixture
-    def pipeline(self) -> Iterator[TurboPipeline]:
-        pipeline = TurboPipeline()
-        yield pipeline
-        pipeline.close()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +124,7 @@ def test_a_jpeg_of_which_libjpeg_warns_is_left_to_pillow(turbo) -> None:
 def test_compiling_happens_once_and_is_told(tmp_path: Path) -> None:
     code = (
         "import logging; logging.basicConfig(format='%(message)s')\n"
-        "from pipelines.turbo.pipeline.pipeline import TurboPipeline; TurboPipeline()"
+        "from pipelines.turbo.pipeline import TurboPipeline; TurboPipeline()"
     )
     outputs = [
         subprocess.run(

@@ -1,0 +1,210 @@
+"""All that the program knows of each pipeline, in one table: a row for each device it runs on.
+
+A new pipeline is one module and one row of `TABLE`: the command line, `pipelines.choice`, builds,
+``selftest`` and ``verify`` go by the table alone. To import this module imports none of the
+packages that pipelines need.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipelines.base import PER_IMAGE_BATCH, Device, Pipeline, Settings
+from pipelines.bounds import DALI_CPU, DALI_GPU, EXACT, Bounds
+from pipelines.packages import (
+    DALI_INSTALL,
+    GPU_INSTALL,
+    TURBO_INSTALL,
+    TURBO_PACKAGES,
+    cuda_of_packages,
+    installed,
+)
+
+AUTO = "auto"
+"""In place of a pipeline's name: whichever is best here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A pipeline on a device."""
+
+    name: str
+    """As ``--pipeline`` takes it."""
+    device: Device
+    opener: str
+    """``module:function`` that takes `pipelines.base.Settings` and gives the pipeline."""
+    bounds: Bounds
+    """How far its images may lie from Pillow's."""
+    modules: tuple[str, ...]
+    """What a process will import to run it, and may import before it is forked. To import these
+    modules never fails, even where the packages are broken."""
+    software: str = ""
+    """What people call the software behind it, where that isn't ``name``."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Packages that it needs: what people call each, and the module to look for."""
+    install: str = ""
+    """Command that installs them."""
+    install_cuda13: str = ""
+    """The same beside packages for CUDA 13, where it is another."""
+    wheels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What decides the pixels besides Pillow: a name for the provenance, and the distributions of
+    which one has it."""
+    linux_only: bool = False
+    batch_size: int = PER_IMAGE_BATCH
+    """Images per batch, if the user doesn't say."""
+    shard_size: int = 64
+    """Rows per shard. 64 images that are decoded one by one take a fraction of a second."""
+    shard_batches: int = 0
+    """Batches per shard, for a pipeline to which ``shard_size`` doesn't apply."""
+    threaded: bool = False
+    """Whether one process uses all cores by threads of its own, rather than a process each."""
+    reads_ahead: bool = False
+    """Whether it asks for photos beyond the one that it decodes: if a worker dies, any of the
+    photos up to the last may be the cause."""
+    auto: int = 0
+    """``auto`` on the CPU takes the kind with the highest number that can be had, and Pillow if
+    that won't start. 0: only who asks for it gets it. The bounds of all others are exact."""
+    failed: str = ""
+    """Prefix of the reason when the pipeline failed and Pillow decoded the image instead."""
+    is_pillow: bool = False
+    """Whether it is Pillow itself, the reference."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.software or self.name
+
+    @property
+    def fits_system(self) -> bool:
+        """Whether it is for this operating system."""
+        return not self.linux_only or sys.platform.startswith("linux")
+
+    def missing(self) -> list[str]:
+        """Packages that aren't installed. They are looked for, not imported."""
+        return [name for name, module in self.packages.items() if not installed(module)]
+
+    def install_line(self) -> str:
+        """Command that installs what it needs, to go with what is installed already."""
+        if self.install_cuda13 and cuda_of_packages() == 13:
+            return self.install_cuda13
+        return self.install
+
+    def rows_per_shard(self, batch_size: int) -> int:
+        """Rows per shard with batches of this size."""
+        return self.shard_batches * batch_size or self.shard_size
+
+    def open(self, settings: Settings) -> Pipeline:
+        """Build the pipeline, in the process that will run it.
+
+        Raises
+        ------
+        PipelineUnavailableError
+            It won't start.
+        """
+        module, function = self.opener.split(":")
+        pipeline: Pipeline = getattr(importlib.import_module(module), function)(settings)
+        return pipeline
+
+
+_DALI_WHEELS = {
+    "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
+    "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
+}
+
+TABLE = (
+    Kind(
+        name="pillow",
+        device="cpu",
+        opener="pipelines.per_image:open_pipeline",
+        bounds=EXACT,
+        modules=("pipelines.per_image",),
+        auto=1,
+        is_pillow=True,
+    ),
+    Kind(
+        name="turbo",
+        device="cpu",
+        opener="pipelines.turbo.pipeline:open_pipeline",
+        bounds=EXACT,
+        modules=("pipelines.turbo.pipeline", "pipelines.turbo.imports"),
+        packages={name: name for name in TURBO_PACKAGES},
+        install=TURBO_INSTALL,
+        wheels={"simplejpeg": ("simplejpeg",)},
+        auto=2,
+    ),
+    Kind(
+        name="dali",
+        device="cpu",
+        opener="pipelines.dali.pipeline:open_pipeline",
+        bounds=DALI_CPU,
+        modules=("pipelines.dali.pipeline", "pipelines.dali.imports"),
+        software="DALI",
+        packages={"DALI": "nvidia.dali"},
+        install=DALI_INSTALL,
+        wheels=_DALI_WHEELS,
+        linux_only=True,
+        # Enough that threads seldom wait for the last image of a batch; 19 MB of pixels.
+        batch_size=128,
+        # DALI idles while a shard's first batch is read and its last one is written.
+        shard_batches=8,
+        threaded=True,
+        reads_ahead=True,
+        failed="DALI: ",
+    ),
+    Kind(
+        name="dali",
+        device="gpu",
+        opener="pipelines.dali.pipeline:open_pipeline",
+        bounds=DALI_GPU,
+        # No more than this: CUDA that has begun doesn't survive a fork.
+        modules=("pipelines.dali.pipeline",),
+        software="DALI",
+        packages={"DALI": "nvidia.dali", "CuPy": "cupy"},
+        install=GPU_INSTALL[12],
+        install_cuda13=GPU_INSTALL[13],
+        wheels=_DALI_WHEELS | {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")},
+        linux_only=True,
+        # nvJPEG wants many images at once; 38 MB of pixels and, before scaling at ImageNet's mean
+        # size, 144 MB.
+        batch_size=256,
+        shard_batches=8,
+        threaded=True,
+        reads_ahead=True,
+        failed="DALI: ",
+    ),
+)
+"""A pipeline with a row for the GPU has one for the CPU too, since ``--device auto`` may end
+there."""
+
+KINDS: dict[tuple[str, str], Kind] = {(kind.name, kind.device): kind for kind in TABLE}
+"""The table by name and device."""
+NAMES = tuple(dict.fromkeys(kind.name for kind in TABLE))
+"""What ``--pipeline`` takes besides `AUTO`."""
+UNASKED = tuple(sorted((kind for kind in TABLE if kind.auto), key=lambda kind: -kind.auto))
+"""What ``auto`` takes on the CPU, the best first; the last is Pillow."""
+
+
+def on_gpu(name: str) -> Kind | None:
+    """Kind that decodes on a GPU under this name or for `AUTO`; None if none does.
+
+    Examples
+    --------
+    >>> on_gpu("auto").name, on_gpu("turbo")
+    ('dali', None)
+    """
+    return next((k for k in TABLE if k.device == "gpu" and name in (k.name, AUTO)), None)
+
+
+def bounds_of(name: str, device: str) -> Bounds:
+    """Bounds of a pipeline that a file names; exact if the table doesn't have it.
+
+    Examples
+    --------
+    >>> bounds_of("turbo", "cpu").largest
+    0
+    """
+    kind = KINDS.get((name, device))
+    return kind.bounds if kind else EXACT

@@ -1,0 +1,153 @@
+"""The table of pipelines: each keeps the contract, and nothing but the table knows their names."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+import imagenet_subset
+import pipelines
+from imagenet_subset.cli.commands.arguments import add_pipeline
+from pipelines.base import Pipeline, PipelineUnavailableError
+from pipelines.bounds import EXACT
+from pipelines.choice import PipelineConfig, choose
+from pipelines.dali.graph import FAILED
+from pipelines.kinds import AUTO, KINDS, NAMES, TABLE, UNASKED, Kind, bounds_of
+from tests.contracts.pipeline import PipelineContract
+
+MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"cpu": (), "gpu": (pytest.mark.gpu,)}
+
+
+def chosen(kind: Kind) -> PipelineConfig:
+    return choose(kind.device, kind.name, workers=2, batch_size=8)[0]
+
+
+def can_be_had(kind: Kind) -> bool:
+    try:
+        return bool(chosen(kind))
+    except PipelineUnavailableError:
+        return False
+
+
+def over(kinds: Iterable[Kind]) -> pytest.MarkDecorator:
+    """A test for each of these kinds."""
+    params = [
+        pytest.param(kind, id=f"{kind.name}-{kind.device}", marks=MARKS[kind.device])
+        for kind in kinds
+    ]
+    return pytest.mark.parametrize("kind", params)
+
+
+@over(TABLE)
+def test_each_kind_opens_as_what_was_asked_for_or_says_what_to_do(kind: Kind) -> None:
+    try:
+        config, why = choose(kind.device, kind.name, workers=3)
+    except PipelineUnavailableError as error:
+        said = str(error)
+        assert "\n" not in said
+        assert kind.install_line() in said or "--device cpu works without" in said
+        pytest.skip(said)
+    assert config.kind is kind
+    assert why.startswith(f"{kind.device} ({kind.name}): ")
+    assert config.batch_size == kind.batch_size
+    assert (config.threads, config.processes) == ((3, 1) if kind.threaded else (1, 3))
+    config.open().close()
+
+
+@over(filter(can_be_had, TABLE))
+class TestEveryKind(PipelineContract):
+    """The others are skipped by the test above, with the reason."""
+
+    @pytest.fixture
+    def pipeline(self, kind: Kind) -> Iterator[Pipeline]:
+        self.kind, self.bounds = kind, kind.bounds
+        pipeline = chosen(kind).open()
+        yield pipeline
+        pipeline.close()
+
+    def test_two_runs_give_the_same_bytes(self, pipeline: Pipeline) -> None:
+        if self.kind.device == "gpu":
+            pytest.skip("which GPU decoder takes an image can depend on its batch")
+        super().test_two_runs_give_the_same_bytes(pipeline)
+
+
+@over(filter(can_be_had, TABLE))
+def test_what_decides_the_pixels_of_each_kind_is_in_the_provenance(kind: Kind) -> None:
+    versions = chosen(kind).versions()
+    assert versions.keys() >= {"pillow", *kind.wheels}
+    assert "unknown" not in versions.values()
+
+
+@over(TABLE)
+def test_what_may_be_imported_ahead_never_fails(kind: Kind) -> None:
+    """Where docstrings are left out, some packages can't be imported."""
+    script = f"import importlib\nfor name in {kind.modules}: importlib.import_module(name)"
+    subprocess.run([sys.executable, "-OO", "-c", script], check=True)
+
+
+def test_the_table_has_a_kind_once_and_each_pipeline_on_the_cpu() -> None:
+    assert len(KINDS) == len(TABLE)
+    assert {(name, "cpu") for name in NAMES} <= KINDS.keys()
+
+
+def test_auto_takes_nothing_unasked_whose_pixels_are_not_pillows() -> None:
+    assert all(kind.bounds == EXACT and kind.device == "cpu" for kind in UNASKED)
+    assert len({kind.auto for kind in UNASKED}) == len(UNASKED)
+    assert [kind.is_pillow for kind in UNASKED] == [False] * (len(UNASKED) - 1) + [True]
+    assert [kind for kind in TABLE if kind.is_pillow] == [UNASKED[-1]]
+
+
+def test_a_failure_of_dali_begins_as_the_table_says() -> None:
+    assert {kind.failed for kind in TABLE if kind.software == "DALI"} == {FAILED}
+
+
+def test_the_command_line_takes_the_names_of_the_table() -> None:
+    parser = argparse.ArgumentParser()
+    add_pipeline(parser)
+    (choices,) = (a.choices for a in parser._actions if "--pipeline" in a.option_strings)
+    assert choices == (AUTO, *NAMES)
+
+
+def test_a_wrong_name_is_answered_with_the_names_of_the_table() -> None:
+    with pytest.raises(ValueError, match=r"^pipeline is auto, .* or .*, not 'magick'$") as caught:
+        choose("cpu", "magick", workers=1)
+    assert all(f" {name}" in str(caught.value) for name in NAMES)
+
+
+def test_a_pipeline_that_the_table_does_not_have_is_held_to_pillows_pixels() -> None:
+    assert bounds_of("magick", "cpu") == EXACT
+
+
+def test_no_code_outside_the_table_asks_for_a_pipelines_name() -> None:
+    found = []
+    for package in (pipelines, imagenet_subset):
+        folder = Path(package.__file__ or "").parent
+        for path in sorted(folder.rglob("*.py")):
+            if path == folder / "kinds.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Compare | ast.MatchValue) and names_within(node):
+                    found.append(f"{path}:{node.lineno}")
+    assert found == []
+
+
+def names_within(node: ast.AST) -> bool:
+    constants = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant))
+    return not set(NAMES).isdisjoint(constants)
+
+
+def test_the_table_imports_nothing_that_takes_long() -> None:
+    script = (
+        "import sys, pipelines.choice\n"
+        "print(sorted({'numpy', 'PIL', 'numba', 'nvidia', 'cupy'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
