@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ TWO = "```text\n1  a\n0  b\n```\n\n```text\n0  pure\n```"
 def test_imports_go_down_only_as_the_architecture_draws_them() -> None:
     text = (layers.ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     assert layers.faults(layers.read_imports(), text) == []
+
+
+def test_each_room_has_a_line_that_says_what_happens_in_it() -> None:
+    text = (layers.ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.M)
+    described = [room for cell in cells for room in re.findall(r"\w+", cell)]
+    assert sorted(described) == sorted(layers.rooms_of(layers.read_imports(), "imagenet_subset"))
 
 
 def test_as_a_script_it_says_what_is_wrong_by_its_exit_code(tmp_path: Path) -> None:
