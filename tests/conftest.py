@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -57,26 +56,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for mark in item.iter_markers("thorough"):
             if not mark.args:
                 raise pytest.UsageError(f"{item.nodeid}: thorough(reason) lacks its reason")
-    left_out: Counter[str] = Counter()
     kept: list[pytest.Item] = []
     others: list[pytest.Item] = []
     for item in items:
         needs = [tier for tier in TIERS if item.get_closest_marker(tier)]
         missing = [tier for tier in needs if not config.getoption(TIERS[tier])]
         (others if missing else kept).append(item)
-        left_out.update(missing[:1])
     if others:
         items[:] = kept
         config.hook.pytest_deselected(items=others)
-    config.stash[LEFT_OUT] = left_out
-
-
-LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for tier, count in config.stash.get(LEFT_OUT, Counter()).items():
-        terminalreporter.write_line(f"{count} {tier} tests not run; {TIERS[tier]} runs them too")
+    for tier, option in TIERS.items():
+        if not config.getoption(option):
+            terminalreporter.write_line(f"{tier} tests were left out; {option} runs them too")
     for reason in unforeseen_skips(terminalreporter, config):
         terminalreporter.write_line(f"CI must not skip this: {reason}", red=True)
 

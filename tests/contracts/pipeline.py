@@ -17,6 +17,7 @@ from imagenet_subset.demo.photos import OddImage, jpeg, odd_images, photo
 from pipelines.base import DecodeError, Pipeline
 from pipelines.bounds import EXACT
 from pipelines.pillow import decode
+from tests.harness.tiers import thorough
 
 ODD_IMAGES = odd_images()
 DAMAGED = tuple(odd.data for odd in ODD_IMAGES if not odd.decodable)
@@ -223,6 +224,7 @@ class PipelineContract:
         left = {} if getattr(pipeline, "is_pillow", False) else {"large": "very many pixels"}
         assert result.fallbacks == left
 
+    @thorough("500 photos, by each pipeline")
     def test_500_photos_of_random_sizes(self, pipeline: Pipeline) -> None:
         fed = dict(enumerate(photos(500)))
         self.assert_right(run(pipeline, fed.items()), fed)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tests.harness.tiers import thorough
+
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
 from imagenet_subset.demo.photos import Subsampling, jpeg, odd_images, photo
@@ -78,6 +80,7 @@ def test_odd_images(device: tuple[DaliPipeline, Bounds]) -> None:
     assert_near(device, fed, by_pillow=True)
 
 
+@thorough("large photos; the contract has such for each pipeline")
 @pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (6000, 4000)])
 def test_extreme_sizes(device: tuple[DaliPipeline, Bounds], size: tuple[int, int]) -> None:
     assert_near(device, {s: jpeg(photo(1, *size), subsampling=s) for s in SAMPLINGS[::2]})

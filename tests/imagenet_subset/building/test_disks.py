@@ -115,6 +115,7 @@ def test_a_disk_with_no_room_for_the_journal_is_refused_before_the_first_image(
     assert list(out.iterdir()) == []
 
 
+@thorough("mounts disks; another test does it quickly")
 def test_a_disk_that_others_fill_has_the_rows_room_reserved(photos, whole, expected, mount) -> None:
     build = Build(photos, tmpfs(mount, whole.npz.stat().st_size + (1 << 20)))
     code, stderr = disturbed(build, lambda: fill(build.out))
@@ -224,6 +225,7 @@ def test_an_output_folder_that_is_a_file_is_refused_in_one_line(photos, tmp_path
         assert_one_line(done.stderr, "(not a folder|Not a directory)")
 
 
+@thorough("mounts disks; another test does it quickly")
 def test_an_unfinished_file_that_is_removed_is_told_and_begun_again(
     photos, expected, tmp_path
 ) -> None:

@@ -367,6 +367,7 @@ def test_a_worker_that_dies_as_it_starts_is_no_hang(photos, tmp_path) -> None:
     ), stderr
 
 
+@thorough("two whole builds")
 def test_a_second_build_of_the_same_output_is_refused_and_the_first_unharmed(
     photos, expected, tmp_path
 ) -> None:

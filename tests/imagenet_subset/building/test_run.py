@@ -29,6 +29,7 @@ from imagenet_subset.records import Split
 from imagenet_subset.selection import load_subset
 from pipelines.pillow import decode
 from tests.harness.planned import carried_out, planned
+from tests.harness.tiers import thorough
 
 
 def plan(tree: Path, subset: Path, out: Path, **options: Any) -> BuildPlan:
@@ -105,12 +106,14 @@ def test_the_provenance_names_no_time_host_or_path(built: BuildPlan, tmp_path: P
     assert "/" not in json.dumps(provenance).replace("longer//shorter", "")
 
 
+@thorough("one whole build more")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_workers_leaves_no_trace(built, tree, subset_file, tmp_path, workers) -> None:
     result = carried_out(plan(tree, subset_file, tmp_path, workers=workers))
     assert sha256(result.plan.output.npz) == sha256(built.output.npz)
 
 
+@thorough("one whole build more")
 def test_the_layout_of_the_source_leaves_no_trace(built, subset_file, tmp_path) -> None:
     other = write_demo_tree(tmp_path / "ILSVRC", val_folders=True)
     result = carried_out(plan(other, subset_file, tmp_path / "out"))
@@ -169,6 +172,7 @@ def test_the_result_of_a_build_fits_in_a_line_and_names_its_files(built, tree, s
     assert (result.npz, result.csv) == (built.output.npz, built.output.csv)
 
 
+@thorough("one whole build more")
 def test_overwriting_gives_the_same_bytes(tree, subset_file, tmp_path) -> None:
     first = carried_out(plan(tree, subset_file, tmp_path)).plan.output.npz
     before = sha256(first)
@@ -327,6 +331,7 @@ def test_rows_that_changed_on_the_disk_are_done_again(own_tree, subset_file, tmp
     assert sha256(todo.output.npz) == sha256(expected)
 
 
+@thorough("one whole build more")
 def test_a_lost_unfinished_file_is_begun_again(own_tree, subset_file, tmp_path) -> None:
     expected = carried_out(plan(own_tree, subset_file, tmp_path / "a")).plan.output.npz
     todo = begun(own_tree, subset_file, tmp_path / "b")

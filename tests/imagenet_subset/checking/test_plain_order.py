@@ -8,10 +8,12 @@ from pathlib import Path
 from imagenet_subset import build, verify
 from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.ilsvrc.classes import class_table
+from tests.harness.tiers import thorough
 
 SMALLEST = min(class_table().values(), key=lambda c: c.num_train_images)
 
 
+@thorough("a complete class")
 def test_verify_finds_a_file_with_plainly_sorted_numbers_and_a_new_build_mends_it(
     tmp_path: Path,
 ) -> None:

@@ -203,6 +203,7 @@ def test_words_after_two_hyphens_are_left_alone(cli) -> None:
     assert "--my-file.npz" in one_line(cli("inspect", "--", "--my-file.npz"))
 
 
+@thorough("whole builds, for a small matter")
 def test_the_home_folder_is_found_after_an_equals_sign(cli, tree, subset_file, tmp_path) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -276,6 +277,7 @@ def test_a_deleted_working_folder_is_told(tmp_path) -> None:
 # Other manners
 
 
+@thorough("whole builds, for a small matter")
 def test_a_full_check_builds_the_same(cli, tree, subset_file, tmp_path) -> None:
     for out, more in (("a", []), ("b", ["--full_check"])):
         done = build(cli, tree, subset_file, "--out_dir", out, *more)
@@ -323,6 +325,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         assert running.stderr.read() == b""
 
 
+@thorough("whole builds, for a small matter")
 @pytest.mark.skipif(sys.platform == "win32", reason="no such shell there")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_closed_stream_is_no_failure(tree, subset_file, tmp_path, closed) -> None:
@@ -337,6 +340,7 @@ def test_a_closed_stream_is_no_failure(tree, subset_file, tmp_path, closed) -> N
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
 
 
+@thorough("whole builds, for a small matter")
 @full
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_for_messages_is_no_failure(tree, subset_file, tmp_path, unbuffered) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_subset.npz.crc import combine, combine_rows, crc32
+from tests.harness.tiers import thorough
 
 
 @given(st.binary(max_size=300), st.integers(0, 2**32 - 1))
@@ -30,6 +31,7 @@ def test_any_number_of_rows_combines_to_the_crc_of_all(n, nbytes, random) -> Non
     assert combine_rows(crcs, nbytes) == zlib.crc32(b"".join(rows))
 
 
+@thorough("CRCs of gigabytes")
 def test_lengths_beyond_32_bits_combine() -> None:
     # 5 GB of zeros behind a letter, by zlib in pieces and by combination.
     piece = bytes(1 << 20)

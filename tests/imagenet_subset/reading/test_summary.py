@@ -17,6 +17,7 @@ from imagenet_subset.errors import ReadError
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.reading.summary import channel_stats, split_stats, summarize
 from imagenet_subset.records import SPLITS
+from tests.harness.tiers import thorough
 
 Write = Callable[..., Path]
 Command = Callable[..., str]
@@ -119,6 +120,7 @@ def test_stats_report_their_progress(write_subset: Write) -> None:
     assert sum(done) == len(subset)
 
 
+@thorough("reads hundreds of images")
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read memory from")
 def test_stats_take_the_same_memory_for_more_images(tmp_path: Path) -> None:
     code = """

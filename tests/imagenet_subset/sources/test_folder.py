@@ -591,7 +591,8 @@ except SourceError as error:
 @pytest.fixture
 def open_to_all(tmp_path: Path) -> Iterator[None]:
     """Let other users into this test's folder."""
-    above = [tmp_path, *tmp_path.parents[:2]]
+    below_tmp = [p for p in tmp_path.parents if len(p.parts) > 2]
+    above = [tmp_path, *below_tmp]
     modes = [path.stat().st_mode for path in above]
     for path in above:
         path.chmod(0o755)

@@ -19,6 +19,7 @@ from imagenet_subset.viewing import sheet as preview
 from imagenet_subset.viewing.page import write_page
 from imagenet_subset.viewing.sampling import default_split, sample_classes
 from imagenet_subset.viewing.sheet import write_sheets
+from tests.harness.tiers import thorough
 
 Write = Callable[..., Path]
 Command = Callable[..., str]
@@ -216,6 +217,7 @@ def test_every_class_can_be_found_by_name_wnid_and_label(
         assert {wnid, label, name} <= set(text.split())
 
 
+@thorough("draws hundreds of images")
 def test_a_page_of_100_classes_weighs_a_few_megabytes(tmp_path: Path) -> None:
     pixels = np.stack([np.asarray(photo(seed, 224, 224)) for seed in range(100)])
     arrays: dict[str, Any] = {"X_train": np.repeat(pixels, 8, axis=0), "X_val": pixels[:0]}
@@ -254,6 +256,7 @@ def test_a_class_of_many_images_goes_on_in_further_lines(
     assert [sum(top == line for top, _ in places) for line in lines] == [12, 12, 6, 12]
 
 
+@thorough("draws hundreds of images")
 def test_a_page_ends_before_a_class_that_has_no_room_on_it(
     write_subset: Write, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_damaged_cache_is_made_anew(cache: Path, suffix: str, damage: str) -> 
     assert opened(start(NUMBA_CACHE_DIR=str(cache))) == ""
 
 
+@thorough("compiles anew")
 @pytest.mark.parametrize("suffix", first_quick([".nbc", ".sha256"], COMPILES))
 def test_a_cache_that_has_lost_a_file_is_made_anew(cache: Path, suffix: str) -> None:
     for path in files(cache, suffix):
@@ -119,6 +120,7 @@ def test_a_full_disk_keeps_nothing_from_starting(tmp_path: Path, nbytes: int) ->
     assert opened(start(NUMBA_CACHE_DIR=str(tmp_path))).startswith(COMPILED)
 
 
+@thorough("compiles anew")
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no folders")
 def test_without_a_folder_for_the_cache_each_run_compiles(tmp_path: Path) -> None:
     """As for a uid without a home, where root has installed the package."""
