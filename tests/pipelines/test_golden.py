@@ -25,7 +25,7 @@ def test_every_case_has_an_expectation(golden):
 
 
 def is_random(name: str) -> bool:
-    return name.startswith("RGB") and int(name.rpartition("#")[2]) >= len(SIZES)
+    return name.startswith("RGB ") and int(name.rpartition("#")[2]) >= len(SIZES)
 
 
 @pytest.mark.parametrize(
