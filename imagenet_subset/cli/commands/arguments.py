@@ -13,8 +13,12 @@ from pipelines.kinds import AUTO, NAMES, UNASKED, on_gpu
 def add_pipeline(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that choose a pipeline."""
     add = parser.add_argument
-    add("--device", choices=("auto", "gpu", "cpu"), default="auto",
-        help="where to decode (default: the GPU if DALI, CuPy and CUDA are there)")  # fmt: skip
+    add(
+        "--device",
+        choices=("auto", "gpu", "cpu"),
+        default="auto",
+        help="where to decode (default: the GPU if DALI, CuPy and CUDA are there)",
+    )
     gpu, cpu = on_gpu(AUTO), " if installed, else ".join(kind.name for kind in UNASKED)
     unasked = f"{gpu.name} on a GPU; on the CPU {cpu}" if gpu else cpu
     add(
@@ -23,21 +27,34 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
         default=AUTO,
         help=f"what decodes them (default: {unasked})",
     )
-    add("--batch_size", type=_batch_size, metavar="N",
-        help="images per batch (default: by pipeline)")  # fmt: skip
+    add(
+        "--batch_size",
+        type=_batch_size,
+        metavar="N",
+        help="images per batch (default: by pipeline)",
+    )
     add("--gpu", type=natural, default=0, metavar="ID", help="which GPU (default: %(default)s)")
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Declare ``--workers``."""
-    parser.add_argument("--workers", type=positive, default=available_cores(), metavar="N",
-        help="CPU cores to use (default: all that are allowed here, %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        default=available_cores(),
+        metavar="N",
+        help="CPU cores to use (default: all that are allowed here, %(default)s)",
+    )
 
 
 def add_train_list(parser: argparse.ArgumentParser) -> None:
     """Declare ``--train_list``."""
-    parser.add_argument("--train_list", type=path, metavar="FILE",
-        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data")  # fmt: skip
+    parser.add_argument(
+        "--train_list",
+        type=path,
+        metavar="FILE",
+        help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data",
+    )
 
 
 def path(text: str) -> str:
