@@ -82,7 +82,7 @@ def build(
         prove. They keep nothing of the build when it is over.
     progress
         Called after each piece of work, and when there is something to say, with an object whose
-        ``crcs`` has an entry for each of its images (None for one that can't be decoded) and whose
+        ``crcs`` has an entry for each of its images (None for one that isn't done) and whose
         ``notices`` are lines to show.
 
     Returns

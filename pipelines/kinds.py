@@ -53,6 +53,7 @@ class Kind:
     """What decides the pixels besides Pillow: a name for the provenance, and the distributions of
     which one has it."""
     linux_only: bool = False
+    """Whether its packages are for Linux only."""
     batch_size: int = PER_IMAGE_BATCH
     """Images per batch, if the user doesn't say."""
     shard_size: int = 64
@@ -66,7 +67,8 @@ class Kind:
     photos up to the last may be the cause."""
     auto: int = 0
     """``auto`` on the CPU takes the kind with the highest number that can be had, and Pillow if
-    that won't start. 0: only who asks for it gets it. The bounds of all others are exact."""
+    that won't start. 0: only who asks for it gets it. Kinds with a number have exact
+    bounds."""
     failed: str = ""
     """Prefix of the reason when the pipeline failed and Pillow decoded the image instead."""
     is_pillow: bool = False

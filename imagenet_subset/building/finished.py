@@ -14,6 +14,7 @@ from imagenet_subset.building.output import check_no_folder
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.errors import OutputError, OutputExistsError, ReadError, ReadRefusedError
 from imagenet_subset.npz.class_csv import write_metadata
+from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import reading, writing
@@ -53,22 +54,20 @@ def already_complete(plan: BuildPlan) -> BuildPlan | None:
         ) from error
     except ReadError as error:
         raise _exists(plan, str(error)) from error
-    return _as_carried_out(plan, there.provenance or {}, ids, size)
+    return _as_carried_out(plan, there.made, ids, size)
 
 
-def _as_carried_out(
-    plan: BuildPlan, provenance: Mapping[str, Any], ids: Ids, size: int
-) -> BuildPlan:
-    undecodable = 0
-    if plan.options.skip_undecodable:
-        undecodable = provenance.get("left_out", {}).get("undecodable", 0)
+def _as_carried_out(plan: BuildPlan, made: Provenance | None, ids: Ids, size: int) -> BuildPlan:
+    undecodable = made.undecodable if made and plan.options.skip_undecodable else 0
     carried_out = replace(plan, undecodable=undecodable)
-    differing = differences(provenance, carried_out.provenance.to_dict())
+    ours = carried_out.provenance
+    differing = made.differences(ours) if made else differences({}, ours.to_dict())
     if differing:
         raise _exists(plan, "; ".join(differing))
-    left_out = sum(_left_out(plan.columns[f"{s}_id"], ids[s]) for s in SPLITS)
+    left_out = [_left_out(plan.columns[f"{s}_id"], ids[s]) for s in SPLITS]
     rows = {split: len(ids[split]) for split in SPLITS}
-    if left_out != undecodable or size != carried_out.laid_out(rows).size:
+    others = min(left_out) < 0 or sum(left_out) != undecodable
+    if others or size != carried_out.laid_out(rows).size:
         raise _exists(plan, "other images")
     return carried_out
 

@@ -15,7 +15,7 @@ means that the row is pending. The journal never has to reach the disk in any or
 believes an entry only when the row's bytes in the NPZ have that CRC.
 
 ``moved`` is 0 but while rows move up to close the gaps of images that are left out
-(`imagenet_subset.building.output.move_rows_up`); a journal without it says the same as 0.
+(`imagenet_subset.building.leaving_out.move_rows_up`); a journal without it says the same as 0.
 """
 
 from __future__ import annotations

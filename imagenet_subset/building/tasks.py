@@ -52,6 +52,7 @@ class ShardResult:
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
     """Images whose files can't be read, each with the reason."""
     fallbacks: list[tuple[Record, str]] = field(default_factory=list)
+    """Images that were left to Pillow, each with the reason."""
     notices: list[str] = field(default_factory=list)
     """Lines for the user to read: what the pipeline logged, which photos look damaged."""
     process: tuple[str, int] | None = None

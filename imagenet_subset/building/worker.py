@@ -165,8 +165,7 @@ class _Work:
         raise SourceError(
             f"none of {pending} photos could be read by worker {worker_name()}, the first "
             f"{printable(self._job.source.path(record))} ({reason.removeprefix(UNREADABLE)}); put "
-            "that right; "
-            "what is done is kept: run the same command again to go on"
+            "that right; what is done is kept: run the same command again to go on"
         )
 
     def _out_of_memory(self) -> WorkerMemoryError:

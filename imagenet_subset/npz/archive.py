@@ -62,7 +62,7 @@ class Archive:
         Raises
         ------
         ReadError
-            A compressed member is damaged, or holds Python objects.
+            It holds Python objects, or is compressed and damaged.
         ReadRefusedError
             It can't be read, or takes more memory than there is.
         """

@@ -129,7 +129,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything is in a file with these many rows and this comment."""
+    """Where everything is in a file with so many rows and this comment."""
 
     members: tuple[Member, ...]
     comment: bytes
@@ -170,10 +170,6 @@ class Layout:
             ROW_NBYTES,
         )
         return cls(tuple(members), comment, rows)
-
-    def member(self, key: str) -> Member:
-        """Member of the array ``key``, one of `KEYS`."""
-        return self.members[KEYS.index(key)]
 
     @property
     def size(self) -> int:

@@ -37,7 +37,6 @@ header, which is parsed as Python, is of random bytes."""
 class NpzMember:
     """One array of an NPZ, as its headers describe it; no data is read for that."""
 
-    path: Path
     key: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -102,7 +101,7 @@ def read_member(
     start = 0 if compressed else _start(info, mapped)
     offset = 0 if compressed else start + header_nbytes
     member = NpzMember(
-        path, key, dtype, shape, fortran_order, compressed, info.CRC, info.file_size, start, offset
+        key, dtype, shape, fortran_order, compressed, info.CRC, info.file_size, start, offset
     )
     expected = header_nbytes + member.nbytes
     if min(shape, default=0) < 0 or (not dtype.hasobject and expected != info.file_size):

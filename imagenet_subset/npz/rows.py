@@ -34,10 +34,6 @@ class Rows:
     def __len__(self) -> int:
         return sum(self.counts)
 
-    def count(self, split: Split) -> int:
-        """Number of rows of a split."""
-        return self.counts[SPLITS.index(split)]
-
     def indices(self, split: Split) -> range:
         """Indices of the rows of a split."""
         place = SPLITS.index(split)

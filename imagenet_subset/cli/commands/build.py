@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.system.text import counted, printable
+from imagenet_subset.system.text import counted, gigabytes, printable
 
 if TYPE_CHECKING:
     from imagenet_subset.building.plan import BuildPlan
@@ -142,8 +142,6 @@ def _come_through(shard: ShardResult) -> int:
 
 
 def _print_plan(plan: BuildPlan) -> None:
-    from imagenet_subset.system.text import gigabytes
-
     train, val = (Counter(record.label for record in plan.records[split]) for split in SPLITS)
     print(f"{'label':>5}  {'WNID':9}  {'class':28}  {'train':>6}  {'val':>5}")
     for label, c in enumerate(plan.subset.classes):
@@ -160,8 +158,6 @@ def _print_plan(plan: BuildPlan) -> None:
 
 
 def _print_summary(result: BuildResult) -> None:
-    from imagenet_subset.system.text import gigabytes
-
     plan, paths = result.plan, result.plan.output
     if result.already_complete:
         print(f"{printable(paths.npz)} is already complete; nothing to do")
@@ -208,6 +204,6 @@ def _print_left_out(plan: BuildPlan) -> None:
 
 def _splits(text: str) -> tuple[Split, ...]:
     names = text.split(",")
-    if not names or set(names) - set(SPLITS):
+    if set(names) - set(SPLITS):
         raise argparse.ArgumentTypeError(f"{text!r} isn't train, val or train,val")
     return tuple(split for split in SPLITS if split in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from imagenet_subset.cli.commands import arguments, build
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the tree, build by the very command that is printed, and say what to try next."""
+    """Write the tree, build by the command that is printed, and say what to try next."""
     from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 
     folder = Path(args.out_dir)
@@ -43,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
         f"wrote {printable(tree)}: generated photos of {len(DEMO_WNIDS)} classes, odd files too\n"
     )
     words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--out_dir", str(out)]
-    print("$ imagenet-subset", *words, flush=True)
-    _build([*words, "--overwrite"], debug=args.debug)
+    print("$", printable(shlex.join(["imagenet-subset", *words])), flush=True)
+    _build([*words, "--overwrite"], debug=args.debug)  # for who runs the demo again
     npz = f"{printable(out / _SUBSET)}_cls.npz"
     print(f"\nnext: python -c \"import numpy as np; print(np.load('{npz}')['X_train'].shape)\"")
-    print(f"      imagenet-subset preview {npz}")
+    print(f"      imagenet-subset preview {shlex.quote(npz)}")
     return 0
 
 

@@ -25,7 +25,7 @@ from imagenet_subset.errors import (
 )
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import rank_key
-from imagenet_subset.records import Split
+from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection import load_subset
 from pipelines.pillow import decode
 from tests.harness.planned import carried_out, planned
@@ -362,6 +362,19 @@ def test_resuming_with_other_numbers_for_the_same_photos_is_refused(
     path.write_text("".join(f"{name} {number}\n" for name, number in swapped))
     with pytest.raises(ResumeMismatchError, match=r"records\.train.*--overwrite"):
         carried_out(plan(own_tree, subset_file, tmp_path / "out"))
+
+
+def test_a_file_that_lacks_one_image_and_has_another_is_not_complete(
+    own_tree, subset_file, tmp_path
+) -> None:
+    records = plan(own_tree, subset_file, tmp_path / "out").records
+    train, val = (own_tree / records[split][0].location for split in SPLITS)
+    away = val.rename(tmp_path / val.name)
+    carried_out(plan(own_tree, subset_file, tmp_path / "out", missing="skip"))
+    away.rename(val)
+    train.rename(tmp_path / train.name)
+    with pytest.raises(OutputExistsError, match="other images"):
+        carried_out(plan(own_tree, subset_file, tmp_path / "out", missing="skip"))
 
 
 def test_overwriting_is_resumed_too(own_tree, subset_file, tmp_path) -> None:
