@@ -17,12 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
-from tree import make_tree
+from tree import make_tree, plan_again
 
 from imagenet_subset.building import worker
 from imagenet_subset.building.journal import Journal
-from imagenet_subset.building.options import BuildOptions
-from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import run_build
 
 PHOTOS, ROUNDS = 900, 7
@@ -33,17 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data, subset = make_tree(Path(folder) / "tree", PHOTOS)
         for pipeline in ("pillow", "turbo"):
-            plan = plan_build(
-                BuildOptions(
-                    subset,
-                    data,
-                    Path(folder) / "out",
-                    splits=["train"],
-                    device="cpu",
-                    overwrite=True,
-                    pipeline=pipeline,
-                )
-            )
+            plan = plan_again(data, subset, Path(folder) / "out", pipeline=pipeline)
             with ThreadPoolExecutor(1) as executor:
 
                 def build(plan=plan, executor=executor) -> float:

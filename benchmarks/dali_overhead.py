@@ -20,10 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tree import make_tree
+from tree import make_tree, plan_again
 
-from imagenet_subset.building.options import BuildOptions
-from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import run_build
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
 from pipelines.dali.pipeline import AHEAD
@@ -44,18 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
         data, subset = make_tree(Path(folder) / "tree", args.images)
-        plan = plan_build(
-            BuildOptions(
-                subset,
-                data,
-                Path(folder) / "out",
-                splits=["train"],
-                device="cpu",
-                overwrite=True,
-                pipeline="dali",
-                workers=THREADS,
-            )
-        )
+        plan = plan_again(data, subset, Path(folder) / "out", pipeline="dali", workers=THREADS)
         graph = build_graph("cpu", BATCH, THREADS, 0)
         batches = _batches([Path(plan.source.path(r)).read_bytes() for r in plan.records["train"]])
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from imagenet_subset.building.options import BuildOptions
+from imagenet_subset.building.plan import BuildPlan, plan_build
 from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.ilsvrc.classes import class_table
 
@@ -43,6 +46,14 @@ def make_tree(folder: Path, photos: int, classes: int = 30) -> tuple[Path, Path]
     subset = folder / f"made{photos}.txt"
     subset.write_text("".join(f"{c.wnid}\n" for c in chosen))
     return data, subset
+
+
+def plan_again(data: Path, subset: Path, out: Path, **options: Any) -> BuildPlan:
+    """Plan of a build of `make_tree` on the CPU that can be carried out again and again."""
+    chosen = BuildOptions(
+        subset, data, out, splits=["train"], device="cpu", overwrite=True, **options
+    )
+    return plan_build(chosen)
 
 
 def _write(path: Path, seed: int) -> None:

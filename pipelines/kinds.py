@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.base import PER_IMAGE_BATCH, Device, Pipeline, Settings
 from pipelines.bounds import DALI_CPU, DALI_GPU, EXACT, Bounds
@@ -111,10 +111,28 @@ class Kind:
         return pipeline
 
 
-_DALI_WHEELS = {
-    "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
-    "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
-}
+_DALI = Kind(
+    name="dali",
+    device="cpu",
+    opener="pipelines.dali.pipeline:open_pipeline",
+    bounds=DALI_CPU,
+    modules=("pipelines.dali.pipeline", "pipelines.dali.imports"),
+    software="DALI",
+    packages={"DALI": "nvidia.dali"},
+    install=DALI_INSTALL,
+    wheels={
+        "dali": ("nvidia-dali-cuda120", "nvidia-dali-cuda130"),
+        "nvimgcodec": ("nvidia-nvimgcodec-cu12", "nvidia-nvimgcodec-cu13"),
+    },
+    linux_only=True,
+    # Enough that threads seldom wait for the last image of a batch; 19 MB of pixels.
+    batch_size=128,
+    # DALI idles while a shard's first batch is read and its last one is written.
+    shard_batches=8,
+    threaded=True,
+    reads_ahead=True,
+    failed="DALI: ",
+)
 
 TABLE = (
     Kind(
@@ -137,45 +155,20 @@ TABLE = (
         wheels={"simplejpeg": ("simplejpeg",)},
         auto=2,
     ),
-    Kind(
-        name="dali",
-        device="cpu",
-        opener="pipelines.dali.pipeline:open_pipeline",
-        bounds=DALI_CPU,
-        modules=("pipelines.dali.pipeline", "pipelines.dali.imports"),
-        software="DALI",
-        packages={"DALI": "nvidia.dali"},
-        install=DALI_INSTALL,
-        wheels=_DALI_WHEELS,
-        linux_only=True,
-        # Enough that threads seldom wait for the last image of a batch; 19 MB of pixels.
-        batch_size=128,
-        # DALI idles while a shard's first batch is read and its last one is written.
-        shard_batches=8,
-        threaded=True,
-        reads_ahead=True,
-        failed="DALI: ",
-    ),
-    Kind(
-        name="dali",
+    _DALI,
+    replace(
+        _DALI,
         device="gpu",
-        opener="pipelines.dali.pipeline:open_pipeline",
         bounds=DALI_GPU,
         # No more than this: CUDA that has begun doesn't survive a fork.
         modules=("pipelines.dali.pipeline",),
-        software="DALI",
-        packages={"DALI": "nvidia.dali", "CuPy": "cupy"},
+        packages={**_DALI.packages, "CuPy": "cupy"},
         install=GPU_INSTALL[12],
         install_cuda13=GPU_INSTALL[13],
-        wheels=_DALI_WHEELS | {"nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")},
-        linux_only=True,
+        wheels={**_DALI.wheels, "nvjpeg": ("nvidia-nvjpeg-cu12", "nvidia-nvjpeg")},
         # nvJPEG wants many images at once; 38 MB of pixels and, before scaling at ImageNet's mean
         # size, 144 MB.
         batch_size=256,
-        shard_batches=8,
-        threaded=True,
-        reads_ahead=True,
-        failed="DALI: ",
     ),
 )
 """A pipeline with a row for the GPU has one for the CPU too, since ``--device auto`` may end

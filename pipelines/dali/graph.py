@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from pipelines.base import Device, PipelineUnavailableError
+from pipelines.kinds import KINDS
 from pipelines.rule import CROP
 
 Graph = Any
@@ -33,7 +34,7 @@ OUT_OF_MEMORY = (
 )
 """What DALI's messages say when memory is short."""
 
-FAILED = "DALI: "
+FAILED = KINDS["dali", "cpu"].failed
 """Prefix of the reason when DALI failed and Pillow decoded the image instead; `pipelines.kinds` has
 it too."""
 
