@@ -56,7 +56,7 @@ def _no_crc(_data: object, _start: int = 0) -> int:
     return 0
 
 
-def _only_count(_journal: Journal, _first: int, _crcs: list[int | None]) -> None:
+def _only_count(_journal: Journal, _indices: list[int], _crcs: list[int | None]) -> None:
     pass
 
 

@@ -44,7 +44,8 @@ def main() -> None:
         data, subset = make_tree(Path(folder) / "tree", args.images)
         plan = plan_again(data, subset, Path(folder) / "out", pipeline="dali", workers=THREADS)
         graph = build_graph("cpu", BATCH, THREADS, 0)
-        batches = _batches([Path(plan.source.path(r)).read_bytes() for r in plan.records["train"]])
+        reader = plan.store.open()
+        batches = _batches([reader.read(location) for location in plan.records["train"].locations])
 
         def bare() -> None:
             _run(graph, batches)

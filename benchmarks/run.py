@@ -30,6 +30,7 @@ from tree import make_tree
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.selection import load_subset
 from imagenet_subset.sources import open_source
+from imagenet_subset.sources.catalogue import list_images
 
 HERE = Path(__file__).parent
 FLOOR = "bare decode"
@@ -136,9 +137,9 @@ def main() -> None:
 def _list_photos(tree: Path, subset_name: Path, path: Path) -> int:
     """Write the train photos' paths in the rows' order; their number."""
     subset = load_subset(subset_name)
-    source = open_source(tree)
-    listing = source.list(subset, ["train"])
-    paths = [source.path(record) for record in listing.records["train"]]
+    store = open_source(tree)
+    listing = list_images(subset, ["train"], store)
+    paths = [store.describe(record.location) for record in listing.records["train"]]
     path.write_text("\n".join(paths))
     return len(paths)
 

@@ -1,9 +1,15 @@
-"""The small values that all other modules use."""
+"""The small values that all other modules use: an image of the subset, and many of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imagenet_subset.columns import Indices, Location, Locations, Texts
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -21,5 +27,65 @@ class Record:
     label: int
     """0-based line of the class in the subset file."""
     wnid: str
-    location: str
-    """Whatever the source needs to read the image; for a folder, the path below its root."""
+    location: Location
+    """What the store needs to read the photo."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """All images of a split, in columns; a `Record` is made when it is asked for.
+
+    Examples
+    --------
+    >>> ids, labels = np.array([7, 9], np.int32), np.array([0, 0], np.int32)
+    >>> names = Texts.of(["n12267677_2", "n12267677_1"])
+    >>> Records("train", ("n12267677",), ids, labels, names, names)[1].image_id
+    9
+    """
+
+    split: Split
+    wnids: tuple[str, ...]
+    """By label."""
+    ids: NDArray[np.int32]
+    """``(N,)``, ascending: `Record.image_id`."""
+    labels: NDArray[np.int32]
+    """``(N,)``."""
+    stems: Texts
+    """Names of the photos as ILSVRC has them, without folder and suffix."""
+    locations: Locations
+
+    @classmethod
+    def none(cls, split: Split, wnids: tuple[str, ...]) -> Records:
+        """No images."""
+        empty = np.zeros(0, np.int32)
+        return cls(split, wnids, empty, empty, Texts.of([]), Texts.of([]))
+
+    def take(self, rows: Indices) -> Records:
+        """These rows, in this order; each gets the row that is its place there."""
+        return Records(
+            self.split,
+            self.wnids,
+            self.ids[rows],
+            self.labels[rows],
+            self.stems.take(rows),
+            self.locations.take(rows),
+        )
+
+    def __getitem__(self, row: int) -> Record:
+        """Image of a row; a negative one counts from the end.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
+        row = range(len(self))[row]
+        label = int(self.labels[row])
+        place = self.wnids[label], self.locations[row]
+        return Record(row, self.split, int(self.ids[row]), label, *place)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[row] for row in range(len(self)))

@@ -24,7 +24,7 @@ import contextlib
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from imagenet_subset.errors import ResumeMismatchError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.differences import compare
+from imagenet_subset.npz.rows import runs
 from imagenet_subset.system.files import open_for_update, pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import remove_opened, write_atomically
 from imagenet_subset.system.text import printable
@@ -82,17 +83,18 @@ class Journal:
         """``(N,) uint32``: CRC-32 of each row that is done, anything for the others."""
         return (self.entries & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 
-    def record(self, first: int, crcs: list[int | None]) -> None:
-        """Note what became of a run of rows: a CRC-32 each, or None for pending.
+    def record(self, indices: Sequence[int], crcs: Sequence[int | None]) -> None:
+        """Note what became of some rows, in any order: a CRC-32 each, or None for pending.
 
         Raises
         ------
         OutputError
             The file can't be written.
         """
-        entries = np.array([0 if crc is None else (1 << 32) | crc for crc in crcs], np.uint64)
-        self.entries[first : first + len(crcs)] = entries
-        self._write(entries, first)
+        entries = [0 if crc is None else (1 << 32) | crc for crc in crcs]
+        self.entries[np.array(indices, np.intp)] = np.array(entries, np.uint64)
+        for run in runs(indices):
+            self._write(self.entries[run.start : run.stop], run.start)
 
     def note_moved(self, count: int) -> None:
         """Note how many rows have begun to move up.

@@ -50,7 +50,8 @@ def write_failures(plan: BuildPlan, failures: Failures) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["split", "id", "path", "reason"])
     for record, reason in failures:
-        writer.writerow([record.split, record.image_id, plan.source.path(record), reason])
+        path = plan.store.describe(record.location)
+        writer.writerow([record.split, record.image_id, path, reason])
     with writing(plan.output.failures, kept=True):
         write_atomically(plan.output.failures, os.fsencode(text.getvalue()))
 
@@ -70,11 +71,10 @@ def _empty_class(plan: BuildPlan, undecodable: list[Record]) -> UndecodableError
     """Error for a class that would lose its last image of a split."""
     lost = Counter((record.split, record.label) for record in undecodable)
     for split, records in plan.records.items():
-        images = Counter(record.label for record in records)
-        for label in images:
-            if lost[split, label] == images[label]:
+        for label, images in enumerate(np.bincount(records.labels).tolist()):
+            if images and lost[split, label] == images:
                 image_class = plan.subset.classes[label]
-                of_class = counted(images[label], f"{split} image")
+                of_class = counted(images, f"{split} image")
                 return UndecodableError(
                     f"{of_class} of {image_class.wnid} ({image_class.title}) can't be decoded, "
                     "and without them the class has none; all are listed in "
@@ -88,7 +88,7 @@ def _undecodable(plan: BuildPlan, failures: Failures) -> UndecodableError:
     record, reason = failures[0]
     return UndecodableError(
         f"{counted(len(failures), 'image')} can't be decoded, the first "
-        f"{printable(plan.source.path(record))} ({reason}); "
+        f"{plan.path(record)} ({reason}); "
         f"all are listed in {printable(plan.output.failures)}; put good files in place and run "
         "the same command again (only these are decoded), or add --skip_undecodable to finish "
         "without them"
@@ -100,7 +100,7 @@ def _unreadable(plan: BuildPlan, unreadable: Failures, undecodable: int) -> Unre
     others = f", and {counted(undecodable, 'image')} can't be decoded" if undecodable else ""
     return UnreadableError(
         f"{counted(len(unreadable), 'image')} can't be read, the first "
-        f"{printable(plan.source.path(record))} ({reason.removeprefix(UNREADABLE)}){others}; all "
+        f"{plan.path(record)} ({reason.removeprefix(UNREADABLE)}){others}; all "
         f"are listed in {printable(plan.output.failures)}; put that right and run the same "
         "command again (only these are decoded); where a photo is lost for good, remove it and "
         "build anew by --missing skip --overwrite, which for train photos takes train_cls.txt"
@@ -143,8 +143,7 @@ def move_rows_back(fd: int, plan: BuildPlan, journal: Journal) -> None:
     """
     if not journal.moved:
         return
-    undone = [plan.record(index) for index in np.flatnonzero(~journal.done).tolist()]
-    after, path = plan.without(undone).layout.rows, plan.output.partial
+    after, path = plan.without(np.flatnonzero(~journal.done)).layout.rows, plan.output.partial
     buffer = memoryview(bytearray(ROW_NBYTES))
     crcs, moves = journal.crcs, list(_moves(plan.layout.rows, after, journal))
     for index, old, new in reversed(moves[: journal.moved]):

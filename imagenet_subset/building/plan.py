@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +14,16 @@ from numpy.typing import NDArray
 
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.output import Target
+from imagenet_subset.columns import Indices
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import Layout
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
-from imagenet_subset.records import SPLITS, Record, Split
+from imagenet_subset.records import SPLITS, Record, Records, Split
 from imagenet_subset.selection import Subset, load_subset
 from imagenet_subset.sources import open_source
-from imagenet_subset.sources.base import Source
+from imagenet_subset.sources.base import Store
+from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
@@ -37,9 +38,9 @@ class BuildPlan:
     options: BuildOptions
     """As asked for."""
     subset: Subset
-    source: Source
-    records: dict[Split, list[Record]]
-    """For each split in ascending image id; the row is the place in the list."""
+    store: Store
+    records: dict[Split, Records]
+    """For each split in ascending image id; the row is the place there."""
     config: PipelineConfig
     output: NpzFiles
     missing: int
@@ -83,9 +84,11 @@ class BuildPlan:
         }
 
     def _sha256_of_records(self, split: Split) -> str:
-        stems = b"\n".join(_stem(record) for record in self.records[split])
-        columns = self.columns[f"{split}_id"], self.columns[f"y_{split}"]
-        return hashlib.sha256(b"".join([*(c.tobytes() for c in columns), stems])).hexdigest()
+        records = self.records[split]
+        sha = hashlib.sha256(records.ids.tobytes())
+        sha.update(records.labels.tobytes())
+        sha.update(records.stems.joined)
+        return sha.hexdigest()
 
     @cached_property
     def layout(self) -> Layout:
@@ -102,15 +105,14 @@ class BuildPlan:
         columns: dict[str, NDArray[np.int32]] = {}
         for split in SPLITS:
             records = self.records[split]
-            columns[f"y_{split}"] = np.array([r.label for r in records], np.int32)
-            columns[f"{split}_id"] = np.array([r.image_id for r in records], np.int32)
+            columns[f"y_{split}"], columns[f"{split}_id"] = records.labels, records.ids
         return columns
 
     @cached_property
     def target(self) -> Target:
         """The file, for those who write it and need no photos."""
         return Target(
-            self.output, self.layout, self.columns, self.subset, self.fingerprint, self.source.root
+            self.output, self.layout, self.columns, self.subset, self.fingerprint, self.store.root
         )
 
     def record(self, index: int) -> Record:
@@ -120,26 +122,15 @@ class BuildPlan:
 
     def path(self, record: Record) -> str:
         """Where an image's photo is, for a message."""
-        return printable(self.source.path(record))
+        return printable(self.store.describe(record.location))
 
-    def without(self, undecodable: Sequence[Record]) -> BuildPlan:
-        """The plan that leaves these images out; the others move up."""
-        left_out = {(record.split, record.row) for record in undecodable}
-        records = {
-            split: [
-                replace(record, row=row)
-                for row, record in enumerate(
-                    r for r in self.records[split] if (split, r.row) not in left_out
-                )
-            ]
-            for split in SPLITS
-        }
-        return replace(self, records=records, undecodable=len(left_out))
-
-
-def _stem(record: Record) -> bytes:
-    """Name of a photo without its folder and suffix, in whatever folder it is."""
-    return os.fsencode(os.path.splitext(os.path.basename(record.location))[0])
+    def without(self, undecodable: Indices) -> BuildPlan:
+        """The plan that leaves out the images of these indices; the others move up."""
+        kept = np.ones(len(self.layout.rows), np.bool_)
+        kept[undecodable] = False
+        parts = self.layout.rows.by_split(kept)
+        records = {s: self.records[s].take(np.flatnonzero(parts[s])) for s in SPLITS}
+        return replace(self, records=records, undecodable=len(undecodable))
 
 
 def plan_build(
@@ -180,13 +171,15 @@ def plan_build(
             f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
         )
     train_list = Path(options.train_list) if options.train_list else None
-    source = open_source(Path(options.data_dir), train_list)
-    listing = source.list(subset, options.ordered_splits, on_missing=options.missing)
+    store = open_source(Path(options.data_dir))
+    listing = list_images(
+        subset, options.ordered_splits, store, train_list, on_missing=options.missing
+    )
     return BuildPlan(
         options=options,
         subset=subset,
-        source=source,
-        records={split: listing.records.get(split, []) for split in SPLITS},
+        store=store,
+        records={s: listing.records.get(s) or Records.none(s, subset.wnids) for s in SPLITS},
         config=config,
         output=output,
         missing=sum(listing.missing.values()),

@@ -7,6 +7,7 @@ reads; so each is checked where it runs, and one that doesn't fit ends the build
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -14,12 +15,13 @@ import platform
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagenet_subset.columns import Location
 from imagenet_subset.errors import OutputError, UnfitWorkerError
 from imagenet_subset.execution.context import current
+from imagenet_subset.sources.base import Store
 from imagenet_subset.system.code import PACKAGES, package_file
 from imagenet_subset.system.files import open_for_update, pread_into, writing
 from imagenet_subset.system.text import printable
@@ -42,8 +44,8 @@ class Proof:
     """`code_hash` of the process that planned the build."""
     versions: Mapping[str, str]
     """Versions there of everything that decides the pixels, and of Python."""
-    photos: tuple[str, ...]
-    """Paths of photos of which the planning process sees each."""
+    photos: tuple[Location, ...]
+    """Photos of which the planning process can read each."""
     patience: float
     """Seconds that a shared file system has to show the file: its clients remember for a while
     what they once saw."""
@@ -109,8 +111,8 @@ def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
         )
 
 
-def check_photos(proof: Proof) -> None:
-    """Refuse a worker that sees none of some photos which the planning process sees.
+def check_photos(proof: Proof, store: Store) -> None:
+    """Refuse a worker that can read none of some photos which the planning process can read.
 
     Raises
     ------
@@ -118,13 +120,14 @@ def check_photos(proof: Proof) -> None:
         None is there, or may be read.
     """
     reason = ""
-    for path in proof.photos:
-        try:
-            os.close(os.open(path, os.O_RDONLY))
-        except OSError as error:
-            reason = reason or f"{printable(path)}: {error.strerror or error}"
-        else:
-            return
+    with contextlib.closing(store.open()) as reader:
+        for at in proof.photos:
+            try:
+                reader.read(at)
+            except OSError as error:
+                reason = reason or f"{printable(store.describe(at))}: {error.strerror or error}"
+            else:
+                return
     if reason:
         raise UnfitWorkerError(
             f"worker {worker_name()} doesn't see the photos: {reason}; they must be at the same "
@@ -132,7 +135,7 @@ def check_photos(proof: Proof) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_same_file(path: str, proof: Proof) -> Iterator[int]:
     """Open the unfinished file for update, and only if it is this run's.
 
@@ -171,7 +174,7 @@ def open_same_file(path: str, proof: Proof) -> Iterator[int]:
 
 def _open_with_token(path: str, proof: Proof) -> int | None:
     try:
-        with writing(path, kept=True), ExitStack() as opened:
+        with writing(path, kept=True), contextlib.ExitStack() as opened:
             try:
                 fd = open_for_update(path)
             except FileNotFoundError:

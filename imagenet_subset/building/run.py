@@ -151,9 +151,9 @@ def _how_to_go_on(journal: Journal) -> Iterator[None]:
 
 
 def _say_where_photos_were(plan: BuildPlan, journal: Journal, run: Run) -> None:
-    if journal.done.any() and journal.source != plan.source.root:
+    if journal.done.any() and journal.source != plan.store.root:
         run.tell(
-            f"goes on with the photos in {printable(plan.source.root)}; what is done already "
+            f"goes on with the photos in {printable(plan.store.root)}; what is done already "
             f"was made of those in {printable(journal.source)}"
         )
 
@@ -168,8 +168,9 @@ def _without_failures(fd: int, plan: BuildPlan, journal: Journal, run: Run) -> B
     undecodable, unreadable = map(leaving_out.in_row_order, (run.failures, run.unreadable))
     if refusal := leaving_out.refusal(plan, unreadable, undecodable):
         raise refusal
-    remaining = plan.without([record for record, _ in undecodable])
+    before = plan.layout.rows
+    left_out = [before.index(record.split, record.row) for record, _ in undecodable]
+    remaining = plan.without(np.array(left_out, np.intp))
     run.tell(f"closes the gaps of {counted(len(undecodable), 'image')} that can't be decoded")
-    before, after = plan.layout.rows, remaining.layout.rows
-    leaving_out.move_rows_up(fd, plan.output.partial, before, after, journal)
+    leaving_out.move_rows_up(fd, plan.output.partial, before, remaining.layout.rows, journal)
     return remaining

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import replace
+
+import numpy as np
 
 from imagenet_subset.building import proof
 from imagenet_subset.building.journal import Journal
@@ -17,11 +20,13 @@ from imagenet_subset.building.readback import changed
 from imagenet_subset.building.tasks import Job, Shard, ShardResult
 from imagenet_subset.building.waiting import release
 from imagenet_subset.building.worker import run_shard
+from imagenet_subset.columns import Location
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool, WorkerDied
 from imagenet_subset.execution.runner import work_through
-from imagenet_subset.npz.layout import ROW_NBYTES
-from imagenet_subset.records import SPLITS, Record
+from imagenet_subset.npz.rows import runs
+from imagenet_subset.records import Record, Records
+from imagenet_subset.sources.base import Store
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
@@ -77,8 +82,8 @@ class Run:
     def on_this_machine(self, pool: LocalPool) -> None:
         """Run all shards on processes of our own."""
 
-        def take(first: int, shard: ShardResult) -> None:
-            self._take(first, shard)
+        def take(indices: Sequence[int], shard: ShardResult) -> None:
+            self._take(indices, shard)
             self.tell(*(f"a worker process says: {line}" for line in pool.new_lines()))
 
         with pool:
@@ -110,16 +115,21 @@ class Run:
         finally:
             _release(executor, job.proof.token, self._processes)
 
-    def _take(self, first: int, shard: ShardResult) -> None:
-        """Note what became of a shard."""
+    def _take(self, indices: Sequence[int], shard: ShardResult) -> None:
+        """Note what became of the rows of a shard."""
         check_in_place(self._fd, self._partial)
-        self._journal.record(first, shard.crcs)
-        start_writeback(self._fd, self._rows.offset(first), len(shard.crcs) * ROW_NBYTES)
+        self._journal.record(indices, shard.crcs)
+        for run in runs(indices):
+            nbytes = len(run) * self._rows.nbytes
+            start_writeback(self._fd, self._rows.offset(run.start), nbytes)
         self.kept += shard.kept
         self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
-        self.failures += shard.failures
-        self.fallbacks += shard.fallbacks
-        self.unreadable += shard.unreadable
+        for mine, its in (
+            (self.failures, shard.failures),
+            (self.fallbacks, shard.fallbacks),
+            (self.unreadable, shard.unreadable),
+        ):
+            mine += [(self._plan.record(index), reason) for index, reason in its]
         if shard.process:
             self._processes.add(shard.process)
         self.tell(*shard.notices)
@@ -135,27 +145,32 @@ class Run:
         versions = proof.with_python(self._plan.provenance.versions)
         photos = tuple(self._some_photos()) if patience else ()
         return Job(
-            self._plan.source,
+            self._plan.store,
             self._plan.config,
             str(self._partial.absolute()),
             self._rows,
             proof.Proof(self._token, proof.code_hash(), versions, photos, patience),
         )
 
-    def _tasks(self, job: Job) -> Iterator[tuple[int, Callable[[], ShardResult]]]:
+    def _tasks(self, job: Job) -> Iterator[tuple[list[int], Callable[[], ShardResult]]]:
         done, crcs = self._journal.done, self._journal.crcs
-        for first, records in _shards(self._plan):
-            indices = range(first, first + len(records))
-            known = [int(crcs[i]) if done[i] else None for i in indices]
-            yield first, functools.partial(run_shard, job, Shard(first, records, known))
+        for split, records in self._plan.records.items():
+            first = self._rows.indices(split).start
+            for rows in divided(self._plan.store, records, self._plan.config.shard_size):
+                indices = [first + row for row in rows]
+                locations = [records.locations[row] for row in rows]
+                known = [int(crcs[i]) if done[i] else None for i in indices]
+                shard = Shard(indices, locations, known)
+                yield indices, functools.partial(run_shard, job, shard)
 
-    def _some_photos(self) -> Iterator[str]:
+    def _some_photos(self) -> Iterator[Location]:
         """The first, the middle and the last photo of each split, as far as they can be read."""
-        for records in self._plan.records.values():
-            for k in sorted({0, len(records) // 2, len(records) - 1} if records else ()):
-                path = self._plan.source.path(records[k])
-                if os.access(path, os.R_OK):
-                    yield path
+        with contextlib.closing(self._plan.store.open()) as reader:
+            for records in self._plan.records.values():
+                for k in sorted({0, len(records) // 2, len(records) - 1} if len(records) else ()):
+                    with contextlib.suppress(OSError):
+                        reader.read(records.locations[k])
+                        yield records.locations[k]
 
     @contextlib.contextmanager
     def _looking_here_first(self) -> Iterator[None]:
@@ -172,13 +187,24 @@ class Run:
             raise
 
 
-def _shards(plan: BuildPlan) -> Iterator[tuple[int, list[Record]]]:
-    """Index of the first row, and images, of each shard: neighbouring rows of one split."""
-    size = plan.config.shard_size
-    for split in SPLITS:
-        records = plan.records[split]
-        for row in range(0, len(records), size):
-            yield plan.layout.rows.index(split, row), records[row : row + size]
+def divided(store: Store, records: Records, size: int) -> Iterator[list[int]]:
+    """Rows of each shard of a split: whole groups of the store, up to ``size`` rows if they allow.
+
+    Raises
+    ------
+    ValueError
+        The store's groups don't have each photo once.
+    """
+    seen = np.zeros(len(records), np.intp)
+    shard: list[int] = []
+    for group in itertools.chain(store.groups(records.locations), [()]):
+        if shard and (not group or len(shard) + len(group) > size):
+            np.add.at(seen, shard, 1)
+            yield shard
+            shard = []
+        shard += group
+    if (seen != 1).any():
+        raise ValueError(f"{type(store).__name__}.groups doesn't have each photo once")
 
 
 def _release(executor: Executor, token: bytes, processes: set[tuple[str, int]]) -> None:

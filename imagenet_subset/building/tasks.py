@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from imagenet_subset.building.proof import Proof
+from imagenet_subset.columns import Location
 from imagenet_subset.npz.rows import Rows
-from imagenet_subset.records import Record
-from imagenet_subset.sources.base import Source
+from imagenet_subset.sources.base import Store
 from pipelines.choice import PipelineConfig
 
 UNREADABLE = "can't be read: "
@@ -18,7 +18,7 @@ UNREADABLE = "can't be read: "
 class Job:
     """What every shard of a build has in common; small, since it travels with each shard."""
 
-    source: Source
+    store: Store
     config: PipelineConfig
     partial: str
     """Path of the unfinished NPZ."""
@@ -30,13 +30,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A run of neighbouring rows of one split."""
+    """Rows of one split whose photos are cheap to read together; they need not be neighbours."""
 
-    first: int
-    """Index of the first row in the journal."""
-    records: list[Record]
+    indices: list[int]
+    """Index of each row in the journal."""
+    locations: list[Location]
+    """Where the photo of each row is."""
     crcs: list[int | None]
-    """For each record the CRC-32 that the journal has for its row, or None."""
+    """For each row the CRC-32 that the journal has for it, or None."""
 
 
 @dataclass(slots=True)
@@ -44,15 +45,15 @@ class ShardResult:
     """What became of a shard."""
 
     crcs: list[int | None]
-    """For each record the CRC-32 of its row in the file, or None where there is none."""
+    """For each row of the shard its CRC-32 in the file, or None where there is none."""
     kept: int = 0
     """Rows that were done already and still have the journal's CRC-32."""
-    failures: list[tuple[Record, str]] = field(default_factory=list)
-    """Images that can't be decoded, each with the reason."""
-    unreadable: list[tuple[Record, str]] = field(default_factory=list)
-    """Images whose files can't be read, each with the reason."""
-    fallbacks: list[tuple[Record, str]] = field(default_factory=list)
-    """Images that were left to Pillow, each with the reason."""
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    """Images that can't be decoded: index of the row, and the reason."""
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+    """Images whose files can't be read, likewise."""
+    fallbacks: list[tuple[int, str]] = field(default_factory=list)
+    """Images that were left to Pillow, likewise."""
     notices: list[str] = field(default_factory=list)
     """Lines for the user to read: what the pipeline logged, which photos look damaged."""
     process: tuple[str, int] | None = None

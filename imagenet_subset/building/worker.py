@@ -1,10 +1,10 @@
 """The unit of work: read, decode and write one shard of rows, in whichever process.
 
-Pixels never travel between processes: a shard goes in as a list of records, its rows go straight
+Pixels never travel between processes: a shard goes in as a list of locations, its rows go straight
 into the NPZ at their offsets, and one CRC-32 a row comes back.
 
-Nothing outlives a build: the file is opened for each shard, and pipelines wait for the run's next
-one in `imagenet_subset.building.waiting`.
+Nothing outlives a build: the file is opened for each shard, and readers and pipelines wait for the
+run's next one in `imagenet_subset.building.waiting`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from imagenet_subset.building.proof import (
     worker_name,
 )
 from imagenet_subset.building.tasks import UNREADABLE, Job, Shard, ShardResult
-from imagenet_subset.building.waiting import pipeline_of, prove
+from imagenet_subset.building.waiting import equipment_of, prove
+from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.layout import ROW_NBYTES
-from imagenet_subset.records import Record
+from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.text import printable
 
@@ -81,8 +83,9 @@ class _Work:
 
     def __init__(self, job: Job, shard: Shard, fd: int) -> None:
         self._job, self._shard, self._fd = job, shard, fd
-        self._result = ShardResult([None] * len(shard.records))
-        self._in_hand = shard.records[0]
+        self._result = ShardResult([None] * len(shard.indices))
+        self._offsets = job.rows.offsets(shard.indices)
+        self._in_hand = shard.locations[0]
 
     def run(self) -> ShardResult:
         """See `run_shard`."""
@@ -110,66 +113,65 @@ class _Work:
     def _holds(self, i: int, crc: int, buffer: memoryview) -> bool:
         """Whether the shard's row ``i`` in the file has this CRC-32."""
         try:
-            n = pread_into(self._fd, buffer, self._offset(i))
+            n = pread_into(self._fd, buffer, self._offsets[i])
         except OSError:  # a bad block, which is replaced when it is written to
             return False
         return n == ROW_NBYTES and crc32(buffer) == crc
 
     def _decode(self, pending: list[int]) -> None:
-        records, result = self._shard.records, self._result
-        with pipeline_of(self._job) as pipeline:
-            for batch in pipeline.run(self._read(pending)):
+        indices, result = self._shard.indices, self._result
+        with equipment_of(self._job) as equipment:
+            for batch in equipment.pipeline.run(self._read(equipment.reader, pending)):
                 for i, image in zip(batch.keys, batch.images, strict=True):
                     result.crcs[i] = self._write(i, image)
-                result.failures += [(records[i], reason) for i, reason in batch.failures]
-                result.fallbacks += [(records[i], reason) for i, reason in batch.fallbacks]
-                result.notices += [self._doubt(records[i], what) for i, what in batch.doubts]
+                result.failures += [(indices[i], reason) for i, reason in batch.failures]
+                result.fallbacks += [(indices[i], reason) for i, reason in batch.fallbacks]
+                result.notices += [self._doubt(i, what) for i, what in batch.doubts]
 
-    def _doubt(self, record: Record, what: str) -> str:
-        path = printable(self._job.source.path(record))
+    def _doubt(self, i: int, what: str) -> str:
+        path = self._path(self._shard.locations[i])
         return f"{path} looks damaged ({what}), but Pillow decodes it: see whether it is whole"
 
-    def _read(self, pending: list[int]) -> Iterator[tuple[int, bytes]]:
-        records = [self._shard.records[i] for i in pending]
-        places = {record.row: i for i, record in zip(pending, records, strict=True)}
-        for record, data in self._job.source.read(records):
+    def _path(self, at: Location) -> str:
+        return printable(self._job.store.describe(at))
+
+    def _read(self, reader: PhotoReader, pending: list[int]) -> Iterator[tuple[int, bytes]]:
+        locations = [self._shard.locations[i] for i in pending]
+        photos = read_each(reader, locations)
+        for i, location, data in zip(pending, locations, photos, strict=True):
             if current().should_stop():
                 return
-            i = places[record.row]
-            self._in_hand = record
-            current().now_at(self._shard.first + i)
+            index, self._in_hand = self._shard.indices[i], location
+            current().now_at(index)
             if not isinstance(data, OSError):
                 yield i, data
             elif data.errno == errno.EFBIG:
-                self._result.failures.append((record, str(data.strerror)))
+                self._result.failures.append((index, str(data.strerror)))
             else:
                 reason = f"{UNREADABLE}{data.strerror or data}"
-                self._result.unreadable.append((record, reason))
+                self._result.unreadable.append((index, reason))
 
     def _write(self, i: int, image: NDArray[np.uint8]) -> int:
         row = memoryview(image.data).cast("B")
         with writing(self._job.partial, kept=True):
-            pwrite_all(self._fd, row, self._offset(i))
+            pwrite_all(self._fd, row, self._offsets[i])
         return crc32(row)
-
-    def _offset(self, i: int) -> int:
-        """Start of the shard's row ``i`` in the file, in bytes."""
-        return self._job.rows.offset(self._shard.first + i)
 
     def _check_that_some_could_be_read(self, pending: int) -> None:
         """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""
         unreadable = self._result.unreadable
         if len(unreadable) < max(pending, 2):
             return
-        record, reason = unreadable[0]
+        index, reason = unreadable[0]
+        path = self._path(self._shard.locations[self._shard.indices.index(index)])
         raise SourceError(
             f"none of {pending} photos could be read by worker {worker_name()}, the first "
-            f"{printable(self._job.source.path(record))} ({reason.removeprefix(UNREADABLE)}); put "
-            "that right; what is done is kept: run the same command again to go on"
+            f"{path} ({reason.removeprefix(UNREADABLE)}); put that right; what is done is kept: "
+            "run the same command again to go on"
         )
 
     def _out_of_memory(self) -> WorkerMemoryError:
-        path = printable(self._job.source.path(self._in_hand))
+        path = self._path(self._in_hand)
         if self._job.config.kind.reads_ahead:
             path = f"the photos up to {path}"
         return WorkerMemoryError(

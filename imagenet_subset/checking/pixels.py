@@ -19,7 +19,9 @@ from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
-from imagenet_subset.sources.base import Source
+from imagenet_subset.sources.base import PhotoReader, Store
+from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.text import printable
 from pipelines.bounds import EXACT, Bounds
 from pipelines.kinds import bounds_of
@@ -72,12 +74,13 @@ def compare_with_photos(
     """
     subset = ImagenetSubset(report.path)
     bounds = _bounds(subset)
-    source = open_source(Path(data_dir), Path(train_list) if train_list else None)
-    records = _sample(_records(subset, source, report), sample, seed)
+    store = open_source(Path(data_dir))
+    listed = Path(train_list) if train_list else None
+    records = _sample(_records(subset, store, listed, report), sample, seed)
     wrong: list[str] = []
-    outcomes = _outcomes(subset, source, records, workers, progress)
+    outcomes = _outcomes(subset, store, records, workers, progress)
     for record, outcome in zip(records, outcomes, strict=True):
-        row = f"row {record.row} of {record.split} ({printable(source.path(record))})"
+        row = f"row {record.row} of {record.split} ({printable(store.describe(record.location))})"
         if isinstance(outcome, str):
             report.source_problems.append(f"{row}: its photo {outcome}")
             continue
@@ -114,8 +117,10 @@ def _named(problems: list[str], what: str) -> list[str]:
     return problems[:_NAMED] + ([f"{more} more {what}"] if more > 0 else [])
 
 
-def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> list[Record]:
-    """A record for each row, in the file's order, with the place of its photo."""
+def _records(
+    subset: ImagenetSubset, store: Store, train_list: Path | None, report: VerifyReport
+) -> list[Record]:
+    """A record for each row whose photo is there, in the file's order."""
     path = printable(report.path)
     if subset.X_train.shape[1:] != IMAGE_SHAPE or subset.X_val.shape[1:] != IMAGE_SHAPE:
         raise ReadError(f"{path}: its images aren't 224x224, so they can't be compared with photos")
@@ -125,17 +130,21 @@ def _records(subset: ImagenetSubset, source: Source, report: VerifyReport) -> li
     if not classes:
         raise ReadError(f"{path}: nothing says which classes its labels are")
     splits = [split for split in SPLITS if len(subset.ids(split))]
-    listing = source.list(Subset(subset.name, classes), splits, on_missing="ignore")
+    listing = list_images(
+        Subset(subset.name, classes), splits, store, train_list, on_missing="ignore"
+    )
     found: list[Record] = []
     for split in splits:
-        by_id = {record.image_id: record for record in listing.records[split]}
-        ids = subset.ids(split).tolist()
-        absent = [image_id for image_id in ids if image_id not in by_id]
-        if absent:
+        records, ids = listing.records[split], subset.ids(split).astype(np.int64)
+        places = np.searchsorted(records.ids, ids)
+        there = np.isin(ids, records.ids)
+        if not there.all():
+            absent = ids[~there]
             report.source_problems.append(
                 f"{len(absent)} photos of {split} aren't in the source, the first of id {absent[0]}"
             )
-        found += [replace(by_id[i], row=row) for row, i in enumerate(ids) if i in by_id]
+        rows = np.flatnonzero(there).tolist()
+        found += [replace(records[int(places[row])], row=row) for row in rows]
     return found
 
 
@@ -147,12 +156,12 @@ def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record
 
 
 def _outcomes(
-    subset: ImagenetSubset, source: Source, records: list[Record], workers: int, progress: Progress
+    subset: ImagenetSubset, store: Store, records: list[Record], workers: int, progress: Progress
 ) -> list[Outcome]:
     """Compare all records on worker processes; what came of each."""
-    pickled = pickle.dumps(subset)
+    pickled = pickle.dumps((subset, store))
     tasks = (
-        (start, functools.partial(_compare, pickled, source, records[start : start + _CHUNK]))
+        (start, functools.partial(_compare, pickled, records[start : start + _CHUNK]))
         for start in range(0, len(records), _CHUNK)
     )
     outcomes: dict[int, list[Outcome]] = {}
@@ -170,13 +179,14 @@ def _outcomes(
     return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
 
 
-def _compare(pickled: bytes, source: Source, records: list[Record]) -> list[Outcome]:
+def _compare(pickled: bytes, records: list[Record]) -> list[Outcome]:
     from pipelines.base import DecodeError
     from pipelines.pillow import decode
 
-    subset = _opened(pickled)
+    subset, reader = _opened(pickled)
     outcomes: list[Outcome] = []
-    for record, data in source.read(records):
+    photos = read_each(reader, [record.location for record in records])
+    for record, data in zip(records, photos, strict=True):
         if isinstance(data, OSError):
             outcomes.append(f"can't be read: {data.strerror or data}")
             continue
@@ -191,7 +201,10 @@ def _compare(pickled: bytes, source: Source, records: list[Record]) -> list[Outc
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(pickled: bytes) -> ImagenetSubset:
-    """The parent's file, opened once in each process: compressed arrays are read whole."""
-    subset: ImagenetSubset = pickle.loads(pickled)
-    return subset
+def _opened(pickled: bytes) -> tuple[ImagenetSubset, PhotoReader]:
+    """The parent's file and its photos, opened once in each process.
+
+    Of a file with compressed arrays each is read whole.
+    """
+    subset, store = pickle.loads(pickled)
+    return subset, store.open()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.records import SPLITS, Split
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,34 @@ class Rows:
         """Where a row of a split starts in the file."""
         return self.starts[SPLITS.index(split)] + row * self.nbytes
 
-    def by_split(self, values: NDArray[np.uint32]) -> dict[Split, NDArray[np.uint32]]:
+    def offsets(self, indices: Sequence[int]) -> list[int]:
+        """Where the rows of these indices, all of one split, start in the file."""
+        if not indices:
+            return []
+        split, row = self.place(indices[0])
+        start = self.offset_of(split, row) - indices[0] * self.nbytes
+        return [start + index * self.nbytes for index in indices]
+
+    def by_split(self, values: NDArray[_Value]) -> dict[Split, NDArray[_Value]]:
         """Values of all rows by index, as those of each split by row; views, no copies."""
         parts = {split: self.indices(split) for split in SPLITS}
         return {split: values[part.start : part.stop] for split, part in parts.items()}
+
+
+def runs(indices: Sequence[int]) -> Iterator[range]:
+    """Runs of neighbours among indices in any order, ascending.
+
+    Examples
+    --------
+    >>> list(runs([7, 3, 4, 5, 8]))
+    [range(3, 6), range(7, 9)]
+    """
+    run = range(0)
+    for index in sorted(indices):
+        if index != run.stop:
+            if run:
+                yield run
+            run = range(index, index)
+        run = range(run.start, index + 1)
+    if run:
+        yield run

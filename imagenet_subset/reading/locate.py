@@ -144,15 +144,16 @@ def _find_photo(
     from imagenet_subset.ilsvrc.classes import class_table
     from imagenet_subset.selection import Subset
     from imagenet_subset.sources import open_source
+    from imagenet_subset.sources.catalogue import list_images
 
-    source = open_source(data_dir, train_list)
+    store = open_source(data_dir)
     if wnid not in class_table():
         what = f"{printable(wnid)} is no class" if wnid else f"{split}_id {image_id} is no image"
         raise ReadError(f"{what} of ILSVRC 2012, so there is no photo to find")
     only = Subset(wnid, (class_table()[wnid],))
-    for record in source.list(only, [split], on_missing="ignore").records[split]:
-        if record.image_id == image_id:
-            return source.path(record)
+    records = list_images(only, [split], store, train_list, on_missing="ignore").records[split]
+    for row in np.flatnonzero(records.ids == image_id).tolist():
+        return store.describe(records.locations[row])
     raise SourceError(
         f"{printable(data_dir)} has no photo of {wnid} with {split}_id {image_id}; "
         "is that the ImageNet this file was built from?"

@@ -1,62 +1,102 @@
-"""What a source of images is."""
+"""What a store of photos is. A store knows where bytes are; it knows no policy of ILSVRC.
+
+Which photos are images of a subset, with which number and label, and what is missing, is decided by
+`imagenet_subset.sources.catalogue`, in the same way for all stores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
-from imagenet_subset.records import Record, Split
-from imagenet_subset.selection import Subset
-
-OnMissing = Literal["error", "skip", "ignore"]
-"""What `Source.list` does about photos that aren't there: ``"error"`` refuses; ``"skip"`` lists
-the others, but refuses a class without any; ``"ignore"`` lists what there is, even if that is
-nothing."""
+from imagenet_subset.columns import Location, Locations
+from imagenet_subset.ilsvrc.numbering import TrainList
+from imagenet_subset.records import Split
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The images of a subset that a source has."""
+class Photo(NamedTuple):
+    """A photo that a store has."""
 
-    records: dict[Split, list[Record]]
-    """For each split asked for, in ascending image id; the row is the place in the list."""
-    missing: dict[Split, int] = field(default_factory=dict)
-    """How many images of the subset the source lacks."""
-    notes: tuple[str, ...] = ()
-    """What looked odd, a line each."""
+    stem: str
+    """Its name as ILSVRC has it, without folder and suffix: ``n01440764_10026``."""
+    wnid: str | None
+    """Class that the store has it under; None if the store doesn't say."""
+    location: Location
 
 
-class Source(Protocol):
-    """Finds and reads images. Picklable: it travels to the worker processes."""
+class PhotoReader(Protocol):
+    """Reads photos, in one thread of one process. It holds the handles."""
 
-    @property
-    def root(self) -> str:
-        """Where the images are, for people."""
+    def read(self, location: Location) -> bytes:
+        """Contents of a photo's file.
+
+        Raises
+        ------
+        OSError
+            It can't be read. ``EFBIG`` means that the file is too large for a photo: it counts as
+            one that can't be decoded. Every other error means that the photo may be sound.
+        """
         ...
 
-    def list(
-        self, subset: Subset, splits: Sequence[Split], *, on_missing: OnMissing = "error"
-    ) -> Listing:
-        """Find the subset's images, without reading any.
+    def close(self) -> None:
+        """Close the handles. Idempotent."""
+        ...
+
+
+class Store(ABC):
+    """Finds and reads photos. Picklable: it travels to the workers."""
+
+    root: str
+    """Where the photos are, for people and for the journal."""
+
+    @abstractmethod
+    def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
+        """Photos of a split, in any order; those of other classes may be among them.
+
+        Parameters
+        ----------
+        wnids
+            Classes that are looked for, in the order of their labels.
 
         Raises
         ------
         imagenet_subset.errors.SourceError
-            Images are missing (see `OnMissing`), are in a wrong class, can't be numbered, or can't
-            be listed.
+            They can't be listed.
         """
-        ...
 
-    def read(self, records: Iterable[Record]) -> Iterator[tuple[Record, bytes | OSError]]:
-        """File contents of each record, in the same order; an `OSError` for one that fails.
+    @abstractmethod
+    def open(self) -> PhotoReader:
+        """Open a reader. Each worker opens one and keeps it until the end of the run."""
 
-        A read that fails is tried again if the failure may pass. ``EFBIG`` means that the file is
-        too large for a photo: it counts as one that can't be decoded. Every other error means that
-        the file can't be read; the photo in it may be sound.
+    @abstractmethod
+    def describe(self, at: Location) -> str:
+        """Where a photo is, for people."""
+
+    def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
+        """Indices of the photos, in the order in which it is cheap to read them.
+
+        A group is never divided: one worker reads it, one photo after the other. By default each
+        photo is a group of its own, and they come in the order given.
         """
-        ...
+        return ((index,) for index in range(len(locations)))
 
-    def path(self, record: Record) -> str:
-        """Where the image is, for people."""
-        ...
+    def instead(self, split: Split, wnid: str) -> str:
+        """What is in the place of the photos of a class that has none, for people; may be empty.
+
+        Raises
+        ------
+        imagenet_subset.errors.SourceError
+            It can't be looked for.
+        """
+        return ""
+
+    def train_list(self, wnids: Collection[str]) -> TrainList | None:
+        """ILSVRC's ``train_cls.txt``, if it is among what the store has.
+
+        Raises
+        ------
+        imagenet_subset.errors.SourceError
+            It can't be read.
+        """
+        return None

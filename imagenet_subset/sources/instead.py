@@ -1,14 +1,13 @@
-"""What to say where there are no photos: what is there instead, and the way out."""
+"""What to say where a folder has no photos: what is there instead, and the way out."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import ImageClass, class_table
-from imagenet_subset.records import Split
+from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.system.text import counted, few, printable
 
 PHOTO_SUFFIXES = (".jpeg", ".jpg")
@@ -31,34 +30,6 @@ def listing_errors(path: str | os.PathLike[str], way_out: str = "") -> Iterator[
 def leave_out(wnid: str) -> str:
     """What to do about a class whose photos aren't there."""
     return f"take {wnid} out of the subset file"
-
-
-def without_photos(
-    root: str, split: Split, classes: Sequence[ImageClass], every: bool, others: Sequence[Split]
-) -> str:
-    """Say that classes have no photo at all in a split.
-
-    Parameters
-    ----------
-    every
-        Whether they are all classes of the subset.
-    others
-        Splits asked for that have photos of every class.
-    """
-    wnid = classes[0].wnid
-    folder = f"{split}/{wnid}"
-    if split == "val" and not os.path.isdir(os.path.join(root, folder)):
-        folder = split
-    with listing_errors(os.path.join(root, folder), leave_out(wnid)):
-        there = what_is_there(root, folder)
-    if every:
-        names, ways = "any class of the subset", [f"leave them out by --splits {s}" for s in others]
-    else:
-        names = few([f"{c.wnid} ({c.title})" for c in classes])
-        one = len(classes) == 1
-        ways = [leave_out(wnid) if one else "take these classes out of the subset file"]
-    what = f"{printable(root)} has no {split} photo of {names}"
-    return f"{what}: {there}; {', or '.join(['put the photos there', *ways])}"
 
 
 def what_is_there(root: str, folder: str) -> str:

@@ -6,7 +6,6 @@ import argparse
 import functools
 import shutil
 import sys
-from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -123,8 +122,9 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
         def progress(shard: ShardResult) -> None:
             for line in [] if args.quiet else shard.notices:
                 bar.write(line, file=sys.stderr)
-            for record, reason in shard.fallbacks if args.debug else []:
-                bar.write(f"by Pillow: {plan.path(record)}: {reason}", file=sys.stderr)
+            for index, reason in shard.fallbacks if args.debug else []:
+                path = plan.path(plan.record(index))
+                bar.write(f"by Pillow: {path}: {reason}", file=sys.stderr)
             if not bar.disable:
                 # What an earlier run did counts, but says nothing of this one's speed.
                 bar.initial += shard.kept
@@ -142,11 +142,14 @@ def _come_through(shard: ShardResult) -> int:
 
 
 def _print_plan(plan: BuildPlan) -> None:
-    train, val = (Counter(record.label for record in plan.records[split]) for split in SPLITS)
+    import numpy as np
+
+    classes = len(plan.subset.classes)
+    train, val = (np.bincount(plan.records[split].labels, minlength=classes) for split in SPLITS)
     print(f"{'label':>5}  {'WNID':9}  {'class':28}  {'train':>6}  {'val':>5}")
     for label, c in enumerate(plan.subset.classes):
         print(f"{label:5}  {c.wnid}  {c.title:28}  {train[label]:6}  {val[label]:5}")
-    print(f"{'':5}  {'':9}  {'together':28}  {train.total():6}  {val.total():5}")
+    print(f"{'':5}  {'':9}  {'together':28}  {train.sum():6}  {val.sum():5}")
     folder = plan.output.folder.absolute()
     while not folder.exists():
         folder = folder.parent

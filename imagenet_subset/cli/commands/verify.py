@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.data_dir:
         # A wrong folder is reported at once, not after a long read.
-        open_source(Path(args.data_dir), Path(args.train_list) if args.train_list else None)
+        open_source(Path(args.data_dir))
     elif args.all or args.sample:
         raise SourceError(
             "--all and --sample compare with photos; say by --data_dir where they are"

@@ -285,9 +285,9 @@ def test_a_row_is_never_lost_to_a_photo_that_is_there_but_unreadable(tmp_path) -
     data = two_classes(tmp_path / "ILSVRC", 20)
     plan = planned(data / "two.txt", data, tmp_path / "out", device="cpu", pipeline="pillow")
     record: Record = plan.records["train"][3]
-    path = Path(plan.source.path(record))
+    path = Path(plan.store.describe(record.location))
     away = path.rename(path.with_suffix(".away"))
-    other = Path(plan.source.path(plan.records["train"][7]))
+    other = Path(plan.store.describe(plan.records["train"][7].location))
     good, bad = other.read_bytes(), b"no image"
     other.write_bytes(bad)
     with pytest.raises(UnreadableError) as caught:

@@ -19,18 +19,30 @@ def test_what_was_recorded_is_there_when_opened_again(tmp_path: Path) -> None:
     journal.create(tmp_path / "j", FINGERPRINT, 10)
     with journal.opened(tmp_path / "j", 10) as first:
         assert not first.done.any()
-        first.record(4, [7, None, 0xFFFFFFFF, 0])
+        first.record(range(4, 8), [7, None, 0xFFFFFFFF, 0])
     with journal.opened(tmp_path / "j", 10) as again:
         assert again.fingerprint == FINGERPRINT
         assert np.flatnonzero(again.done).tolist() == [4, 6, 7]
         assert again.crcs[[4, 6, 7]].tolist() == [7, 0xFFFFFFFF, 0]
 
 
+def test_rows_that_are_no_neighbours_are_recorded_in_any_order(tmp_path: Path) -> None:
+    journal.create(tmp_path / "j", FINGERPRINT, 9)
+    with journal.opened(tmp_path / "j", 9) as first:
+        first.record([3], [33])
+        first.record([8, 1, 2, 6, 0], [80, 10, None, 60, 0xFFFFFFFF])
+        in_memory = first.entries.copy()
+    with journal.opened(tmp_path / "j", 9) as again:
+        assert again.entries.tolist() == in_memory.tolist()
+        assert np.flatnonzero(again.done).tolist() == [0, 1, 3, 6, 8]
+        assert again.crcs[[0, 1, 3, 6, 8]].tolist() == [0xFFFFFFFF, 10, 33, 60, 80]
+
+
 def test_a_row_can_become_pending_again(tmp_path: Path) -> None:
     journal.create(tmp_path / "j", FINGERPRINT, 2)
     with journal.opened(tmp_path / "j", 2) as opened:
-        opened.record(0, [5, 6])
-        opened.record(1, [None])
+        opened.record([0, 1], [5, 6])
+        opened.record([1], [None])
         assert opened.done.tolist() == [True, False]
 
 
@@ -38,7 +50,7 @@ def test_how_far_a_move_came_is_there_when_opened_again(tmp_path: Path) -> None:
     journal.create(tmp_path / "j", FINGERPRINT, 2)
     with journal.opened(tmp_path / "j", 2) as opened:
         assert opened.moved == 0
-        opened.record(0, [5, 6])
+        opened.record([0, 1], [5, 6])
         opened.note_moved(2)
     with journal.opened(tmp_path / "j", 2) as opened:
         assert opened.moved == 2
@@ -49,7 +61,7 @@ def test_a_journal_cut_short_lacks_its_last_rows_only(tmp_path: Path) -> None:
     path = tmp_path / "j"
     journal.create(path, FINGERPRINT, 10)
     with journal.opened(path, 10) as opened:
-        opened.record(0, list(range(10)))
+        opened.record(range(10), list(range(10)))
     path.write_bytes(path.read_bytes()[:-28])
     with journal.opened(path, 10) as opened:
         assert opened.done.tolist() == [True] * 7 + [False] * 3
@@ -62,7 +74,7 @@ def test_a_flipped_bit_in_the_header_is_refused_and_one_in_an_entry_harms_one_ro
     path = tmp_path_factory.mktemp("flip") / "j"
     journal.create(path, FINGERPRINT, 4)
     with journal.opened(path, 4) as opened:
-        opened.record(0, [10, 20, 30, 40])
+        opened.record(range(4), [10, 20, 30, 40])
     content = bytearray(path.read_bytes())
     bit = data.draw(st.integers(0, 8 * len(content) - 1))
     content[bit // 8] ^= 1 << bit % 8

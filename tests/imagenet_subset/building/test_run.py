@@ -52,7 +52,7 @@ def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -
             X, y, ids = npz[f"X_{split}"], npz[f"y_{split}"], npz[f"{split}_id"]
             assert len(X) == len(built.records[split]) > 0
             for record in built.records[split]:
-                with Image.open(built.source.path(record)) as file:
+                with Image.open(built.store.describe(record.location)) as file:
                     image = file.convert("RGB")
                 w, h = image.size
                 size = (256, int(256 * h / w)) if w <= h else (int(256 * w / h), 256)
@@ -209,7 +209,7 @@ def test_all_damaged_images_are_named_in_one_run(damaged, subset_file, tmp_path)
     bad = {row["path"] for row in rows}
     for split in ("train", "val"):
         for record in todo.records[split]:
-            path = todo.source.path(record)
+            path = todo.store.describe(record.location)
             assert (path in bad) == (not decodes(path)), path
     assert len(bad) == 30
     assert all(row["reason"] for row in rows)
@@ -231,7 +231,7 @@ def test_only_replaced_images_are_decoded_again(damaged, subset_file, tmp_path) 
         carried_out(todo)
     with open(todo.output.failures, newline="") as file:
         bad = [Path(row["path"]) for row in csv.DictReader(file)]
-    good = Path(todo.source.path(todo.records["val"][0]))
+    good = Path(todo.store.describe(todo.records["val"][0].location))
     for path in bad:
         path.write_bytes(good.read_bytes())
     result = carried_out(todo)
@@ -258,7 +258,7 @@ def test_skipping_damaged_images_moves_the_others_up(damaged, subset_file, tmp_p
         assert npz["train_id"].tolist() == ids
         by_id = {r.image_id: r for r in todo.records["train"]}
         for image, image_id in zip(npz["X_train"], ids, strict=True):
-            data = Path(todo.source.path(by_id[image_id])).read_bytes()
+            data = Path(todo.store.describe(by_id[image_id].location)).read_bytes()
             np.testing.assert_array_equal(image, decode(data))
         np.testing.assert_array_equal(npz["val_id"], [r.image_id for r in todo.records["val"]])
     again = carried_out(todo, skip_undecodable=True)
@@ -304,7 +304,7 @@ def test_a_photo_that_looks_damaged_though_pillow_decodes_it_is_told(tmp_path) -
 def begun(tree: Path, subset: Path, out: Path) -> BuildPlan:
     """A build that has everything but the last photo, which is put back behind its back."""
     todo = plan(tree, subset, out)
-    last = Path(todo.source.path(todo.records["val"][-1]))
+    last = Path(todo.store.describe(todo.records["val"][-1].location))
     content = last.read_bytes()
     last.write_bytes(b"")
     with pytest.raises(UndecodableError, match="1 image can't be decoded"):
@@ -393,7 +393,7 @@ def test_going_on_with_photos_from_elsewhere_is_told(own_tree, subset_file, tmp_
     assert result.decoded == 1
     assert result.notices == [
         f"goes on with the photos in {moved / 'Data/CLS-LOC'}; what is done already was made of "
-        f"those in {todo.source.root}"
+        f"those in {todo.store.root}"
     ]
 
 

@@ -425,7 +425,7 @@ def test_a_worker_that_is_killed_for_want_of_memory_as_it_starts_is_told_as_such
 def test_the_first_photo_is_as_good_as_any_when_it_can_t_be_read(here) -> None:
     data = two_classes(here / "ILSVRC", 5, odd=False)
     subset = planned(data / "two.txt", data, here, splits=["train"], device="cpu")
-    first = Path(subset.source.path(subset.records["train"][0]))
+    first = Path(subset.store.describe(subset.records["train"][0].location))
     first.chmod(0)
     lacking = "-dac_override,-dac_read_search"
     command = ["setpriv", "--bounding-set", lacking, "--inh-caps", lacking, PROGRAM]

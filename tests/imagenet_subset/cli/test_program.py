@@ -19,7 +19,6 @@ from imagenet_subset.cli.commands.build import _come_through, _work_done
 from imagenet_subset.cli.program import main
 from imagenet_subset.cli.usage import COMMANDS
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
-from imagenet_subset.records import Record
 from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[3]
@@ -399,8 +398,7 @@ def test_what_there_was_to_do_is_told_in_numbers_that_mean_something(tmp_path) -
 
 
 def test_the_bar_counts_no_row_that_a_stopped_shard_left_undone() -> None:
-    failure = Record(1, "train", 2, 0, "n12267677", "x"), "not a photo"
-    shard = ShardResult([7, None, 0, None, None], kept=1, failures=[failure])
+    shard = ShardResult([7, None, 0, None, None], kept=1, failures=[(1, "not a photo")])
     assert _come_through(shard) == 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import (
+    TrainList,
     numbers_by_rank,
-    read_train_list,
     val_id,
     val_ids_of,
     val_name,
@@ -22,6 +23,11 @@ from imagenet_subset.ilsvrc.numbering import (
 TENCH, ACORN = "n01440764", "n12267677"
 FIRST_ACORN = class_table()[ACORN].first_train_id
 TENCHES = f"{TENCH}/{TENCH}_10026 1\n{TENCH}/{TENCH}_10027 2\n"
+
+
+def read_train_list(path: Path, wnids: Sequence[str]) -> dict[str, dict[str, int]]:
+    listed = TrainList.read(path, wnids)
+    return {wnid: listed.numbers(wnid) for wnid in wnids}
 
 
 def read(tmp_path: Path, text: str | bytes, *wnids: str) -> dict[str, dict[str, int]]:

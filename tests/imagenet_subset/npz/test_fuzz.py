@@ -32,7 +32,7 @@ from imagenet_subset.checking.file import verify
 from imagenet_subset.demo.photos import encoded, jpeg, odd_images, photo
 from imagenet_subset.errors import ReadError, ResumeMismatchError, SourceError, SubsetError
 from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.ilsvrc.numbering import read_train_list
+from imagenet_subset.ilsvrc.numbering import TrainList
 from imagenet_subset.npz.layout import Layout, finish
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset
@@ -274,7 +274,8 @@ def test_a_mutated_train_list_gives_its_own_numbers_or_a_line(
         data = mutant(rng, "\n".join(lines).encode() + b"\n")
         path.write_bytes(data)
         try:
-            numbers = read_train_list(path, wnids[1:])
+            listed = TrainList.read(path, wnids[1:])
+            numbers = {wnid: listed.numbers(wnid) for wnid in wnids[1:]}
         except SourceError as error:
             assert one_line(error)  # noqa: PT017 - either outcome will do
             outcomes[False] += 1
@@ -299,7 +300,8 @@ def test_a_mutated_journal_is_refused_or_opens_with_its_own_fingerprint(
     fingerprint = {"records": "3f", "provenance": {"pipeline": {"name": "pillow"}}}
     journal.create(path, fingerprint, 12)
     with journal.opened(path, 12) as opened:
-        opened.record(0, [zlib.crc32(bytes([k])) if k % 3 else None for k in range(12)])
+        crcs = [zlib.crc32(bytes([k])) if k % 3 else None for k in range(12)]
+        opened.record(range(12), crcs)
     data = path.read_bytes()
     outcomes = {True: 0, False: 0}
     for _ in range(count):

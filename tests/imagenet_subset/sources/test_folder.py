@@ -1,4 +1,4 @@
-"""The folder source: where ImageNet's photos stand, and every way in which they may not."""
+"""The folder store: where ImageNet's photos stand, and every way in which they may not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,15 @@ from imagenet_subset.ilsvrc.numbering import val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
-from imagenet_subset.sources.base import OnMissing, Source
-from imagenet_subset.sources.folder import LARGEST_PHOTO, FolderSource
-from tests.contracts.source import (
+from imagenet_subset.sources.base import Store
+from imagenet_subset.sources.catalogue import Listing, list_images
+from imagenet_subset.sources.folder import LARGEST_PHOTO, FolderReader
+from imagenet_subset.sources.look import OnMissing
+from imagenet_subset.sources.patience import read_each
+from tests.contracts.store import (
     ACORN,
     SUBSET,
-    SourceContract,
+    StoreContract,
     photos,
     train_entries,
     val_numbers,
@@ -51,24 +54,24 @@ def sorted_val() -> dict[str, bytes]:
     }
 
 
-class TestFolderSource(SourceContract):
-    def make(self, folder: Path, photos: Mapping[str, bytes], train_list: Path | None) -> Source:
+class TestFolderStore(StoreContract):
+    def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
         (folder / "train").mkdir()
         (folder / "val").mkdir()
-        return open_source(write(folder, photos), train_list)
+        return open_source(write(folder, photos))
 
     def lose(self, folder: Path, name: str) -> None:
         (folder / name).unlink()
 
 
-class TestFolderSourceWithValInClassFolders(TestFolderSource):
-    def make(self, folder: Path, photos: Mapping[str, bytes], train_list: Path | None) -> Source:
+class TestFolderStoreWithValInClassFolders(TestFolderStore):
+    def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
         wnids = val_numbers()
         places = {}
         for name, data in photos.items():
             number = int(name[-13:-5]) if name.startswith("val/") else None
             places[f"val/{wnids[number]}/{name[4:]}" if number else name] = data
-        return super().make(folder, places, train_list)
+        return super().make(folder, places)
 
 
 @pytest.fixture
@@ -82,8 +85,17 @@ def tree(tmp_path: Path) -> Path:
 
 
 def listed(root: Path, *splits: Split, train_list: Path | None = None, **options: OnMissing):
-    source = open_source(root, train_list)
-    return source.list(SUBSET, splits or ("train", "val"), **options)
+    return list_images(SUBSET, splits or ("train", "val"), open_source(root), train_list, **options)
+
+
+def told(listing: Listing) -> tuple[dict[Split, list[Record]], dict[Split, int], tuple[str, ...]]:
+    """All that a listing says."""
+    records = {split: list(records) for split, records in listing.records.items()}
+    return records, listing.missing, listing.notes
+
+
+def read(store: Store, records: Iterable[Record]) -> list[bytes | OSError]:
+    return list(read_each(store.open(), [record.location for record in records]))
 
 
 def refusal(root: Path, *splits: Split, **options) -> str:
@@ -98,9 +110,9 @@ def refusal(root: Path, *splits: Split, **options) -> str:
 
 @pytest.mark.parametrize("above", [".", "..", "../..", "../../.."])
 def test_the_root_is_found_from_any_folder_above(tree: Path, above: str) -> None:
-    source = open_source((tree / above).resolve())
-    assert Path(source.root) == tree
-    assert len(source.list(SUBSET, ["train"]).records["train"]) == 15
+    store = open_source((tree / above).resolve())
+    assert Path(store.root) == tree
+    assert len(list_images(SUBSET, ["train"], store).records["train"]) == 15
 
 
 def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
@@ -113,8 +125,9 @@ def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
 def test_a_tree_without_the_split_asked_for_is_refused(tree: Path) -> None:
     shutil.rmtree(tree / "val")
     assert refusal(tree).endswith(
-        "has no val photos: val/ doesn't exist, and the folder has 1 folder, the first train, and "
-        "no .JPEG; put them there, or build without them by --splits train"
+        "has no val photo of any class of the subset: val/ doesn't exist, and the folder has 1 "
+        "folder, the first train, and no .JPEG; put the photos there, or leave them out by "
+        "--splits train"
     )
     assert len(listed(tree, "train").records["train"]) == 15
 
@@ -131,10 +144,10 @@ def test_a_tree_without_a_split_will_do_where_what_is_missing_is_ignored(tree: P
 
 def test_a_relative_data_dir_outlives_a_change_of_folder(tree: Path, monkeypatch) -> None:
     monkeypatch.chdir(tree.parent)
-    source = open_source(Path("CLS-LOC"))
-    records = source.list(SUBSET, ["val"]).records["val"]
+    store = open_source(Path("CLS-LOC"))
+    records = list_images(SUBSET, ["val"], store).records["val"]
     monkeypatch.chdir("/")
-    assert all(isinstance(data, bytes) for _, data in source.read(records))
+    assert all(isinstance(data, bytes) for data in read(store, records))
 
 
 # Symbolic links
@@ -162,13 +175,13 @@ def test_the_list_beside_the_link_comes_first(tree: Path, tmp_path: Path) -> Non
 
 @needs_links
 def test_linked_class_folders_and_photos_are_followed(tree: Path, tmp_path: Path) -> None:
-    before = listed(tree)
+    before = told(listed(tree))
     shutil.move(tree / "train" / ACORN, tmp_path / "elsewhere")
     (tree / "train" / ACORN).symlink_to(tmp_path / "elsewhere")
     photo = tree / "val" / f"{val_name(min(val_numbers()))}.JPEG"
     shutil.move(photo, tmp_path / "photo")
     photo.symlink_to(tmp_path / "photo")
-    assert listed(tree) == before
+    assert told(listed(tree)) == before
 
 
 @needs_links
@@ -195,12 +208,12 @@ def test_a_link_to_itself_is_named(tree: Path) -> None:
 
 
 def test_what_else_stands_in_a_class_folder_is_passed_over(tree: Path) -> None:
-    before = listed(tree)
+    before = told(listed(tree))
     folder = tree / "train" / ACORN
     for name in (".DS_Store", f"._{ACORN}_100.JPEG", "Thumbs.db", "notes.txt", "x.JPEG.part"):
         (folder / name).write_bytes(b"")
     (folder / "sub").mkdir()
-    assert listed(tree) == before
+    assert told(listed(tree)) == before
 
 
 def test_a_folder_named_as_a_photo_is_no_photo(tree: Path) -> None:
@@ -235,9 +248,9 @@ def test_the_same_photo_under_two_suffixes_is_refused(tree: Path) -> None:
 
 
 def test_photos_of_other_classes_are_not_even_listed(tree: Path) -> None:
-    before = listed(tree)
+    before = told(listed(tree))
     write(tree, {"train/n01440764/what ever.JPEG": b"", "val/n01440764/cat.JPEG": b""})
-    assert listed(tree) == before
+    assert told(listed(tree)) == before
 
 
 # Val
@@ -271,7 +284,9 @@ def test_a_val_photo_that_stands_twice_is_an_error(tmp_path: Path) -> None:
     root = write(tmp_path, sorted_val())
     name = f"{val_name(next(n for n, wnid in val_numbers().items() if wnid == ACORN))}.JPEG"
     shutil.copy(root / "val" / ACORN / name, root / "val" / name)
-    assert f"{name} is in val itself too; remove one of them" in refusal(root, "val")
+    message = refusal(root, "val")
+    assert f"val/{name} and " in message
+    assert f"val/{ACORN}/{name} are the same val photo; remove one of them" in message
 
 
 @pytest.mark.parametrize(
@@ -308,7 +323,7 @@ def complete(root: Path) -> list[str]:
 def test_the_photos_of_a_complete_class_are_numbered_by_their_rank(tmp_path: Path) -> None:
     names = complete(tmp_path)
     assert names != sorted(names)
-    records = open_source(tmp_path).list(ONE, ["train"]).records["train"]
+    records = list_images(ONE, ["train"], open_source(tmp_path)).records["train"]
     assert SMALLEST.num_train_images == 732
     assert [r.location for r in records] == [f"train/{SMALLEST.wnid}/{n}.JPEG" for n in names]
     assert [r.image_id for r in records] == list(
@@ -322,7 +337,7 @@ def test_one_photo_too_few_or_too_many_is_never_numbered(tmp_path: Path) -> None
     os.link(tmp_path / "photo", folder / f"{SMALLEST.wnid}_1000000.JPEG")
     for count in (733, 731):
         with pytest.raises(SourceError, match=rf"{count} photos of 732\).*--train_list"):
-            open_source(tmp_path).list(ONE, ["train"], on_missing="skip")
+            list_images(ONE, ["train"], open_source(tmp_path), on_missing="skip")
         for name in names[:2]:
             (folder / f"{name}.JPEG").unlink(missing_ok=True)
 
@@ -332,17 +347,17 @@ def test_a_stranger_can_not_stand_in_for_a_missing_photo(tmp_path: Path) -> None
     folder = tmp_path / "train" / SMALLEST.wnid
     (folder / f"{names[5]}.JPEG").rename(folder / f"{names[6]} copy.JPEG")
     with pytest.raises(SourceError, match=f"{names[6]} copy.JPEG, which isn't named as its photos"):
-        open_source(tmp_path).list(ONE, ["train"], on_missing="skip")
+        list_images(ONE, ["train"], open_source(tmp_path), on_missing="skip")
 
 
 def test_without_a_list_an_absent_class_is_refused_or_ignored(tmp_path: Path) -> None:
     complete(tmp_path)
     both = Subset("two", (class_table()[ACORN], SMALLEST))
-    source = open_source(tmp_path)
+    store = open_source(tmp_path)
     for on_missing in ("error", "skip"):
         with pytest.raises(SourceError, match=rf"train/ has 1 folder.* or take {ACORN} out"):
-            source.list(both, ["train"], on_missing=on_missing)
-    listing = source.list(both, ["train"], on_missing="ignore")
+            list_images(both, ["train"], store, on_missing=on_missing)
+    listing = list_images(both, ["train"], store, on_missing="ignore")
     assert listing.missing == {"train": 1300}
     assert {r.label for r in listing.records["train"]} == {1}
 
@@ -404,10 +419,10 @@ def test_a_split_without_a_photo_says_what_is_there_instead(
     write(tmp_path / at, dict.fromkeys(files, b""))
     path = tmp_path / "train_cls.txt"
     path.write_text("n01440764/n01440764_10026 1\n")
-    source = open_source(tmp_path, path)
+    store = open_source(tmp_path)
     for on_missing in ("error", "skip"):
         with pytest.raises(SourceError) as error:
-            source.list(TENCH, [split], on_missing=on_missing)
+            list_images(TENCH, [split], store, path, on_missing=on_missing)
         message = str(error.value)
         if split == "train" and "x.JPEG" in files:
             assert "has no ILSVRC number for 1 photo" in message
@@ -436,14 +451,14 @@ def test_a_class_folder_that_is_not_there_says_what_is_beside_it(
 ) -> None:
     write(tmp_path / "train", dict.fromkeys(files, b""))
     with pytest.raises(SourceError) as error:
-        open_source(tmp_path).list(TENCH, ["train"], on_missing="skip")
+        list_images(TENCH, ["train"], open_source(tmp_path), on_missing="skip")
     assert f": train/n01440764/ {says}; put the photos there" in str(error.value)
 
 
 def test_a_split_that_is_still_packed_is_told(tmp_path: Path) -> None:
     write(tmp_path, {"train/x/y": b"", "ILSVRC2012_img_val.tar": b""})
     with pytest.raises(SourceError, match=r"and the folder has ILSVRC2012_img_val\.tar, to be unp"):
-        open_source(tmp_path).list(TENCH, ["val"])
+        list_images(TENCH, ["val"], open_source(tmp_path))
 
 
 def test_one_val_class_that_is_missing_is_named_alone(tree: Path) -> None:
@@ -465,8 +480,8 @@ def test_a_list_that_is_shorter_than_ilsvrc_s_is_noted(tree: Path) -> None:
 # Reading
 
 
-def record_of(location: str) -> Record:
-    return Record(0, "train", 1, 0, ACORN, location)
+def read_at(root: Path, *locations: str) -> list[bytes | OSError]:
+    return list(read_each(FolderReader(str(root)), locations))
 
 
 @needs_links
@@ -483,7 +498,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str, monkeypat
             end.bind("photo")
     else:
         os.mkdir("photo")
-    ((_, error),) = FolderSource(str(tmp_path)).read([record_of("photo")])
+    (error,) = read_at(tmp_path, "photo")
     assert isinstance(error, OSError)
     assert error.errno in (errno.EINVAL, errno.ENXIO)
     assert error.errno != errno.EFBIG, "a fault of the photo itself"
@@ -493,8 +508,7 @@ def test_a_file_too_large_for_a_photo_is_refused_by_its_size(tmp_path: Path) -> 
     for name, size in (("huge", 20_000_000_000), ("large", LARGEST_PHOTO + 1), ("small", 10)):
         with open(tmp_path / name, "wb") as file:
             file.truncate(size)
-    records = [record_of(name) for name in ("huge", "large", "small")]
-    huge, large, small = (data for _, data in FolderSource(str(tmp_path)).read(records))
+    huge, large, small = read_at(tmp_path, "huge", "large", "small")
     assert isinstance(huge, OSError)
     assert (huge.errno, huge.strerror) == (errno.EFBIG, "has 20.0 GB, more than any photo")
     assert isinstance(large, OSError)
@@ -513,8 +527,7 @@ def test_a_photo_that_comes_back_while_it_is_waited_for_is_read(
             (tmp_path / "late").write_bytes(b"there")
 
     monkeypatch.setattr("time.sleep", sleep)
-    record = record_of("late")
-    assert list(FolderSource(str(tmp_path)).read([record])) == [(record, b"there")]
+    assert read_at(tmp_path, "late") == [b"there"]
     assert len(pauses) == 2
 
 
@@ -525,8 +538,7 @@ def test_after_three_photos_that_can_not_be_read_no_other_is_waited_for(
     monkeypatch.setattr("time.sleep", pauses.append)
     (tmp_path / "there").write_bytes(b"there")
     locations = ["gone", "there", "gone", "gone", *["gone"] * 100, "there"]
-    outcomes = [data for _, data in FolderSource(str(tmp_path)).read(map(record_of, locations))]
-    for location, data in zip(locations, outcomes, strict=True):
+    for location, data in zip(locations, read_at(tmp_path, *locations), strict=True):
         if location == "there":
             assert data == b"there"
         else:
@@ -556,11 +568,11 @@ def test_a_name_that_is_hard_to_print_is_read_and_told_in_one_line(tree: Path, s
     number = class_table()[ACORN].first_train_id + 1299
     with open(train_list, "ab") as file:
         file.write(os.fsencode(f"{ACORN}/{stem} {number}\n"))
-    source = open_source(tree)
-    records = source.list(SUBSET, ["train"]).records["train"]
+    store = open_source(tree)
+    records = list_images(SUBSET, ["train"], store).records["train"]
     assert len(records) == 16
     (record,) = (r for r in records if r.image_id == number)
-    assert list(source.read([record])) == [(record, b"hard")]
+    assert read(store, [record]) == [b"hard"]
     photo.unlink()
     assert "1 train photo (" in refusal(tree)
 
@@ -573,7 +585,8 @@ from pathlib import Path
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.selection import Subset
 from imagenet_subset.errors import SourceError
-from imagenet_subset.sources import finder, folder, open_source
+from imagenet_subset.sources import open_source
+from imagenet_subset.sources.catalogue import list_images
 
 subset = Subset("some", tuple(class_table()[wnid] for wnid in sys.argv[2:]))
 val_ground_truth()
@@ -582,7 +595,7 @@ if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    open_source(Path(sys.argv[1])).list(subset, ["train", "val"], on_missing="skip")
+    list_images(subset, ["train", "val"], open_source(Path(sys.argv[1])), on_missing="skip")
 except SourceError as error:
     print(error)
 """

@@ -1,0 +1,144 @@
+"""Which photos of a store are images of a subset: ILSVRC's policy, once for all stores.
+
+`imagenet_subset.sources.train` and `imagenet_subset.sources.val` say which names photos have, and
+which number and label each image gets. Here it is decided what becomes of those that are missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import ImageClass
+from imagenet_subset.records import Records, Split
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.instead import leave_out
+from imagenet_subset.sources.look import Look, OnMissing
+from imagenet_subset.sources.train import TrainLook
+from imagenet_subset.sources.val import ValLook
+from imagenet_subset.system.text import counted, few, printable
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The images of a subset that a store has."""
+
+    records: dict[Split, Records]
+    """For each split asked for, in ascending image id."""
+    missing: dict[Split, int] = field(default_factory=dict)
+    """How many images of the subset the store lacks."""
+    notes: tuple[str, ...] = ()
+    """What looked odd, a line each."""
+
+
+def list_images(
+    subset: Subset,
+    splits: Sequence[Split],
+    store: Store,
+    train_list: Path | None = None,
+    *,
+    on_missing: OnMissing = "error",
+) -> Listing:
+    """Find the subset's images, without reading any.
+
+    Parameters
+    ----------
+    train_list
+        ``train_cls.txt``; by default the one that the store has, if it has one.
+    on_missing
+        What to do about photos that aren't there.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        Images are missing, are in a wrong class, can't be numbered, or can't be listed.
+    """
+    looks: dict[Split, Look] = {
+        split: TrainLook(subset, store, on_missing, train_list)
+        if split == "train"
+        else ValLook(subset, store, on_missing)
+        for split in splits
+    }
+    photos = {split: _begun(store.photos(split, subset.wnids)) for split in splits}
+    if on_missing != "ignore":
+        _check_splits(subset, store, photos)
+    records = {split: look.find(photos[split] or iter(())) for split, look in looks.items()}
+    notes = [note for look in looks.values() for note in look.notes]
+    notes += _check(subset, store, looks, on_missing)
+    missing = {split: look.missing.count for split, look in looks.items()}
+    return Listing(records, missing, tuple(notes))
+
+
+def _begun(photos: Iterator[Photo]) -> Iterator[Photo] | None:
+    """The same photos, or None if there are none."""
+    first = next(photos, None)
+    return None if first is None else itertools.chain([first], photos)
+
+
+def _check_splits(
+    subset: Subset, store: Store, photos: Mapping[Split, Iterator[Photo] | None]
+) -> None:
+    """Refuse a split without any photo before all photos of the other one are looked at."""
+    for split, found in photos.items():
+        if found is None:
+            others = [other for other in photos if photos[other]]
+            raise _no_photos(store, split, subset.classes, every=True, others=others)
+
+
+def _check(
+    subset: Subset, store: Store, looks: Mapping[Split, Look], on_missing: OnMissing
+) -> list[str]:
+    """Refuse what can't be numbered and what is missing, or note the latter."""
+    root = printable(store.root)
+    if incomplete := [what for look in looks.values() for what in look.incomplete]:
+        raise SourceError(
+            f"{root} has {counted(len(incomplete), 'class folder')} whose photos can't be numbered "
+            f"without train_cls.txt ({few(incomplete)}); give it by --train_list, or complete them"
+        )
+    if on_missing != "ignore":
+        for split, look in looks.items():
+            if look.bare:
+                every = len(look.bare) == len(subset.classes)
+                others = [other for other in looks if not looks[other].bare]
+                raise _no_photos(store, split, look.bare, every=every, others=others)
+    counts = [counted(k.missing.count, f"{s} photo") for s, k in looks.items() if k.missing.count]
+    if not counts:
+        return []
+    first = [name for look in looks.values() for name in look.missing.first]
+    text = f"missing in {root}: {' and '.join(counts)} ({few(first)})"
+    if on_missing == "error":
+        raise SourceError(f"{text}; put them there, or build without them by --missing skip")
+    return [f"{text}; building without them"]
+
+
+def _no_photos(
+    store: Store,
+    split: Split,
+    classes: Sequence[ImageClass],
+    *,
+    every: bool,
+    others: Sequence[Split],
+) -> SourceError:
+    """Error for classes that have no photo at all in a split.
+
+    Parameters
+    ----------
+    every
+        Whether they are all classes of the subset.
+    others
+        Splits asked for that have photos.
+    """
+    if every:
+        names, ways = "any class of the subset", [f"leave them out by --splits {s}" for s in others]
+    else:
+        names = few([f"{c.wnid} ({c.title})" for c in classes])
+        one = len(classes) == 1
+        ways = [leave_out(classes[0].wnid) if one else "take these classes out of the subset file"]
+    there = store.instead(split, classes[0].wnid)
+    what = f"{printable(store.root)} has no {split} photo of {names}"
+    what += f": {there}" if there else ""
+    return SourceError(f"{what}; {', or '.join(['put the photos there', *ways])}")

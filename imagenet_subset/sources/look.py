@@ -1,0 +1,103 @@
+"""One look for the images of a split: what is there, what is missing, what is odd."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+
+from imagenet_subset.columns import Location
+from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import ImageClass
+from imagenet_subset.records import Records, Split
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.gathered import Gathered, Missing
+from imagenet_subset.system.text import printable
+
+OnMissing = Literal["error", "skip", "ignore"]
+"""What a look does about photos that aren't there: ``"error"`` refuses; ``"skip"`` lists the
+others, but refuses a class without any; ``"ignore"`` lists what there is, even if that is
+nothing."""
+
+
+class Look(ABC):
+    """One look for the images of a split.
+
+    Attributes
+    ----------
+    missing : Missing
+    bare : list of ImageClass
+        Classes without a single photo.
+    incomplete : list of str
+        Class folders whose photos can't be numbered, each with what it has and lacks.
+    notes : list of str
+        What looked odd, a line each.
+    """
+
+    split: Split
+
+    def __init__(self, subset: Subset, store: Store, on_missing: OnMissing) -> None:
+        self.subset, self.store, self.on_missing = subset, store, on_missing
+        self.missing = Missing()
+        self.bare: list[ImageClass] = []
+        self.incomplete: list[str] = []
+        self.notes: list[str] = []
+
+    def find(self, photos: Iterator[Photo]) -> Records:
+        """Choose the images among the photos of the split, and number them.
+
+        Raises
+        ------
+        SourceError
+            Photos are in a wrong class or there twice, or can't be numbered or listed.
+        """
+        gathered = Gathered(self.labelled(photos))
+        self._locations = gathered.locations
+        ids = np.full(len(gathered), -1, np.int32)
+        for label, image_class in enumerate(self.subset.classes):
+            indices = gathered.of_class(label)
+            stems = [gathered.stems[index] for index in indices.tolist()]
+            places = self._places(stems, indices.tolist())
+            numbers = self.numbers(image_class, places)
+            ids[indices] = [numbers.get(stem, -1) for stem in stems]
+            if not len(indices) or ids[indices].max() < 0:
+                self.bare.append(image_class)
+        return gathered.records(self.split, self.subset.wnids, ids)
+
+    def _places(self, stems: list[str], indices: list[int]) -> dict[str, int]:
+        """Index of each photo of a class by its name."""
+        places: dict[str, int] = {}
+        for stem, index in zip(stems, indices, strict=True):
+            if stem in places:
+                first, second = (self.path(self._locations[i]) for i in (places[stem], index))
+                raise SourceError(
+                    f"{first} and {second} are the same {self.split} photo; remove one of them"
+                )
+            places[stem] = index
+        return places
+
+    def path(self, at: Location) -> str:
+        """Where a photo is, for a message."""
+        return printable(self.store.describe(at))
+
+    def name(self, index: int) -> str:
+        """File name of a photo, for people."""
+        return os.path.basename(self.store.describe(self._locations[index]))
+
+    @abstractmethod
+    def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:
+        """Photos that may be images of the subset, each with its label."""
+
+    @abstractmethod
+    def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
+        """ILSVRC number of each photo of a class that has one, by its name.
+
+        Parameters
+        ----------
+        places
+            Index of each photo by its name, for `name`.
+        """

@@ -1,0 +1,45 @@
+"""Reads photos, and tries again where a failure may pass: network disks fail for a moment."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from imagenet_subset.columns import Location
+from imagenet_subset.sources.base import PhotoReader
+
+_PAUSES = (0.1, 0.4)
+"""Seconds before a read is tried for the second and for the third time."""
+_PATIENCE = 3
+_FINAL = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
+"""Errors that say what the file is; to wait doesn't mend them."""
+
+
+def read_each(reader: PhotoReader, locations: Iterable[Location]) -> Iterator[bytes | OSError]:
+    """File contents at each location, in the same order; an `OSError` for one that fails.
+
+    A read that fails is tried again after a pause, also with ENOENT. After `_PATIENCE` photos that
+    couldn't be read the disk is taken to be gone: the others are tried once.
+    """
+    patience = _PATIENCE
+    for location in locations:
+        data = _read(reader, location, _PAUSES if patience else ())
+        if patience and isinstance(data, OSError) and data.errno not in _FINAL:
+            patience -= 1
+        yield data
+
+
+def _read(reader: PhotoReader, location: Location, pauses: Sequence[float]) -> bytes | OSError:
+    """Contents of a photo; tried again after each of the pauses, in seconds."""
+    for pause in pauses:
+        try:
+            return reader.read(location)
+        except OSError as error:
+            if error.errno in _FINAL:
+                return error
+        time.sleep(pause)
+    try:
+        return reader.read(location)
+    except OSError as error:
+        return error

@@ -1,0 +1,277 @@
+"""What every store of photos must do, and what the catalogue makes of each."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from imagenet_subset.columns import pack
+from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import class_table
+from imagenet_subset.ilsvrc.numbering import val_ids_of, val_name
+from imagenet_subset.records import Record, Split
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.patience import read_each
+
+VOLCANO, ACORN, AIRLINER = "n09472597", "n12267677", "n02690373"
+SUBSET = Subset("three", tuple(class_table()[wnid] for wnid in (VOLCANO, ACORN, AIRLINER)))
+"""In an order that is neither that of the WNIDs nor that of the ids."""
+
+
+def train_entries() -> list[tuple[str, int]]:
+    """Lines of a train list: five photos of each class, with their ILSVRC numbers."""
+    return [
+        (f"{wnid}/{wnid}_{k}", class_table()[wnid].first_train_id + rank)
+        for wnid in sorted(SUBSET.wnids)
+        for rank, k in enumerate((1007, 100, 21, 3, 99))
+    ]
+
+
+def val_numbers() -> dict[int, str]:
+    """ILSVRC number and WNID of every val photo of the three classes."""
+    by_id = {c.clsloc_id: c.wnid for c in SUBSET.classes}
+    return {n: by_id[i] for i, numbers in val_ids_of(by_id).items() for n in numbers}
+
+
+def photos() -> dict[str, bytes]:
+    """Contents by name; a store doesn't look into them, so that they are no JPEGs here."""
+    names = [f"train/{name}.JPEG" for name, _ in train_entries()]
+    names += [f"val/{val_name(number)}.JPEG" for number in val_numbers()]
+    return {name: name.encode() * 3 for name in names}
+
+
+def name_of(record: Record) -> str:
+    """Name of a record's photo in `photos`."""
+    if record.split == "val":
+        return f"val/{val_name(record.image_id)}.JPEG"
+    names = {number: name for name, number in train_entries()}
+    return f"train/{names[record.image_id]}.JPEG"
+
+
+def name_of_photo(photo: Photo) -> str:
+    """Name of a photo in `photos`."""
+    folder = "val" if photo.stem.startswith("ILSVRC") else f"train/{photo.stem.partition('_')[0]}"
+    return f"{folder}/{photo.stem}.JPEG"
+
+
+class StoreContract:
+    """Subclass it, and override ``make`` and ``lose``."""
+
+    def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
+        """Store the photos in an empty folder and open them as a store."""
+        raise NotImplementedError
+
+    def lose(self, folder: Path, name: str) -> None:
+        """Make a stored photo unreadable, after it was listed."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        path = tmp_path / "store"
+        path.mkdir()
+        return path
+
+    @pytest.fixture
+    def train_list(self, tmp_path: Path) -> Path:
+        path = tmp_path / "train_cls.txt"
+        path.write_text("".join(f"{name} {number}\n" for name, number in train_entries()))
+        return path
+
+    @pytest.fixture
+    def store(self, folder: Path) -> Store:
+        return self.make(folder, photos())
+
+    def without(self, folder: Path, *names: str) -> Store:
+        """Store that lacks these photos."""
+        return self.make(folder, {n: data for n, data in photos().items() if n not in names})
+
+    # What a store does by itself
+
+    @pytest.mark.parametrize("split", ["train", "val"])
+    def test_every_photo_of_a_split_is_there_once(self, store: Store, split: Split) -> None:
+        found = list(store.photos(split, SUBSET.wnids))
+        names = [name for name in photos() if name.startswith(split)]
+        assert sorted(map(name_of_photo, found)) == sorted(names)
+        assert len({photo.location for photo in found}) == len(found)
+        numbers = val_numbers()
+        for photo in found:
+            of = photo.stem[:9] if split == "train" else numbers[int(photo.stem[-8:])]
+            assert photo.wnid in (of, None)
+
+    def test_its_photos_keep_their_locations_in_a_column(self, store: Store) -> None:
+        locations = [photo.location for photo in store.photos("train", SUBSET.wnids)]
+        column = pack(locations)
+        assert list(column) == locations
+        assert column[3] == locations[3]
+
+    @pytest.mark.parametrize("split", ["train", "val"])
+    def test_its_groups_hold_each_photo_once(self, store: Store, split: Split) -> None:
+        locations = pack([photo.location for photo in store.photos(split, SUBSET.wnids)][::-1])
+        groups = [list(group) for group in store.groups(locations)]
+        assert all(groups), "none is empty"
+        assert sorted(index for group in groups for index in group) == list(range(len(locations)))
+        assert list(store.groups(pack([]))) == []
+
+    def test_a_reader_reads_in_whatever_order_and_a_photo_again(self, store: Store) -> None:
+        found = [photo for split in ("val", "train") for photo in store.photos(split, SUBSET.wnids)]
+        reader = store.open()
+        for photo in [*found[::-7], *found[::5], *found[:2], *found[:2]]:
+            assert reader.read(photo.location) == photos()[name_of_photo(photo)]
+        reader.close()
+        reader.close()
+
+    def test_two_readers_do_not_disturb_each_other(self, store: Store) -> None:
+        found = list(store.photos("val", SUBSET.wnids))
+        first, second = store.open(), store.open()
+        for a, b in zip(found, found[::-1], strict=True):
+            assert first.read(a.location) == photos()[name_of_photo(a)]
+            assert second.read(b.location) == photos()[name_of_photo(b)]
+        first.close()
+        assert second.read(found[0].location) == photos()[name_of_photo(found[0])]
+        second.close()
+
+    # What the catalogue makes of it
+
+    def test_every_photo_is_listed_once_with_its_number_and_its_label(
+        self, store: Store, train_list: Path
+    ) -> None:
+        listing = list_images(SUBSET, ["train", "val"], store, train_list)
+        labels = {wnid: label for label, wnid in enumerate(SUBSET.wnids)}
+        expected: dict[Split, dict[int, str]] = {
+            "train": {number: name[:9] for name, number in train_entries()},
+            "val": val_numbers(),
+        }
+        for split, wnids in expected.items():
+            records = listing.records[split]
+            assert {r.image_id: r.wnid for r in records} == wnids
+            assert len(records) == len(wnids)
+            assert all(r.split == split and r.label == labels[r.wnid] for r in records)
+        assert not any(listing.missing.values())
+        (note,) = listing.notes
+        assert "train photos of these classes" in note, "the list is no whole ILSVRC's"
+
+    def test_rows_stand_in_ascending_id(self, store: Store, train_list: Path) -> None:
+        for records in list_images(SUBSET, ["train", "val"], store, train_list).records.values():
+            assert [r.row for r in records] == list(range(len(records)))
+            assert [r.image_id for r in records] == sorted(r.image_id for r in records)
+
+    @pytest.mark.parametrize("split", ["train", "val"])
+    def test_only_the_split_asked_for_is_listed(
+        self, store: Store, train_list: Path, split: Split
+    ) -> None:
+        assert list(list_images(SUBSET, [split], store, train_list).records) == [split]
+
+    def test_one_class_of_many_is_listed_alone(self, store: Store, train_list: Path) -> None:
+        acorn = Subset("acorn", (class_table()[ACORN],))
+        listing = list_images(acorn, ["train", "val"], store, train_list)
+        assert len(listing.records["train"]) == 5
+        assert len(listing.records["val"]) == 50
+        assert {r.wnid for records in listing.records.values() for r in records} == {ACORN}
+
+    def test_a_photo_is_read_as_it_is_in_whatever_order(
+        self, store: Store, train_list: Path
+    ) -> None:
+        listing = list_images(SUBSET, ["train", "val"], store, train_list)
+        records = [*list(listing.records["val"])[::-7], *list(listing.records["train"])[::2]]
+        for record, data in zip(records, self.read(store, records), strict=True):
+            assert data == photos()[name_of(record)]
+
+    def read(self, store: Store, records: Iterable[Record]) -> list[bytes | OSError]:
+        """What a worker would read."""
+        with contextlib.closing(store.open()) as reader:
+            return list(read_each(reader, [record.location for record in records]))
+
+    def test_a_store_travels_to_another_process(self, store: Store, train_list: Path) -> None:
+        records = list_images(SUBSET, ["train"], store, train_list).records["train"]
+        other, travelled = pickle.loads(pickle.dumps((store, list(records))))
+        assert other.root == store.root
+        assert self.read(other, travelled) == [photos()[name_of(record)] for record in records]
+
+    def test_a_description_ends_in_the_photos_name(self, store: Store, train_list: Path) -> None:
+        for records in list_images(SUBSET, ["train", "val"], store, train_list).records.values():
+            for record in records:
+                assert store.describe(record.location).endswith(name_of(record).rpartition("/")[2])
+
+    def test_a_photo_that_can_not_be_read_costs_no_other(
+        self, store: Store, folder: Path, train_list: Path
+    ) -> None:
+        records = list(list_images(SUBSET, ["train"], store, train_list).records["train"])
+        self.lose(folder, name_of(records[2]))
+        outcomes = self.read(store, records)
+        assert isinstance(outcomes[2], OSError)
+        for record, data in zip(
+            records[:2] + records[3:], outcomes[:2] + outcomes[3:], strict=True
+        ):
+            assert data == photos()[name_of(record)]
+
+    def test_missing_photos_are_counted_and_named(self, folder: Path, train_list: Path) -> None:
+        lost = [f"train/{ACORN}/{ACORN}_21.JPEG", f"val/{val_name(min(val_numbers()))}.JPEG"]
+        store = self.without(folder, *lost)
+        says = r"missing in .*: 1 train photo and 1 val photo \("
+        with pytest.raises(SourceError, match=says) as error:
+            list_images(SUBSET, ["train", "val"], store, train_list)
+        for name in lost:
+            assert name in str(error.value)
+        assert "\n" not in str(error.value)
+
+    def test_missing_photos_can_be_skipped(self, folder: Path, train_list: Path) -> None:
+        lost = [f"train/{ACORN}/{ACORN}_21.JPEG", f"val/{val_name(min(val_numbers()))}.JPEG"]
+        store = self.without(folder, *lost)
+        listing = list_images(SUBSET, ["train", "val"], store, train_list, on_missing="skip")
+        assert listing.missing == {"train": 1, "val": 1}
+        assert any("building without them" in note for note in listing.notes)
+        numbers = dict(train_entries())
+        ids = [r.image_id for r in listing.records["train"]]
+        assert ids == sorted(set(numbers.values()) - {numbers[f"{ACORN}/{ACORN}_21"]})
+        assert min(r.image_id for r in listing.records["val"]) > min(val_numbers())
+
+    def test_a_class_that_is_wholly_missing_is_counted(
+        self, folder: Path, train_list: Path
+    ) -> None:
+        lost = [f"train/{name}.JPEG" for name, _ in train_entries() if name.startswith(ACORN)]
+        store = self.without(folder, *lost)
+        for on_missing in ("error", "skip"):
+            with pytest.raises(SourceError, match="no train photo of") as error:
+                list_images(SUBSET, ["train"], store, train_list, on_missing=on_missing)
+            assert f"{ACORN} (acorn)" in str(error.value)
+            assert str(error.value).endswith(f"take {ACORN} out of the subset file")
+            assert "--missing" not in str(error.value), "which wouldn't help"
+        listing = list_images(SUBSET, ["train"], store, train_list, on_missing="ignore")
+        assert len(listing.records["train"]) == 10
+        assert listing.missing == {"train": 5}
+        listing = list_images(SUBSET, ["val"], store, train_list, on_missing="skip")
+        assert len(listing.records["val"]) == 150, "of the other split no class is missing"
+
+    def test_a_split_that_is_wholly_missing_is_no_empty_array(
+        self, folder: Path, train_list: Path
+    ) -> None:
+        store = self.without(folder, *(n for n in photos() if n.startswith("val/")))
+        for on_missing in ("error", "skip"):
+            with pytest.raises(SourceError, match=r"no val photo of any class.*--splits train"):
+                list_images(SUBSET, ["train", "val"], store, train_list, on_missing=on_missing)
+        listing = list_images(SUBSET, ["train", "val"], store, train_list, on_missing="ignore")
+        assert [len(listing.records[split]) for split in ("train", "val")] == [15, 0]
+
+    def test_an_incomplete_class_without_a_train_list_is_never_numbered(self, folder: Path) -> None:
+        store, train_list = self.make(folder, photos()), None
+        for on_missing in ("error", "skip", "ignore"):
+            with pytest.raises(SourceError, match=r"5 photos of 1,300.*--train_list"):
+                list_images(SUBSET, ["train"], store, train_list, on_missing=on_missing)
+        assert len(list_images(SUBSET, ["val"], store, train_list).records["val"]) == 150
+
+    def test_a_photo_that_is_not_in_the_train_list_is_refused_or_left_out(
+        self, folder: Path, train_list: Path
+    ) -> None:
+        extra = f"train/{ACORN}/{ACORN}_5.JPEG"
+        store = self.make(folder, {**photos(), extra: b"x"})
+        with pytest.raises(SourceError, match=f"no ILSVRC number for 1 photo .*{ACORN}_5.JPEG"):
+            list_images(SUBSET, ["train"], store, train_list)
+        listing = list_images(SUBSET, ["train"], store, train_list, on_missing="skip")
+        assert len(listing.records["train"]) == 15
+        assert f"{ACORN}_5.JPEG" in listing.notes[0]
