@@ -6,6 +6,7 @@ values take, and makes an object only of the value that is asked for.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
@@ -13,11 +14,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 1 << 16
-"""Values that exist as objects at a time while a column is put in another order."""
-_SEVERAL_KINDS = "a store's locations are all strings, or all spans"
+BLOCK = 1 << 14
+"""Values that exist as objects at a time while a column is made."""
 
 Indices = NDArray[np.intp]
+_Lengths = NDArray[np.int32]
 
 
 class Span(NamedTuple):
@@ -49,53 +50,91 @@ class Texts:
 
     __slots__ = ("_ends", "joined")
 
-    def __init__(self, joined: bytes, ends: NDArray[np.int64]) -> None:
+    def __init__(self, joined: bytes, lengths: _Lengths) -> None:
         self.joined = joined
         r"""All values, encoded as file names are, with ``\n`` between them."""
-        self._ends = ends
+        small = len(joined) <= np.iinfo(np.int32).max
+        self._ends = np.cumsum(lengths + 1, dtype=np.int32 if small else np.int64) - 1
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Texts:
         """Column of these strings."""
-        encoded = [os.fsencode(text) for text in texts]
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        return cls(b"\n".join(encoded), _ends(lengths))
-
-    @classmethod
-    def concatenated(cls, parts: Sequence[Texts]) -> Texts:
-        """Column of the values of all parts, one part after the other."""
-        parts = [part for part in parts if len(part)]
-        lengths = [part._ends - part._starts() for part in parts]
-        return cls(
-            b"\n".join(part.joined for part in parts),
-            _ends(np.concatenate(lengths) if lengths else np.zeros(0, np.int64)),
-        )
+        builder = TextsBuilder()
+        builder.add(list(texts))
+        return builder.column()
 
     def take(self, indices: Indices) -> Texts:
         """Column of the values with these indices, in their order."""
-        starts, ends = self._starts()[indices], self._ends[indices]
-        blocks = []
-        for first in range(0, len(indices), _BLOCK):
-            part = slice(first, first + _BLOCK)
-            places = zip(starts[part].tolist(), ends[part].tolist(), strict=True)
-            blocks.append(b"\n".join([self.joined[start:end] for start, end in places]))
-        return Texts(b"\n".join(blocks), _ends(ends - starts))
+        builder = TextsBuilder()
+        for first in range(0, len(indices), BLOCK):
+            block = indices[first : first + BLOCK]
+            ends = self._ends[block]
+            # Before the first value there is no byte that parts it from another.
+            starts = np.where(block > 0, self._ends[block - 1] + 1, 0)
+            places = zip(starts.tolist(), ends.tolist(), strict=True)
+            builder.add_encoded([self.joined[start:end] for start, end in places])
+        return builder.column()
+
+    def between(self, first: int, end: int) -> list[str]:
+        """Values from one index up to another."""
+        if first >= end:
+            return []
+        text = os.fsdecode(self.joined[self._start(first) : int(self._ends[end - 1])])
+        values = text.split("\n")
+        if len(values) > end - first:  # a name may have a line break in it
+            return [self[index] for index in range(first, end)]
+        return values
 
     def __getitem__(self, index: int) -> str:
         """Value of an index from 0."""
-        start = int(self._ends[index - 1]) + 1 if index else 0
-        return os.fsdecode(self.joined[start : int(self._ends[index])])
+        return os.fsdecode(self.joined[self._start(index) : int(self._ends[index])])
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __iter__(self) -> Iterator[str]:
-        return (self[index] for index in range(len(self)))
+        for first in range(0, len(self), BLOCK):
+            yield from self.between(first, min(first + BLOCK, len(self)))
 
-    def _starts(self) -> NDArray[np.int64]:
-        starts = np.zeros_like(self._ends)
-        starts[1:] = self._ends[:-1] + 1
-        return starts
+    def _start(self, index: int) -> int:
+        return int(self._ends[index - 1]) + 1 if index else 0
+
+
+class TextsBuilder:
+    """Makes a column of strings that come in blocks."""
+
+    def __init__(self) -> None:
+        self._joined = io.BytesIO()
+        self._lengths: list[_Lengths] = []
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Append strings."""
+        joined = "\n".join(texts)
+        encoded = os.fsencode(joined)
+        if len(encoded) == len(joined):  # as a rule: then characters are bytes
+            self._add(encoded, texts)
+        else:
+            self.add_encoded([os.fsencode(text) for text in texts])
+
+    def add_encoded(self, texts: Sequence[bytes]) -> None:
+        """Append strings that are encoded already."""
+        self._add(b"\n".join(texts), texts)
+
+    def _add(self, encoded: bytes, texts: Sequence[str] | Sequence[bytes]) -> None:
+        if not texts:
+            return
+        if self._lengths:
+            self._joined.write(b"\n")
+        self._joined.write(encoded)
+        self._lengths.append(np.fromiter(map(len, texts), np.int32, len(texts)))
+
+    def __bool__(self) -> bool:
+        return bool(self._lengths)
+
+    def column(self) -> Texts:
+        """All of them."""
+        lengths = np.concatenate(self._lengths) if self._lengths else np.zeros(0, np.int32)
+        return Texts(self._joined.getvalue(), lengths)
 
 
 class Spans:
@@ -119,11 +158,6 @@ class Spans:
         """Column of these parts."""
         return cls(np.array(list(spans), np.int64).reshape(-1, len(Span._fields)))
 
-    @classmethod
-    def concatenated(cls, parts: Sequence[Spans]) -> Spans:
-        """Column of the values of all parts, one part after the other."""
-        return cls(np.concatenate([part.numbers for part in parts]))
-
     def take(self, indices: Indices) -> Spans:
         """Column of the values with these indices, in their order."""
         return Spans(self.numbers[indices])
@@ -142,6 +176,35 @@ class Spans:
 Locations: TypeAlias = Texts | Spans
 
 
+class LocationsBuilder:
+    """Makes a column of locations that come in blocks; a store's are all of one kind."""
+
+    def __init__(self) -> None:
+        self._texts = TextsBuilder()
+        self._spans: list[Spans] = []
+
+    def add(self, locations: Sequence[Location]) -> None:
+        """Append locations.
+
+        Raises
+        ------
+        ValueError
+            They are of several kinds.
+        """
+        texts = [location for location in locations if isinstance(location, str)]
+        spans = [location for location in locations if not isinstance(location, str)]
+        self._texts.add(texts)
+        self._spans += [Spans.of(spans)] if spans else []
+        if self._texts and self._spans:
+            raise ValueError("a store's locations are all strings, or all spans")
+
+    def column(self) -> Locations:
+        """All of them."""
+        if self._spans:
+            return Spans(np.concatenate([part.numbers for part in self._spans]))
+        return self._texts.column()
+
+
 def pack(locations: Sequence[Location]) -> Locations:
     """Column of locations.
 
@@ -150,28 +213,6 @@ def pack(locations: Sequence[Location]) -> Locations:
     ValueError
         They are of several kinds.
     """
-    texts = [location for location in locations if isinstance(location, str)]
-    spans = [location for location in locations if not isinstance(location, str)]
-    if texts and spans:
-        raise ValueError(_SEVERAL_KINDS)
-    return Spans.of(spans) if spans else Texts.of(texts)
-
-
-def concatenated(parts: Sequence[Locations]) -> Locations:
-    """Column of the locations of all parts, one part after the other.
-
-    Raises
-    ------
-    ValueError
-        They are of several kinds.
-    """
-    texts = [part for part in parts if isinstance(part, Texts)]
-    spans = [part for part in parts if isinstance(part, Spans)]
-    if texts and spans:
-        raise ValueError(_SEVERAL_KINDS)
-    return Spans.concatenated(spans) if spans else Texts.concatenated(texts)
-
-
-def _ends(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each value ends, if there is one byte between two."""
-    return np.cumsum(lengths + 1) - 1
+    builder = LocationsBuilder()
+    builder.add(locations)
+    return builder.column()

@@ -195,6 +195,8 @@ def divided(store: Store, records: Records, size: int) -> Iterator[list[int]]:
     ValueError
         The store's groups don't have each photo once.
     """
+    if not len(records):
+        return
     seen = np.zeros(len(records), np.intp)
     shard: list[int] = []
     for group in itertools.chain(store.groups(records.locations), [()]):

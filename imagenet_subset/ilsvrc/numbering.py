@@ -23,6 +23,7 @@ from imagenet_subset.system.text import printable
 
 _VAL_NAME = re.compile(r"ILSVRC2012_val_([0-9]{8})")
 _TRAIN_LINE = re.compile(rb"n[0-9]{8}/(.+) ([0-9]{1,7})\s*")
+_TRAIN_LINES = re.compile(r"^n[0-9]{8}/(.+) ([0-9]{1,7})[ \t\r\f\v]*$", re.MULTILINE)
 
 
 def val_name(image_id: int) -> str:
@@ -122,9 +123,11 @@ class TrainList:
         SourceError
             A line is wrong; names ``file:line``.
         """
-        numbers: dict[str, int] = {}
-        seen: dict[int, int] = {}
-        for first, run in self._runs[wnid.encode()]:
+        runs = self._runs[wnid.encode()]
+        if (numbers := _parsed(wnid, b"".join(run for _, run in runs))) is not None:
+            return numbers
+        numbers, seen = {}, dict[int, int]()
+        for first, run in runs:
             for line_number, line in enumerate(io.BytesIO(run), first):
                 try:
                     _take_line(line, line_number, wnid, numbers, seen)
@@ -149,6 +152,24 @@ def _unreadable(name: str, error: OSError) -> SourceError:
         f"can't read {printable(name)}: {error.strerror or error}; put that right, or give "
         "another copy of train_cls.txt by --train_list"
     )
+
+
+def _parsed(wnid: str, lines: bytes) -> dict[str, int] | None:
+    """Numbers by name; None if a line is wrong, or might be."""
+    try:
+        text = os.fsdecode(lines)
+    except ValueError:
+        return None
+    pairs = _TRAIN_LINES.findall(text)
+    numbers = {name: int(number) for name, number in pairs}
+    first = class_table()[wnid].first_train_id
+    own = range(first, first + class_table()[wnid].num_train_images)
+    good = (
+        len(pairs) == len(numbers) == len(set(numbers.values()))
+        and len(pairs) == text.count("\n") + (not text.endswith("\n")) * bool(text)
+        and all(number in own for number in numbers.values())
+    )
+    return numbers if good else None
 
 
 def _take_line(

@@ -78,6 +78,11 @@ class Store(ABC):
 
         A group is never divided: one worker reads it, one photo after the other. By default each
         photo is a group of its own, and they come in the order given.
+
+        Parameters
+        ----------
+        locations
+            At least one, all of one split.
         """
         return ((index,) for index in range(len(locations)))
 

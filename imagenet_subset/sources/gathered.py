@@ -9,48 +9,57 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.columns import Indices, Locations, Texts, concatenated, pack
+from imagenet_subset.columns import BLOCK, LocationsBuilder, TextsBuilder
 from imagenet_subset.records import Records, Split
 from imagenet_subset.sources.base import Photo
 
-_BLOCK = 1 << 16
-"""Photos that exist as objects at a time."""
 _FIRST = 4
 """Names that are kept of what is missing; messages show one less."""
 
 
 class Gathered:
-    """Photos of a split that are of the subset's classes, in the order in which they came.
+    """Photos of a split that are of the subset's classes, class by class.
+
+    Within a class they are in the order in which they came.
+
+    Parameters
+    ----------
+    labelled
+        Photos, each with the label of its class.
+    classes
+        How many classes there are.
 
     Attributes
     ----------
     stems : Texts
         Their names without folder and suffix.
-    locations : Locations
+    locations : Texts or Spans
     """
 
-    def __init__(self, labelled: Iterator[tuple[int, Photo]]) -> None:
-        labels, stems, locations = [], [], []
-        while block := list(itertools.islice(labelled, _BLOCK)):
+    def __init__(self, labelled: Iterator[tuple[int, Photo]], classes: int) -> None:
+        labels: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
+        stems, locations = TextsBuilder(), LocationsBuilder()
+        while block := list(itertools.islice(labelled, BLOCK)):
             labels.append(np.array([label for label, _ in block], np.int32))
-            stems.append(Texts.of(photo.stem for _, photo in block))
-            locations.append(pack([photo.location for _, photo in block]))
-        self.stems = Texts.concatenated(stems)
-        self.locations: Locations = concatenated(locations)
-        self._labels = np.concatenate(labels) if labels else np.zeros(0, np.int32)
-        self._by_label = np.argsort(self._labels, kind="stable")
-        self._sorted = self._labels[self._by_label]
+            stems.add([photo.stem for _, photo in block])
+            locations.add([photo.location for _, photo in block])
+        self._labels = np.concatenate(labels)
+        self.stems, self.locations = stems.column(), locations.column()
+        if (np.diff(self._labels) < 0).any():
+            by_class = np.argsort(self._labels, kind="stable")
+            self._labels = self._labels[by_class]
+            self.stems, self.locations = self.stems.take(by_class), self.locations.take(by_class)
+        self._bounds = np.searchsorted(self._labels, np.arange(classes + 1)).tolist()
 
     def __len__(self) -> int:
         return len(self._labels)
 
-    def of_class(self, label: int) -> Indices:
+    def of_class(self, label: int) -> range:
         """Indices of the photos with a label."""
-        first, end = np.searchsorted(self._sorted, [label, label + 1])
-        return self._by_label[first:end]
+        return range(self._bounds[label], self._bounds[label + 1])
 
-    def records(self, split: Split, wnids: tuple[str, ...], ids: NDArray[np.int32]) -> Records:
-        """The photos that have an id, in ascending id.
+    def into_records(self, split: Split, wnids: tuple[str, ...], ids: NDArray[np.int32]) -> Records:
+        """The photos that have an id, in ascending id; empties this.
 
         Parameters
         ----------
@@ -59,8 +68,12 @@ class Gathered:
         """
         found = np.flatnonzero(ids >= 0)
         rows = found[np.argsort(ids[found])]
-        columns = self.stems.take(rows), self.locations.take(rows)
-        return Records(split, wnids, ids[rows], self._labels[rows], *columns)
+        # One column after the other, so that no more than one is there twice.
+        stems = self.stems.take(rows)
+        del self.stems
+        locations = self.locations.take(rows)
+        del self.locations
+        return Records(split, wnids, ids[rows], self._labels[rows], stems, locations)
 
 
 @dataclass(slots=True)

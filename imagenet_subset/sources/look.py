@@ -55,29 +55,35 @@ class Look(ABC):
         SourceError
             Photos are in a wrong class or there twice, or can't be numbered or listed.
         """
-        gathered = Gathered(self.labelled(photos))
-        self._locations = gathered.locations
+        gathered = Gathered(self.labelled(photos), len(self.subset.classes))
+        self._gathered = gathered
         ids = np.full(len(gathered), -1, np.int32)
         for label, image_class in enumerate(self.subset.classes):
             indices = gathered.of_class(label)
-            stems = [gathered.stems[index] for index in indices.tolist()]
-            places = self._places(stems, indices.tolist())
+            stems = gathered.stems.between(indices.start, indices.stop)
+            places = self._places(stems, indices)
             numbers = self.numbers(image_class, places)
-            ids[indices] = [numbers.get(stem, -1) for stem in stems]
-            if not len(indices) or ids[indices].max() < 0:
+            ids_of_class = ids[indices.start : indices.stop]
+            ids_of_class[:] = [numbers.get(stem, -1) for stem in stems]
+            if (ids_of_class < 0).all():
                 self.bare.append(image_class)
-        return gathered.records(self.split, self.subset.wnids, ids)
+        self.finish()
+        return gathered.into_records(self.split, self.subset.wnids, ids)
 
-    def _places(self, stems: list[str], indices: list[int]) -> dict[str, int]:
+    @abstractmethod
+    def finish(self) -> None:
+        """Note what only all classes together show, and let go of what was needed for it."""
+
+    def _places(self, stems: list[str], indices: range) -> dict[str, int]:
         """Index of each photo of a class by its name."""
-        places: dict[str, int] = {}
-        for stem, index in zip(stems, indices, strict=True):
-            if stem in places:
-                first, second = (self.path(self._locations[i]) for i in (places[stem], index))
-                raise SourceError(
-                    f"{first} and {second} are the same {self.split} photo; remove one of them"
-                )
-            places[stem] = index
+        places = dict(zip(stems, indices, strict=True))
+        if len(places) < len(stems):
+            first = next(stem for k, stem in enumerate(stems) if stem in stems[:k])
+            twice = [index for index, stem in zip(indices, stems, strict=True) if stem == first]
+            one, other = (self.path(self._gathered.locations[index]) for index in twice[:2])
+            raise SourceError(
+                f"{one} and {other} are the same {self.split} photo; remove one of them"
+            )
         return places
 
     def path(self, at: Location) -> str:
@@ -86,7 +92,7 @@ class Look(ABC):
 
     def name(self, index: int) -> str:
         """File name of a photo, for people."""
-        return os.path.basename(self.store.describe(self._locations[index]))
+        return os.path.basename(self.store.describe(self._gathered.locations[index]))
 
     @abstractmethod
     def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:

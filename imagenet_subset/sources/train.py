@@ -38,10 +38,20 @@ class TrainLook(Look):
         """See `Look.find`."""
         wnids, path = self.subset.wnids, self._given
         self._list = TrainList.read(path, wnids) if path else self.store.train_list(wnids)
-        records = super().find(photos)
-        if self._list is not None:
-            self._note_short_list(self._list)
-        return records
+        return super().find(photos)
+
+    def finish(self) -> None:
+        """Note that the list is short: made for a part of ImageNet, which is fine, or cut off."""
+        if self._list is None:
+            return
+        name = printable(Path(self._list.name).name)
+        expected = sum(c.num_train_images for c in self.subset.classes)
+        if self._listed < expected:
+            self.notes.append(
+                f"{name} has {self._listed:,} of ILSVRC's {expected:,} train photos of these "
+                "classes"
+            )
+        self._list = None  # it has 40 MB
 
     def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:
         """See `Look.labelled`. A photo that is in no class belongs to that of its name."""
@@ -101,12 +111,3 @@ class TrainLook(Look):
                 + ("build without them by --missing skip" if some else leave_out(wnid))
             )
         self.notes.append(f"{text}: left out")
-
-    def _note_short_list(self, train_list: TrainList) -> None:
-        """Note that the list is short: made for a part of ImageNet, which is fine, or cut off."""
-        expected = sum(c.num_train_images for c in self.subset.classes)
-        if self._listed < expected:
-            self.notes.append(
-                f"{printable(Path(train_list.name).name)} has {self._listed:,} of ILSVRC's "
-                f"{expected:,} train photos of these classes"
-            )

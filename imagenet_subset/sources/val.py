@@ -24,13 +24,15 @@ class ValLook(Look):
         """See `Look.find`."""
         self._strangers: list[Photo] = []
         self._wanted = val_ids_of([c.clsloc_id for c in self.subset.classes])
-        records = super().find(photos)
+        return super().find(photos)
+
+    def finish(self) -> None:
+        """Note the strangers."""
         if self._strangers:
             self.notes.append(
                 f"left out {counted(len(self._strangers), 'photo')} in val not {_NAMED}, the first "
                 f"{self.path(self._strangers[0].location)}"
             )
-        return records
 
     def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:
         """See `Look.labelled`. What is in a class has to be of that class."""

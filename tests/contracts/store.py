@@ -116,7 +116,6 @@ class StoreContract:
         groups = [list(group) for group in store.groups(locations)]
         assert all(groups), "none is empty"
         assert sorted(index for group in groups for index in group) == list(range(len(locations)))
-        assert list(store.groups(pack([]))) == []
 
     def test_a_reader_reads_in_whatever_order_and_a_photo_again(self, store: Store) -> None:
         found = [photo for split in ("val", "train") for photo in store.photos(split, SUBSET.wnids)]
