@@ -1,6 +1,6 @@
-"""Pipelines that wait in a worker for the run's next shard, since opening one takes long.
+"""What a worker keeps for the run's next shard: its pipeline, since opening one takes long.
 
-Nothing outlives a build: `release` closes them when it is over.
+Nothing outlives a build: `release` closes all when it is over.
 """
 
 from __future__ import annotations
@@ -9,45 +9,87 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from imagenet_subset.building.proof import check_code_and_versions, check_photos, this_process
+from imagenet_subset.building.proof import (
+    check_code_and_pipeline,
+    check_photos,
+    this_process,
+    worker_name,
+)
+from imagenet_subset.building.resolution import resolve_here
 from imagenet_subset.building.tasks import Job
-from pipelines.base import Pipeline
+from imagenet_subset.errors import UnfitWorkerError
+from pipelines.base import Pipeline, PipelineUnavailableError
+from pipelines.choice import PipelineConfig
 
 _RELEASE_SECONDS = 0.02
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What this process keeps for a run that it fits."""
+
+    config: PipelineConfig
+    """As resolved here."""
+    idle: list[Pipeline] = field(default_factory=list)
+    """Pipelines that wait for the next shard."""
+
+
 _lock = threading.Lock()
-_idle: dict[bytes, list[Pipeline]] = {}
-"""Pipelines that wait for the next shard, by the token of their run, which was proven here."""
+_proving = threading.Lock()
+"""Held while this process proves itself, so that each run's first thread does it for all."""
+_kept: dict[bytes, _Kept] = {}
+"""By the token of the run."""
 
 
 def prove(job: Job) -> None:
-    """See that this process fits the job, once in a run."""
-    with _lock:
-        if job.proof.token in _idle:
+    """See that this process fits the job, once in a run.
+
+    Raises
+    ------
+    UnfitWorkerError
+        It doesn't.
+    """
+    with _proving:
+        if job.proof.token in _kept:
             return
-    check_code_and_versions(job.proof, job.config.versions())
-    check_photos(job.proof)
-    with _lock:
-        _idle.setdefault(job.proof.token, [])
+        config = _resolved(job)
+        check_code_and_pipeline(job.proof, planned=job.config, here=config)
+        check_photos(job.proof)
+        with _lock:
+            _kept[job.proof.token] = _Kept(config)
+
+
+def _resolved(job: Job) -> PipelineConfig:
+    """The job's pipeline in this process."""
+    if job.request is None:
+        return job.config
+    try:
+        return resolve_here(job.request, job.workers)
+    except PipelineUnavailableError as error:
+        raise UnfitWorkerError(
+            f"worker {worker_name()} can't decode as planned: {job.config.title} where the build "
+            f"was planned; there {error}"
+        ) from error
 
 
 @contextlib.contextmanager
 def pipeline_of(job: Job) -> Iterator[Pipeline]:
     """A pipeline of the run that nobody else uses, a new one if need be."""
+    kept = _kept.get(job.proof.token) or _Kept(_resolved(job))
     with _lock:
-        waiting = _idle.get(job.proof.token)
-        pipeline = waiting.pop() if waiting else None
+        pipeline = kept.idle.pop() if kept.idle else None
     if pipeline is None:
-        pipeline = job.config.open()
+        pipeline = kept.config.open()
     try:
         yield pipeline
     except BaseException:
         pipeline.close()
         raise
     with _lock:
-        waiting = _idle.get(job.proof.token)
-        if waiting is not None:
-            waiting.append(pipeline)
+        if job.proof.token in _kept:
+            kept.idle.append(pipeline)
             return
     pipeline.close()  # the run has ended meanwhile
 
@@ -59,8 +101,8 @@ def release(token: bytes, _number: int = 0) -> tuple[str, int]:
     which their number tells apart.
     """
     with _lock:
-        pipelines = _idle.pop(token, [])
-    for pipeline in pipelines:
+        kept = _kept.pop(token, None)
+    for pipeline in kept.idle if kept else []:
         pipeline.close()
     time.sleep(_RELEASE_SECONDS)
     return this_process()
