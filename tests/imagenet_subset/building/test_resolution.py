@@ -163,6 +163,15 @@ def test_an_executor_that_breaks_when_it_is_asked_is_told_in_one_line(photos, tm
     assert caught.match("; what is done is kept: run the same again to go on$")
 
 
+def test_a_build_takes_an_executor_that_is_told_how_much_to_take(
+    photos, expected, tmp_path
+) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        one = Borrowed(executor, ahead=1)
+        result = build(photos / "two.txt", photos, tmp_path, pipeline="pillow", executor=one)
+    assert sha256(result.npz) == expected
+
+
 # Workers
 
 
