@@ -22,6 +22,7 @@ from tree import make_tree, plan_again
 from imagenet_subset.building import worker
 from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.run import run_build
+from imagenet_subset.execution.borrowed import Borrowed
 
 PHOTOS, ROUNDS = 900, 7
 
@@ -36,7 +37,7 @@ def main() -> None:
 
                 def build(plan=plan, executor=executor) -> float:
                     start = time.perf_counter()
-                    run_build(plan, executor=executor)
+                    run_build(plan, runner=Borrowed(executor))
                     return time.perf_counter() - start
 
                 build()

@@ -23,6 +23,7 @@ import numpy as np
 from tree import make_tree, plan_again
 
 from imagenet_subset.building.run import run_build
+from imagenet_subset.execution.borrowed import Borrowed
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
 from pipelines.dali.pipeline import AHEAD
 from pipelines.jpeg import JpegHeader, route
@@ -51,7 +52,7 @@ def main() -> None:
             _run(graph, batches)
 
         def build() -> None:
-            run_build(plan, executor=executor)
+            run_build(plan, runner=Borrowed(executor))
 
         for warm_up in (bare, build):
             warm_up()

@@ -34,7 +34,7 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, PhotoReader, Store
 from imagenet_subset.sources.catalogue import list_images
-from pipelines.choice import choose
+from pipelines.choice import PipelineRequest, resolve
 
 ROUNDS = 3
 
@@ -89,10 +89,17 @@ def plan_all(train_list: Path | None) -> dict[str, float]:
             pass
     named = time.perf_counter()
     listing = list_images(subset, SPLITS, Names(), train_list)
-    config, why = choose("cpu", "pillow", workers=1)
-    files = NpzFiles.of_subset(Path(), subset.name)
+    config = resolve(PipelineRequest("cpu", "pillow"), 1)
     plan = BuildPlan(
-        BuildOptions(subset.name), subset, Names(), listing.records, config, files, 0, notes=(why,)
+        options=BuildOptions(subset.name),
+        subset=subset,
+        store=Names(),
+        records=listing.records,
+        config=config,
+        versions=config.versions(),
+        output=NpzFiles.of_subset(Path(), subset.name),
+        missing=0,
+        notes=(config.why,),
     )
     assert len(plan.target.layout.rows) == 1_331_167
     planned = time.perf_counter()

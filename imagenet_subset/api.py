@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
 
 from imagenet_subset.building.options import BuildOptions
-from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.run import BuildResult, run_build
-from imagenet_subset.building.shards import Progress, warm_up
+from imagenet_subset.building.shards import Progress
+from imagenet_subset.building.start import begun
 from imagenet_subset.checking.file import VerifyReport
 from imagenet_subset.checking.file import verify as verify_alone
 from imagenet_subset.checking.pixels import compare_with_photos
-from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.execution.borrowed import Borrowed
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.cores import available_cores
 
@@ -36,7 +35,7 @@ def build(
     batch_size: int | None = None,
     gpu: int = 0,
     workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | Borrowed | None = None,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Build the NPZ and the CSV of a subset, or go on with a build that was interrupted.
@@ -77,9 +76,13 @@ def build(
     workers
         CPU cores to use; all by default.
     executor
-        Runs the work in place of processes on this machine. All its workers must see the same
-        files under the same paths and have the same versions installed, which each is asked to
-        prove. They keep nothing of the build when it is over.
+        Runs the work in place of processes on this machine, which then needs no GPU and no
+        packages of a pipeline: a worker says which pipeline there is, and each of the others must
+        have the same, with the same versions. ``workers`` are the cores of a worker's pipeline. All
+        workers must see the same files under the same paths. Each is asked to prove all this, and
+        keeps nothing of the build when it is over. Twice as many pieces of work are under way as
+        the executor has workers, if it says how many; else 64, or as many as
+        `imagenet_subset.execution.borrowed.Borrowed`, which wraps an executor, is told.
     progress
         Called after each piece of work, and when there is something to say, with an object whose
         ``crcs`` has an entry for each of its images (None for one that isn't done) and whose
@@ -96,7 +99,7 @@ def build(
     imagenet_subset.errors.ImagenetSubsetError
         Its subclasses say what is wrong and what to do, in one line.
     pipelines.base.PipelineUnavailableError
-        The device or the pipeline can't run here.
+        The device or the pipeline can't run here, or on a worker of ``executor``.
     ValueError
         An argument makes no sense.
     """
@@ -116,10 +119,8 @@ def build(
         gpu=gpu,
         workers=workers,
     )
-    with LocalPool() as pool:
-        ahead = functools.partial(warm_up, pool) if executor is None else lambda _: None
-        plan = plan_build(options, on_chosen=ahead)
-        return run_build(plan, executor=executor, pool=pool, progress=progress)
+    with begun(options, executor) as (plan, runner):
+        return run_build(plan, runner=runner, progress=progress)
 
 
 def verify(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipelines.base import Device, Pipeline, PipelineUnavailableError
 from pipelines.cuda import Driver, dotted, find_gpu
@@ -17,8 +17,39 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineRequest:
+    """Which pipeline was asked for: picklable, goes to the machine that decodes.
+
+    Raises
+    ------
+    ValueError
+        An argument makes no sense.
+    """
+
+    device: str = "auto"
+    """``auto``, ``gpu`` or ``cpu``; ``auto`` takes the GPU when DALI, CuPy and a CUDA GPU are all
+    there."""
+    pipeline: str = AUTO
+    """``auto``, or one of `pipelines.kinds.NAMES`. On the CPU, ``auto`` takes turbo if it is
+    installed, else Pillow."""
+    batch_size: int | None = None
+    """Images per batch; None for what suits the pipeline."""
+    gpu: int = 0
+    """Index of the CUDA device."""
+
+    def __post_init__(self) -> None:
+        if self.device not in ("auto", "gpu", "cpu"):
+            raise ValueError(f"device is auto, gpu or cpu, not {self.device!r}")
+        if self.pipeline not in (AUTO, *NAMES):
+            *others, last = (AUTO, *NAMES)
+            raise ValueError(f"pipeline is {', '.join(others)} or {last}, not {self.pipeline!r}")
+        if self.batch_size is not None and not 1 <= self.batch_size <= LARGEST_BATCH:
+            raise ValueError(f"batch_size is 1 to {LARGEST_BATCH}, not {self.batch_size}")
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """A pipeline that can run here: picklable, goes to the worker processes."""
+    """A pipeline that can run on the machine where it was resolved; picklable."""
 
     name: str
     device: Device
@@ -32,11 +63,18 @@ class PipelineConfig:
     """Index of the CUDA device."""
     or_pillow: bool = False
     """Whether Pillow decodes if the pipeline won't start: the same pixels, but slower."""
+    why: str = field(default="", compare=False)
+    """Which pipeline it is and why, in one line."""
 
     @property
     def kind(self) -> Kind:
         """Its row of the table."""
         return KINDS[self.name, self.device]
+
+    @property
+    def title(self) -> str:
+        """What people call it: ``cpu (turbo)``."""
+        return f"{self.device} ({self.name})"
 
     @property
     def shard_size(self) -> int:
@@ -68,77 +106,59 @@ class PipelineConfig:
         return {part: wheel_version(*names) for part, names in wheels} | pillow.versions()
 
 
-def choose(
-    device: str = "auto",
-    pipeline: str = AUTO,
-    *,
-    workers: int,
-    batch_size: int | None = None,
-    gpu: int = 0,
-) -> tuple[PipelineConfig, str]:
-    """Choose a pipeline, and say in one line which and why.
+def resolve(request: PipelineRequest, cores: int) -> PipelineConfig:
+    """Choose the pipeline that this machine has for a request.
 
     Parameters
     ----------
-    device : {"auto", "gpu", "cpu"}
-        ``auto`` takes the GPU when DALI, CuPy and a CUDA GPU are all there.
-    pipeline : str
-        ``auto``, or one of `pipelines.kinds.NAMES`. On the CPU, ``auto`` takes turbo if it is
-        installed, else Pillow.
-    workers : int
+    cores : int
         CPU cores to use.
-    batch_size : int, optional
-        Images per batch; by default what suits the pipeline.
-    gpu : int
-        Index of the CUDA device.
 
     Raises
     ------
     PipelineUnavailableError
         What was asked for can't run here.
     ValueError
-        An argument makes no sense.
+        There are no cores.
     """
-    _check(device, pipeline, workers, batch_size)
-    why = "as asked"
+    if cores < 1:
+        raise ValueError(f"at least 1 worker is needed, not {cores}")
+    pipeline, why = request.pipeline, "as asked"
     kind = on_gpu(pipeline)
-    if device == "gpu" and not kind:
+    if request.device == "gpu" and not kind:
         raise PipelineUnavailableError(
             f"--pipeline {pipeline} runs on the CPU only: leave out --pipeline or --device gpu"
         )
-    if device != "cpu" and kind:
-        found = find_gpu(kind, gpu)
+    if request.device != "cpu" and kind:
+        found = find_gpu(kind, request.gpu)
         if isinstance(found, Driver):
-            return _config(kind, workers, batch_size, gpu), (
-                f"gpu ({kind.name}): {found.gpus[gpu]}, driver for CUDA {dotted(found.cuda)}"
-            )
-        if device == "gpu":
+            why = f"{found.gpus[request.gpu]}, driver for CUDA {dotted(found.cuda)}"
+            return _config(kind, request, cores, why)
+        if request.device == "gpu":
             raise PipelineUnavailableError(f"--device gpu: {found.everything}")
         why = found.what
-    kind = _best_on_cpu() if pipeline == AUTO else _on_cpu(pipeline)
-    best = UNASKED[0]
-    if pipeline == AUTO and kind != best and best.fits_system:
+    return _resolve_on_cpu(request, cores, why)
+
+
+def _resolve_on_cpu(request: PipelineRequest, cores: int, why: str) -> PipelineConfig:
+    auto, best = request.pipeline == AUTO, UNASKED[0]
+    kind = _best_on_cpu() if auto else _on_cpu(request.pipeline)
+    if auto and kind != best and best.fits_system:
         why += f"; {best.title} is quicker: {best.install_line()}"
-    config = _config(kind, workers, batch_size)
-    return replace(config, or_pillow=pipeline == AUTO), f"cpu ({kind.name}): {why}"
+    return replace(_config(kind, request, cores, why), or_pillow=auto)
 
 
-def _check(device: str, pipeline: str, workers: int, batch_size: int | None) -> None:
-    if device not in ("auto", "gpu", "cpu"):
-        raise ValueError(f"device is auto, gpu or cpu, not {device!r}")
-    if pipeline not in (AUTO, *NAMES):
-        *others, last = (AUTO, *NAMES)
-        raise ValueError(f"pipeline is {', '.join(others)} or {last}, not {pipeline!r}")
-    if workers < 1:
-        raise ValueError(f"at least 1 worker is needed, not {workers}")
-    if batch_size is not None and not 1 <= batch_size <= LARGEST_BATCH:
-        raise ValueError(f"batch_size is 1 to {LARGEST_BATCH}, not {batch_size}")
-
-
-def _config(kind: Kind, workers: int, batch_size: int | None, gpu: int = 0) -> PipelineConfig:
-    threads, processes = (workers, 1) if kind.threaded else (1, workers)
-    size = batch_size or kind.batch_size
-    return PipelineConfig(kind.name, kind.device, size, threads, processes, gpu)
+def _config(kind: Kind, request: PipelineRequest, cores: int, why: str) -> PipelineConfig:
+    threads, processes = (cores, 1) if kind.threaded else (1, cores)
+    return PipelineConfig(
+        kind.name,
+        kind.device,
+        request.batch_size or kind.batch_size,
+        threads,
+        processes,
+        request.gpu if kind.device == "gpu" else 0,
+        why=f"{kind.device} ({kind.name}): {why}",
+    )
 
 
 def _best_on_cpu() -> Kind:

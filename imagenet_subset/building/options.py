@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from imagenet_subset.records import SPLITS, Split
+from pipelines.choice import PipelineRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,7 @@ class BuildOptions:
     Raises
     ------
     ValueError
-        One makes no sense. Device, pipeline and batch size are for `pipelines.choice.choose` to
-        judge.
+        One makes no sense. Device, pipeline and batch size are judged when `request` is made.
     """
 
     subset_name: str | Path
@@ -44,6 +44,17 @@ class BuildOptions:
             raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {self.splits!r}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is 1 or more, or None for all cores, not {self.workers}")
+
+    @property
+    def request(self) -> PipelineRequest:
+        """Which pipeline is asked for.
+
+        Raises
+        ------
+        ValueError
+            It makes no sense.
+        """
+        return PipelineRequest(self.device, self.pipeline, self.batch_size, self.gpu)
 
     @property
     def ordered_splits(self) -> tuple[Split, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.output import Target
+from imagenet_subset.building.resolution import Resolved, resolve_here
 from imagenet_subset.columns import Indices
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import Layout
@@ -24,10 +25,9 @@ from imagenet_subset.selection import Subset, load_subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images
-from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
-from pipelines.choice import PipelineConfig, choose
+from pipelines.choice import PipelineConfig
 from pipelines.rule import PIXEL_RULE
 
 
@@ -42,6 +42,9 @@ class BuildPlan:
     records: dict[Split, Records]
     """For each split in ascending image id; the row is the place there."""
     config: PipelineConfig
+    """As it was resolved, where the images will be decoded."""
+    versions: Mapping[str, str]
+    """Versions there of everything that decides the pixels."""
     output: NpzFiles
     missing: int
     """Images of the subset that the source lacks and that are left out."""
@@ -67,7 +70,7 @@ class BuildPlan:
             pixel_rule=PIXEL_RULE,
             pipeline=self.config.name,
             device=self.config.device,
-            versions=self.config.versions(),
+            versions=self.versions,
             missing=self.missing,
             undecodable=self.undecodable,
         )
@@ -133,15 +136,13 @@ class BuildPlan:
         return replace(self, records=records, undecodable=len(undecodable))
 
 
-def plan_build(
-    options: BuildOptions, on_chosen: Callable[[PipelineConfig], object] = lambda _: None
-) -> BuildPlan:
-    """Find the subset's images and choose the pipeline; nothing is written, nothing is started.
+def plan_build(options: BuildOptions, resolved: Resolved | None = None) -> BuildPlan:
+    """Find the subset's images and say what will be made; nothing is written, nothing is started.
 
     Parameters
     ----------
-    on_chosen
-        Called with the pipeline once it is chosen, before the images are looked for.
+    resolved
+        The pipeline, and the versions, of the machine that will decode; of this one by default.
 
     Raises
     ------
@@ -156,14 +157,9 @@ def plan_build(
     ValueError
         An argument makes no sense.
     """
-    config, why = choose(
-        options.device,
-        options.pipeline,
-        workers=options.workers or available_cores(),
-        batch_size=options.batch_size,
-        gpu=options.gpu,
-    )
-    on_chosen(config)
+    if resolved is None:
+        config = resolve_here(options.request, options.workers)
+        resolved = Resolved(config, config.versions())
     subset = load_subset(options.subset_name)
     output = NpzFiles.of_subset(Path(options.out_dir), subset.name)
     if output.folder.exists() and not output.folder.is_dir():
@@ -180,8 +176,9 @@ def plan_build(
         subset=subset,
         store=store,
         records={s: listing.records.get(s) or Records.none(s, subset.wnids) for s in SPLITS},
-        config=config,
+        config=resolved.config,
+        versions=resolved.versions,
         output=output,
         missing=sum(listing.missing.values()),
-        notes=(why, *listing.notes),
+        notes=(resolved.config.why, *listing.notes),
     )

@@ -25,6 +25,7 @@ from imagenet_subset.sources.base import Store
 from imagenet_subset.system.code import PACKAGES, package_file
 from imagenet_subset.system.files import open_for_update, pread_into, writing
 from imagenet_subset.system.text import printable
+from pipelines.choice import PipelineConfig
 
 TOKEN_NBYTES = 32
 """Length of a run's token. It is at offset 0 of the unfinished file, where the first header, which
@@ -83,25 +84,23 @@ def code_hash() -> str:
     return sha.hexdigest()
 
 
-def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
-    """Refuse a worker with other code, or with other versions of what decides the pixels.
+def check_code_and_pipeline(proof: Proof, *, planned: PipelineConfig, here: PipelineConfig) -> None:
+    """Refuse a worker with other code, another pipeline, or other versions of what decides pixels.
 
     Raises
     ------
     UnfitWorkerError
         Both sides of what differs.
     """
-    here = with_python(versions)
-    differing = [
-        f"{name} {proof.versions.get(name, 'none')} where the build was planned, "
-        f"{here.get(name, 'none')} there"
-        for name in sorted(here.keys() | proof.versions.keys())
-        if here.get(name) != proof.versions.get(name)
-    ]
+    differing = list(_differing({"pipeline": planned.title}, {"pipeline": here.title}))
+    if differing:
+        remedy = "have the same on both sides, or ask for a --device and --pipeline that both have"
+    else:
+        remedy = "install the same versions on both sides"
+    differing += _differing(proof.versions, with_python(here.versions()))
     if differing:
         raise UnfitWorkerError(
-            f"worker {worker_name()} might make other pixels: {'; '.join(differing)}; install the "
-            "same versions on both sides"
+            f"worker {worker_name()} might make other pixels: {'; '.join(differing)}; {remedy}"
         )
     if code_hash() != proof.code:
         raise UnfitWorkerError(
@@ -109,6 +108,13 @@ def check_code_and_versions(proof: Proof, versions: Mapping[str, str]) -> None:
             f"{printable(Path(package_file('imagenet_subset')).parent)}; install the same on both "
             "sides, and start workers and program anew"
         )
+
+
+def _differing(planned: Mapping[str, str], here: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(here.keys() | planned.keys()):
+        there, found = planned.get(name, "none"), here.get(name, "none")
+        if there != found:
+            yield f"{name} {there} where the build was planned, {found} there"
 
 
 def check_photos(proof: Proof, store: Store) -> None:
@@ -119,6 +125,8 @@ def check_photos(proof: Proof, store: Store) -> None:
     UnfitWorkerError
         None is there, or may be read.
     """
+    if not proof.photos:
+        return
     reason = ""
     with contextlib.closing(store.open()) as reader:
         for at in proof.photos:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run
 from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.execution.runner import Runner
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.text import counted, printable
@@ -75,19 +75,16 @@ class BuildResult:
 def run_build(
     plan: BuildPlan,
     *,
-    executor: Executor | None = None,
-    pool: LocalPool | None = None,
+    runner: Runner | None = None,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Carry out a plan, or what an earlier run of it left undone.
 
     Parameters
     ----------
-    executor
+    runner
         Runs the shards; all its workers must see the same files. By default a pool of processes
-        on this machine.
-    pool
-        That pool, if it was warmed up already.
+        on this machine. It is closed when the last shard is done.
     progress
         Called with the result of each shard, and with one of no images for lines to show.
 
@@ -114,16 +111,14 @@ def run_build(
         run = Run(plan, fd, journal, progress)
         _say_where_photos_were(plan, journal, run)
         leaving_out.move_rows_back(fd, plan, journal)
-        if executor is None:
-            run.on_this_machine(pool or LocalPool())
-        else:
-            run.on_executor(executor)
+        runner = runner or LocalPool(plan.config.processes)
+        run.run(runner)
         carried_out = _without_failures(fd, plan, journal, run)
         seal(
             fd,
             carried_out.target,
             journal.crcs[journal.done],
-            full_check=plan.options.full_check or executor is not None,
+            full_check=plan.options.full_check or not runner.on_this_machine,
             keep_failures=carried_out.undecodable > 0,
         )
     return BuildResult(

@@ -1,4 +1,4 @@
-"""The shards of a build on workers: of this machine, or of somebody's executor."""
+"""The shards of a build on workers, whosever they are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import contextlib
 import functools
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import replace
 
 import numpy as np
@@ -22,8 +20,7 @@ from imagenet_subset.building.waiting import release
 from imagenet_subset.building.worker import run_shard
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
-from imagenet_subset.execution.local import LocalPool, WorkerDied
-from imagenet_subset.execution.runner import work_through
+from imagenet_subset.execution.runner import Runner, WorkerDied
 from imagenet_subset.npz.rows import runs
 from imagenet_subset.records import Record, Records
 from imagenet_subset.sources.base import Store
@@ -40,9 +37,9 @@ _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
 
-def warm_up(pool: LocalPool, config: PipelineConfig) -> None:
-    """Have a pool import in the background what a build with this pipeline will need."""
-    pool.warm_up(config.processes, [run_shard.__module__, *config.kind.modules])
+def warm_up(runner: Runner, config: PipelineConfig) -> None:
+    """Have workers import in the background what a build with this pipeline will need."""
+    runner.warm_up([run_shard.__module__, *config.kind.modules])
 
 
 class Run:
@@ -79,41 +76,24 @@ class Run:
             self.notices += new
             self._progress(ShardResult([], notices=new))
 
-    def on_this_machine(self, pool: LocalPool) -> None:
-        """Run all shards on processes of our own."""
+    def run(self, runner: Runner) -> None:
+        """Run all shards; in the end the workers keep nothing of the build."""
 
         def take(indices: Sequence[int], shard: ShardResult) -> None:
             self._take(indices, shard)
-            self.tell(*(f"a worker process says: {line}" for line in pool.new_lines()))
+            self.tell(*(f"a worker process says: {line}" for line in runner.new_lines()))
 
-        with pool:
-            warm_up(pool, self._plan.config)
+        with contextlib.closing(runner):
+            warm_up(runner, self._plan.config)
+            job = self._job(runner)
             try:
                 with self._looking_here_first():
-                    pool.work_through(self._tasks(self._job(patience=0.0)), take)
+                    runner.run(self._tasks(job), take)
             except WorkerDied as died:
-                raise _worker_died(self._plan, pool.in_hand, died) from died
-
-    def on_executor(self, executor: Executor) -> None:
-        """Run all shards on somebody else's workers, which keep nothing of it in the end."""
-        job = self._job(patience=_PATIENCE)
-
-        def submit(task: Callable[[], ShardResult]) -> Future[ShardResult]:
-            try:
-                return executor.submit(task)
-            except Exception as error:
-                raise BrokenExecutor(f"{type(error).__name__}: {error}") from error
-
-        try:
-            with self._looking_here_first():
-                work_through(submit, self._tasks(job), self._take, ahead=64)
-        except (BrokenExecutor, CancelledError) as error:
-            what = " ".join(str(error).split()) or type(error).__name__
-            raise WorkerDiedError(
-                f"the executor gave up: {what}; what is done is kept: run the same again to go on"
-            ) from error
-        finally:
-            _release(executor, job.proof.token, self._processes)
+                raise worker_died(died, runner, self._in_hand(runner)) from died
+            finally:
+                let_go = functools.partial(release, job.proof.token)
+                runner.visit(self._processes, let_go, _RELEASE_SECONDS)
 
     def _take(self, indices: Sequence[int], shard: ShardResult) -> None:
         """Note what became of the rows of a shard."""
@@ -135,18 +115,22 @@ class Run:
         self.tell(*shard.notices)
         self._progress(replace(shard, notices=[]))
 
-    def _job(self, *, patience: float) -> Job:
+    def _job(self, runner: Runner) -> Job:
         """Mark the file with the token of this run; what its workers have to know."""
+        here = runner.on_this_machine
+        patience = 0.0 if here else _PATIENCE
         self._token = proof.new_token()
         with writing(self._partial, kept=True):
             pwrite_all(self._fd, self._token, 0)
-            if patience:
+            if not here:
                 os.fsync(self._fd)  # for machines that don't share this one's cache
-        versions = proof.with_python(self._plan.provenance.versions)
-        photos = tuple(self._some_photos()) if patience else ()
+        versions = proof.with_python(self._plan.versions)
+        photos = () if here else tuple(self._some_photos())
         return Job(
             self._plan.store,
             self._plan.config,
+            None if here else self._plan.options.request,
+            self._plan.options.workers,
             str(self._partial.absolute()),
             self._rows,
             proof.Proof(self._token, proof.code_hash(), versions, photos, patience),
@@ -171,6 +155,12 @@ class Run:
                     with contextlib.suppress(OSError):
                         reader.read(records.locations[k])
                         yield records.locations[k]
+
+    def _in_hand(self, runner: Runner) -> str:
+        """The photos that a worker had in hand when it died, as far as that is known."""
+        plan = self._plan
+        names = " or ".join(plan.path(plan.record(index)) for index in runner.in_hand)
+        return f"the photos up to {names}" if names and plan.config.kind.reads_ahead else names
 
     @contextlib.contextmanager
     def _looking_here_first(self) -> Iterator[None]:
@@ -209,26 +199,8 @@ def divided(store: Store, records: Records, size: int) -> Iterator[list[int]]:
         raise ValueError(f"{type(store).__name__}.groups doesn't have each photo once")
 
 
-def _release(executor: Executor, token: bytes, processes: set[tuple[str, int]]) -> None:
-    """Have every process that worked for a run close what it holds for it, as far as it answers."""
-    left = processes - {release(token)}
-    end = time.monotonic() + _RELEASE_SECONDS
-    number = 0
-    with contextlib.suppress(BrokenExecutor, CancelledError, RuntimeError):
-        while left and time.monotonic() < end:
-            futures = []
-            for _ in range(2 * len(left)):
-                number += 1
-                futures.append(executor.submit(release, token, number))
-            done, waiting = wait(futures, max(0.0, end - time.monotonic()))
-            left -= {future.result() for future in done}
-            for future in waiting:
-                future.cancel()
-
-
-def _worker_died(plan: BuildPlan, in_hand: list[int], died: WorkerDied) -> WorkerDiedError:
-    names = " or ".join(plan.path(plan.record(index)) for index in in_hand)
-    if plan.config.kind.reads_ahead:
-        names = names and f"the photos up to {names}"
-    told = died.told(f"while it had {names} in hand" if names else "")
-    return WorkerDiedError(f"{told}; what is done is kept: run the same command again to go on")
+def worker_died(died: WorkerDied, runner: Runner, in_hand: str = "") -> WorkerDiedError:
+    """The error that ends a build whose worker died, with what it had in hand, if that is known."""
+    told = died.told(f"while it had {in_hand} in hand" if in_hand else "")
+    again = "run the same command again" if runner.on_this_machine else "run the same again"
+    return WorkerDiedError(f"{told}; what is done is kept: {again} to go on")

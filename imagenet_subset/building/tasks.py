@@ -8,7 +8,7 @@ from imagenet_subset.building.proof import Proof
 from imagenet_subset.columns import Location
 from imagenet_subset.npz.rows import Rows
 from imagenet_subset.sources.base import Store
-from pipelines.choice import PipelineConfig
+from pipelines.choice import PipelineConfig, PipelineRequest
 
 UNREADABLE = "can't be read: "
 """Prefix of the reason when a file can't be read."""
@@ -20,6 +20,11 @@ class Job:
 
     store: Store
     config: PipelineConfig
+    """Of the plan. Workers on the machine that resolved it open it as it is."""
+    request: PipelineRequest | None
+    """What the others resolve, each for itself; None for those on that machine."""
+    workers: int | None
+    """Cores to resolve it for; None for all that the worker's machine allows."""
     partial: str
     """Path of the unfinished NPZ."""
     rows: Rows

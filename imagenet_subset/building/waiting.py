@@ -1,6 +1,6 @@
-"""What waits in a worker for the run's next shard, since opening it takes long.
+"""What a worker keeps for the run's next shard: a reader and a pipeline, which take long to open.
 
-Nothing outlives a build: `release` closes them when it is over.
+Nothing outlives a build: `release` closes all when it is over.
 """
 
 from __future__ import annotations
@@ -9,12 +9,20 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from imagenet_subset.building.proof import check_code_and_versions, check_photos, this_process
+from imagenet_subset.building.proof import (
+    check_code_and_pipeline,
+    check_photos,
+    this_process,
+    worker_name,
+)
+from imagenet_subset.building.resolution import resolve_here
 from imagenet_subset.building.tasks import Job
+from imagenet_subset.errors import UnfitWorkerError
 from imagenet_subset.sources.base import PhotoReader
-from pipelines.base import Pipeline
+from pipelines.base import Pipeline, PipelineUnavailableError
+from pipelines.choice import PipelineConfig
 
 _RELEASE_SECONDS = 0.02
 
@@ -34,40 +42,70 @@ class Equipment:
             self.pipeline.close()
 
 
+@dataclass(slots=True)
+class _Kept:
+    """What this process keeps for a run that it fits."""
+
+    config: PipelineConfig
+    """As resolved here."""
+    idle: list[Equipment] = field(default_factory=list)
+    """What waits for the next shard."""
+
+
 _lock = threading.Lock()
-_idle: dict[bytes, list[Equipment]] = {}
-"""What waits for the next shard, by the token of its run, which was proven here."""
+_proving = threading.Lock()
+"""Held while this process proves itself, so that each run's first thread does it for all."""
+_kept: dict[bytes, _Kept] = {}
+"""By the token of the run."""
 
 
 def prove(job: Job) -> None:
-    """See that this process fits the job, once in a run."""
-    with _lock:
-        if job.proof.token in _idle:
+    """See that this process fits the job, once in a run.
+
+    Raises
+    ------
+    UnfitWorkerError
+        It doesn't.
+    """
+    with _proving:
+        if job.proof.token in _kept:
             return
-    check_code_and_versions(job.proof, job.config.versions())
-    if job.proof.photos:
+        config = _resolved(job)
+        check_code_and_pipeline(job.proof, planned=job.config, here=config)
         check_photos(job.proof, job.store)
-    with _lock:
-        _idle.setdefault(job.proof.token, [])
+        with _lock:
+            _kept[job.proof.token] = _Kept(config)
+
+
+def _resolved(job: Job) -> PipelineConfig:
+    """The job's pipeline in this process."""
+    if job.request is None:
+        return job.config
+    try:
+        return resolve_here(job.request, job.workers)
+    except PipelineUnavailableError as error:
+        raise UnfitWorkerError(
+            f"worker {worker_name()} can't decode as planned: {job.config.title} where the build "
+            f"was planned; there {error}"
+        ) from error
 
 
 @contextlib.contextmanager
 def equipment_of(job: Job) -> Iterator[Equipment]:
     """Equipment of the run that nobody else uses, newly opened if need be."""
+    kept = _kept.get(job.proof.token) or _Kept(_resolved(job))
     with _lock:
-        waiting = _idle.get(job.proof.token)
-        equipment = waiting.pop() if waiting else None
+        equipment = kept.idle.pop() if kept.idle else None
     if equipment is None:
-        equipment = Equipment(job.store.open(), job.config.open())
+        equipment = Equipment(job.store.open(), kept.config.open())
     try:
         yield equipment
     except BaseException:
         equipment.close()
         raise
     with _lock:
-        waiting = _idle.get(job.proof.token)
-        if waiting is not None:
-            waiting.append(equipment)
+        if job.proof.token in _kept:
+            kept.idle.append(equipment)
             return
     equipment.close()  # the run has ended meanwhile
 
@@ -79,8 +117,8 @@ def release(token: bytes, _number: int = 0) -> tuple[str, int]:
     which their number tells apart.
     """
     with _lock:
-        idle = _idle.pop(token, [])
-    for equipment in idle:
+        kept = _kept.pop(token, None)
+    for equipment in kept.idle if kept else []:
         equipment.close()
     time.sleep(_RELEASE_SECONDS)
     return this_process()

@@ -12,7 +12,8 @@ import numpy as np
 
 from imagenet_subset.checking.file import VerifyReport
 from imagenet_subset.errors import ReadError, WorkerDiedError
-from imagenet_subset.execution.local import LocalPool, WorkerDied
+from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.execution.runner import WorkerDied
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.npz.layout import IMAGE_SHAPE
 from imagenet_subset.reading.subset import ImagenetSubset
@@ -170,10 +171,10 @@ def _outcomes(
         outcomes[start] = part
         progress(len(part))
 
-    with LocalPool() as pool:
-        pool.warm_up(workers)
+    with LocalPool(workers) as pool:
+        pool.warm_up()
         try:
-            pool.work_through(tasks, take)
+            pool.run(tasks, take)
         except WorkerDied as died:
             raise WorkerDiedError(died.told()) from died
     return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]

@@ -23,7 +23,7 @@ from imagenet_subset.execution.channel import Channel
 from imagenet_subset.execution.listening import Listener
 from imagenet_subset.execution.nursery import FEWER
 from imagenet_subset.execution.processes import Workers, standard_streams_taken, start_workers
-from imagenet_subset.execution.runner import Key, T, work_through
+from imagenet_subset.execution.runner import Key, T, Worker, WorkerDied, work_through
 from imagenet_subset.system.cgroup import count_oom_kills
 
 STOP_SECONDS = 1.0
@@ -33,35 +33,18 @@ _SIGKILL = 9  # Windows has no name for it
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
-class WorkerDied(Exception):  # noqa: N818 - an event; the pool's user turns it into an error
-    """A worker process ended in the middle of a task."""
-
-    def __init__(self, how: str, why: str = "") -> None:
-        super().__init__(how, why)
-        self.how = how
-        """How it ended: ``"was killed (SIGKILL)"``."""
-        self.why = why
-        """The cause, if it is known; else empty."""
-
-    def told(self, doing: str = "") -> str:
-        """The event as a sentence, with what the worker was doing, if that is known.
-
-        Examples
-        --------
-        >>> WorkerDied("was killed (SIGKILL)", "by whom is unknown").told("at work")
-        'a worker process was killed (SIGKILL) at work; by whom is unknown'
-        """
-        event = " ".join(filter(None, ["a worker process", self.how, doing]))
-        return f"{event}; {self.why}" if self.why else event
-
-
 class _InWorker(Exception):  # noqa: N818 - the cause of an error, and its traceback in the worker
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
 
 
 class LocalPool:
-    """Worker processes, from `warm_up` until the end of `work_through` or of the context.
+    """Worker processes, from `warm_up` until the end of `run` or of the context.
+
+    Parameters
+    ----------
+    slots
+        Workers, at most: one a slot. Each starts with its first task.
 
     Attributes
     ----------
@@ -69,8 +52,11 @@ class LocalPool:
         What the workers that died were working on, by the index that they gave.
     """
 
-    def __init__(self) -> None:
+    on_this_machine = True
+
+    def __init__(self, slots: int) -> None:
         self.in_hand: list[int] = []
+        self._slots = slots
         self._listener = Listener()
         self._workers: Workers | None = None
         self._executor: ThreadPoolExecutor | None = None
@@ -78,13 +64,11 @@ class LocalPool:
         self._oom_kills = 0
         self._killed = False
 
-    def warm_up(self, processes: int, modules: Sequence[str] = ()) -> None:
+    def warm_up(self, modules: Sequence[str] = ()) -> None:
         """Start to import what the workers will need, in the background; once.
 
         Parameters
         ----------
-        processes
-            Workers, at most. Each starts with its first task.
         modules
             What they will import.
 
@@ -95,32 +79,27 @@ class LocalPool:
         """
         if self._executor is not None:
             return
-        self._executor = ThreadPoolExecutor(processes, "worker")
+        self._executor = ThreadPoolExecutor(self._slots, "worker")
         self._mine = threading.local()
-        self._slots = iter(range(processes))
-        self._ahead = 2 * processes
+        self._unused = iter(range(self._slots))
         self._oom_kills = count_oom_kills()
         with _starting():
-            self._workers = start_workers(processes, modules, self._listener)
+            self._workers = start_workers(self._slots, modules, self._listener)
 
-    def work_through(
+    def run(
         self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
     ) -> None:
-        """Run all tasks, each a callable that can be pickled, and end the workers.
-
-        See the function `work_through`.
-
-        Raises
-        ------
-        WorkerDied
-            A worker has died.
-        WorkerStartError
-            Workers can't be started.
-        """
+        """See `imagenet_subset.execution.runner.Runner.run`; ends the workers, so it runs once."""
         if self._executor is None:
             raise ValueError("warm_up comes first")
         calls = ((key, functools.partial(self._run, task)) for key, task in tasks)
-        work_through(self._submit, calls, take, ahead=self._ahead, stop=self._end)
+        ahead = 2 * self._slots
+        work_through(self._submit, calls, take, ahead=lambda: ahead, stop=self._end)
+
+    def visit(
+        self, workers: Collection[Worker], task: Callable[[int], Worker], seconds: float
+    ) -> None:
+        """Do nothing: no worker outlives `run`."""
 
     def new_lines(self) -> list[str]:
         """What workers have printed to standard error since this was last called."""
@@ -190,7 +169,7 @@ class LocalPool:
 
     def _start(self, workers: Workers, mine: threading.local) -> None:
         with _starting():
-            mine.slot = next(self._slots)
+            mine.slot = next(self._unused)
             mine.channel = workers.start(mine.slot)
         self._channels.append(mine.channel)
 

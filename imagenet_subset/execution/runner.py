@@ -1,12 +1,12 @@
-"""Runs tasks on an executor, a few ahead, and stops promptly."""
+"""What runs tasks, whosever workers they are: a few ahead, and stopped promptly."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for_futures
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from imagenet_subset.execution.signals import signals_held
 
@@ -15,6 +15,98 @@ POLL_SECONDS = 0.1
 
 Key = TypeVar("Key")
 T = TypeVar("T")
+Worker = tuple[str, int]
+"""Host and process id."""
+
+
+class WorkerDied(Exception):  # noqa: N818 - an event; the runner's user turns it into an error
+    """A worker process ended in the middle of a task."""
+
+    def __init__(self, how: str, why: str = "") -> None:
+        super().__init__(how, why)
+        self.how = how
+        """How it ended: ``"was killed (SIGKILL)"``."""
+        self.why = why
+        """The cause, if it is known; else empty."""
+
+    def told(self, doing: str = "") -> str:
+        """The event as a sentence, with what the worker was doing, if that is known.
+
+        Examples
+        --------
+        >>> WorkerDied("was killed (SIGKILL)", "by whom is unknown").told("at work")
+        'a worker process was killed (SIGKILL) at work; by whom is unknown'
+        """
+        event = " ".join(filter(None, ["a worker process", self.how, doing]))
+        return f"{event}; {self.why}" if self.why else event
+
+
+class Runner(Protocol):
+    """Workers that run tasks.
+
+    `imagenet_subset.execution.local.LocalPool` starts and ends its own,
+    `imagenet_subset.execution.borrowed.Borrowed` has those of somebody's executor.
+    """
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether all workers are on this machine for sure, and see what this process sees."""
+        ...
+
+    @property
+    def in_hand(self) -> Sequence[int]:
+        """What workers that died were working on, by the index that they gave; empty if unknown."""
+        ...
+
+    def warm_up(self, modules: Sequence[str]) -> None:
+        """Start to import in the background what the workers will need, where that helps; once.
+
+        Raises
+        ------
+        imagenet_subset.errors.WorkerStartError
+            No process can be started.
+        """
+        ...
+
+    def run(
+        self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
+    ) -> None:
+        """Run all tasks, each a callable that can be pickled, and hand each result to ``take``.
+
+        See `work_through`.
+
+        Raises
+        ------
+        WorkerDied
+            A worker has died, or there are no workers any more.
+        imagenet_subset.errors.WorkerStartError
+            Workers can't be started.
+        """
+        ...
+
+    def new_lines(self) -> list[str]:
+        """What workers have printed to standard error since this was last called, if it is seen."""
+        ...
+
+    def visit(
+        self, workers: Collection[Worker], task: Callable[[int], Worker], seconds: float
+    ) -> None:
+        """Have each of these workers run a task, as far as they outlive `run` and answer in time.
+
+        Parameters
+        ----------
+        workers
+            Those that ran tasks.
+        task
+            Takes a number, which differs each time, and says which worker runs it.
+        seconds
+            How long to wait for all of them.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the workers that are our own. Idempotent."""
+        ...
 
 
 def work_through(
@@ -22,20 +114,21 @@ def work_through(
     tasks: Iterator[tuple[Key, Callable[[], T]]],
     take: Callable[[Key, T], None],
     *,
-    ahead: int,
+    ahead: Callable[[], int],
     stop: Callable[[Collection[Future[T]]], None] = lambda _: None,
 ) -> None:
-    """Run all tasks, ``ahead`` of them submitted at a time, and hand each result to ``take``.
+    """Run all tasks, some of them submitted at a time, and hand each result to ``take``.
 
-    Ctrl-C and SIGTERM wait until a result has been taken. At the end, also after an error, ``stop``
-    is called with what still runs, and the results that are there by then are taken. Errors of
-    tasks and of ``submit`` are raised.
+    ``ahead`` is asked in each round how many may be under way; it is 1 at least. Ctrl-C and SIGTERM
+    wait until a result has been taken. At the end, also after an error, ``stop`` is called with
+    what still runs, and the results that are there by then are taken. Errors of tasks, of
+    ``submit`` and of ``ahead`` are raised.
     """
     running: dict[Future[T], Key] = {}
     with signals_held() as let_signals_through:
         try:
             while True:
-                for key, task in itertools.islice(tasks, ahead - len(running)):
+                for key, task in itertools.islice(tasks, max(0, ahead() - len(running))):
                     running[submit(task)] = key
                 if not running:
                     break

@@ -11,6 +11,7 @@ from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import BuildPlan, plan_build
 from imagenet_subset.building.run import BuildResult, run_build
 from imagenet_subset.building.shards import Progress
+from imagenet_subset.execution.borrowed import Borrowed
 
 
 def planned(subset: str | Path, data_dir: Path, out_dir: Path, **options: Any) -> BuildPlan:
@@ -27,4 +28,5 @@ def carried_out(
 ) -> BuildResult:
     """Carry out a plan, with some of its options changed."""
     plan = replace(plan, options=replace(plan.options, **options))
-    return run_build(plan, executor=executor, progress=progress)
+    runner = None if executor is None else Borrowed(executor)
+    return run_build(plan, runner=runner, progress=progress)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import choose
+from pipelines.choice import PipelineRequest, resolve
 from pipelines.cuda import Driver, Missing, find_driver, find_gpu
 from pipelines.kinds import KINDS, NAMES
 from pipelines.packages import TURBO_PACKAGES, installed
@@ -24,40 +25,40 @@ dali = pytest.mark.skipif(not installed("nvidia.dali"), reason="DALI isn't insta
 
 
 def test_pillow_runs_everywhere_with_a_process_for_each_worker() -> None:
-    config, why = choose("cpu", "pillow", workers=3)
+    config = resolve(PipelineRequest("cpu", "pillow"), 3)
     assert (config.name, config.device, config.threads, config.processes) == ("pillow", "cpu", 1, 3)
-    assert why == "cpu (pillow): as asked"
+    assert config.why == "cpu (pillow): as asked"
 
 
 def test_the_cpu_never_takes_dali_unasked() -> None:
-    config, why = choose("cpu", workers=2)
+    config = resolve(PipelineRequest("cpu"), 2)
     quick = all(map(installed, TURBO_PACKAGES))
     assert config.name == ("turbo" if quick else "pillow")
-    assert why.startswith(f"cpu ({config.name}): ")
+    assert config.why.startswith(f"cpu ({config.name}): ")
 
 
 @dali
 def test_dalis_cpu_backend_is_one_process_with_a_thread_for_each_worker() -> None:
-    config, why = choose("cpu", "dali", workers=3)
+    config = resolve(PipelineRequest("cpu", "dali"), 3)
     assert (config.name, config.device, config.threads, config.processes) == ("dali", "cpu", 3, 1)
-    assert why == "cpu (dali): as asked"
+    assert config.why == "cpu (dali): as asked"
 
 
 @no_gpu
 def test_auto_without_a_gpu_takes_the_cpu_and_says_why() -> None:
-    config, why = choose("auto", workers=2)
+    config = resolve(PipelineRequest("auto"), 2)
     assert config.device == "cpu"
-    assert "\n" not in why
+    assert "\n" not in config.why
     missing = find_gpu(GPU, 0)
     assert isinstance(missing, Missing)
-    assert missing.what in why
+    assert missing.what in config.why
 
 
 @no_gpu
 @linux
 def test_asking_for_a_gpu_that_is_not_there_says_what_is_missing_and_what_to_do() -> None:
     with pytest.raises(PipelineUnavailableError) as caught:
-        choose("gpu", workers=2)
+        resolve(PipelineRequest("gpu"), 2)
     message = str(caught.value)
     assert message.startswith("--device gpu: ")
     assert "\n" not in message
@@ -72,13 +73,13 @@ def test_asking_for_a_gpu_that_is_not_there_says_what_is_missing_and_what_to_do(
 @pytest.mark.parametrize("pipeline", ["pillow", "turbo"])
 def test_a_cpu_pipeline_on_the_gpu_is_refused(pipeline: str) -> None:
     with pytest.raises(PipelineUnavailableError, match=f"{pipeline} runs on the CPU only"):
-        choose("gpu", pipeline, workers=1)
+        resolve(PipelineRequest("gpu", pipeline), 1)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 10**9])
 def test_nonsense_batch_sizes_are_refused(batch_size: int) -> None:
     with pytest.raises(ValueError, match="batch_size is 1 to"):
-        choose("cpu", "pillow", workers=1, batch_size=batch_size)
+        PipelineRequest("cpu", "pillow", batch_size=batch_size)
 
 
 @pytest.mark.parametrize(
@@ -87,22 +88,31 @@ def test_nonsense_batch_sizes_are_refused(batch_size: int) -> None:
 )
 def test_nonsense_arguments_are_refused(device: str, pipeline: str, workers: int) -> None:
     with pytest.raises(ValueError, match="not"):
-        choose(device, pipeline, workers=workers)
+        resolve(PipelineRequest(device, pipeline), workers)
 
 
 def test_a_batch_size_that_was_asked_for_is_taken() -> None:
-    assert choose("cpu", "pillow", workers=1, batch_size=5)[0].batch_size == 5
+    assert resolve(PipelineRequest("cpu", "pillow", batch_size=5), 1).batch_size == 5
 
 
-def test_a_config_travels_between_processes() -> None:
-    config, _ = choose("cpu", "pillow", workers=2)
-    assert pickle.loads(pickle.dumps(config)) == config
+def test_a_request_and_a_config_travel_between_processes() -> None:
+    request = PipelineRequest("cpu", "pillow", batch_size=7, gpu=1)
+    assert pickle.loads(pickle.dumps(request)) == request
+    config = resolve(request, 2)
+    travelled = pickle.loads(pickle.dumps(config))
+    assert (travelled, travelled.why) == (config, config.why)
+
+
+def test_why_a_pipeline_was_taken_makes_no_other_pipeline() -> None:
+    config = resolve(PipelineRequest("cpu", "pillow"), 2)
+    assert config == replace(config, why="as told")
+    assert config != replace(config, batch_size=1)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_opens_its_pipeline_and_knows_its_versions(name: str) -> None:
     try:
-        config, _ = choose("cpu", name, workers=2)
+        config = resolve(PipelineRequest("cpu", name), 2)
     except PipelineUnavailableError as error:
         pytest.skip(str(error))
     pipeline = config.open()
@@ -115,15 +125,15 @@ def test_a_config_opens_its_pipeline_and_knows_its_versions(name: str) -> None:
 
 @dali
 def test_a_unit_of_work_is_several_dali_batches() -> None:
-    config, _ = choose("cpu", "dali", workers=2, batch_size=32)
+    config = resolve(PipelineRequest("cpu", "dali", batch_size=32), 2)
     assert config.shard_size == 8 * 32
 
 
 @dali
 def test_dalis_version_is_read_without_importing_it() -> None:
     script = (
-        "import sys; from pipelines.choice import choose;"
-        "choose('cpu', 'dali', workers=1)[0].versions();"
+        "import sys; from pipelines.choice import PipelineRequest, resolve;"
+        "resolve(PipelineRequest('cpu', 'dali'), 1).versions();"
         "print('nvidia.dali' in sys.modules, 'cupy' in sys.modules, 'numba' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -138,9 +148,9 @@ def test_a_module_whose_parent_is_missing_is_not_installed() -> None:
 def test_a_gpu_is_taken_unasked() -> None:
     if isinstance(missing := find_gpu(GPU, 0), Missing):
         pytest.skip(missing.everything)
-    config, why = choose(workers=2)
+    config = resolve(PipelineRequest(), 2)
     assert (config.name, config.device, config.processes) == ("dali", "gpu", 1)
-    assert why.startswith("gpu (dali): ")
+    assert config.why.startswith("gpu (dali): ")
 
 
 @pytest.mark.gpu
@@ -149,4 +159,4 @@ def test_a_gpu_that_does_not_exist_is_refused(gpu: int) -> None:
     if isinstance(missing := find_gpu(GPU, 0), Missing):
         pytest.skip(missing.everything)
     with pytest.raises(PipelineUnavailableError, match=f"--gpu {gpu}: the GPUs here are 0 to"):
-        choose("gpu", workers=1, gpu=gpu)
+        resolve(PipelineRequest("gpu", gpu=gpu), 1)

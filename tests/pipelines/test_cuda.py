@@ -126,14 +126,14 @@ def test_with_packages_and_a_driver_the_gpu_is_taken_unasked(
     script = f"""
         import importlib.util, sys
         from pipelines.base import PipelineUnavailableError
-        from pipelines.choice import choose
+        from pipelines.choice import PipelineRequest, resolve
         importlib.util.find_spec = lambda name: name
         sys.executable = {str(program)!r}
         try:
-            c, why = choose(workers=3, gpu={gpu})
+            c = resolve(PipelineRequest(gpu={gpu}), 3)
         except PipelineUnavailableError as error:
             print(error)
         else:
-            print(c.name, c.device, c.batch_size, c.threads, c.processes, f"{{c.gpu}}: {{why}}")
+            print(c.name, c.device, c.batch_size, c.threads, c.processes, f"{{c.gpu}}: {{c.why}}")
     """
     assert python(script) == said

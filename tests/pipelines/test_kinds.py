@@ -16,7 +16,7 @@ import pipelines
 from imagenet_subset.cli.commands.arguments import add_pipeline
 from pipelines.base import Pipeline, PipelineUnavailableError
 from pipelines.bounds import EXACT
-from pipelines.choice import PipelineConfig, choose
+from pipelines.choice import PipelineConfig, PipelineRequest, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import AUTO, KINDS, NAMES, TABLE, UNASKED, Kind, bounds_of
 from tests.contracts.pipeline import PipelineContract
@@ -25,7 +25,7 @@ MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"cpu": (), "gpu": (pytest.
 
 
 def chosen(kind: Kind) -> PipelineConfig:
-    return choose(kind.device, kind.name, workers=2, batch_size=8)[0]
+    return resolve(PipelineRequest(kind.device, kind.name, batch_size=8), 2)
 
 
 def can_be_had(kind: Kind) -> bool:
@@ -47,14 +47,14 @@ def over(kinds: Iterable[Kind]) -> pytest.MarkDecorator:
 @over(TABLE)
 def test_each_kind_opens_as_what_was_asked_for_or_says_what_to_do(kind: Kind) -> None:
     try:
-        config, why = choose(kind.device, kind.name, workers=3)
+        config = resolve(PipelineRequest(kind.device, kind.name), 3)
     except PipelineUnavailableError as error:
         said = str(error)
         assert "\n" not in said
         assert kind.install_line() in said or "--device cpu works without" in said
         pytest.skip(said)
     assert config.kind is kind
-    assert why.startswith(f"{kind.device} ({kind.name}): ")
+    assert config.why.startswith(f"{kind.device} ({kind.name}): ")
     assert config.batch_size == kind.batch_size
     assert (config.threads, config.processes) == ((3, 1) if kind.threaded else (1, 3))
     config.open().close()
@@ -116,7 +116,7 @@ def test_the_command_line_takes_the_names_of_the_table() -> None:
 
 def test_a_wrong_name_is_answered_with_the_names_of_the_table() -> None:
     with pytest.raises(ValueError, match=r"^pipeline is auto, .* or .*, not 'magick'$") as caught:
-        choose("cpu", "magick", workers=1)
+        PipelineRequest("cpu", "magick")
     assert all(f" {name}" in str(caught.value) for name in NAMES)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from imagenet_subset.demo.photos import Subsampling, jpeg, photo
 from pipelines.base import DecodeError, PipelineUnavailableError
 from pipelines.bounds import Bounds
-from pipelines.choice import choose
+from pipelines.choice import PipelineRequest, resolve
 from pipelines.kinds import TABLE
 from pipelines.pillow import decode
 from tests.contracts.pipeline import run
@@ -153,7 +153,7 @@ class Outcome:
 def compare(name: str, where: str, seed: int, count: int) -> Outcome:
     """Decode mutants with a pipeline and with Pillow."""
     rng, sound, outcome = random.Random(seed), parents(), Outcome()
-    config, _ = choose("cpu", name, workers=2, batch_size=16)
+    config = resolve(PipelineRequest("cpu", name, batch_size=16), 2)
     pipeline, bounds = config.open(), config.kind.bounds
     for first in range(0, count, TOGETHER):
         batch = range(first, min(count, first + TOGETHER))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import shutil
 import sys
 from dataclasses import fields
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from imagenet_subset.building.plan import BuildPlan
     from imagenet_subset.building.run import BuildResult
     from imagenet_subset.building.tasks import ShardResult
-    from imagenet_subset.execution.local import LocalPool
+    from imagenet_subset.execution.runner import Runner
 
 HELP = "build the NPZ and the CSV of a subset (the default command)"
 
@@ -92,25 +91,23 @@ def run(args: argparse.Namespace) -> int:
     """Build, with a progress bar, and print what was made."""
     from imagenet_subset.building.options import BuildOptions
     from imagenet_subset.building.plan import plan_build
-    from imagenet_subset.building.shards import warm_up
-    from imagenet_subset.execution.local import LocalPool
+    from imagenet_subset.building.start import begun
 
     options = BuildOptions(**{f.name: getattr(args, f.name) for f in fields(BuildOptions)})
     if args.dry_run:
         _print_plan(plan_build(options))
         return 0
-    with LocalPool() as pool:
-        plan = plan_build(options, on_chosen=functools.partial(warm_up, pool))
+    with begun(options) as (plan, runner):
         if not args.quiet:
             for note in plan.notes:
                 print(note, file=sys.stderr)
-        result = _build(plan, args, pool)
+        result = _build(plan, args, runner)
     if not args.quiet:
         _print_summary(result)
     return 0
 
 
-def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildResult:
+def _build(plan: BuildPlan, args: argparse.Namespace, runner: Runner) -> BuildResult:
     from tqdm import tqdm
 
     from imagenet_subset.building.run import run_build
@@ -132,7 +129,7 @@ def _build(plan: BuildPlan, args: argparse.Namespace, pool: LocalPool) -> BuildR
                 bar.n += shard.kept
             bar.update(_come_through(shard) - shard.kept)
 
-        return run_build(plan, pool=pool, progress=progress)
+        return run_build(plan, runner=runner, progress=progress)
 
 
 def _come_through(shard: ShardResult) -> int:

@@ -33,20 +33,15 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.checking.selftest import sample_files, selftest
     from imagenet_subset.errors import SourceError
     from imagenet_subset.system.text import printable
-    from pipelines.choice import choose
+    from pipelines.choice import PipelineRequest, resolve
 
-    config, why = choose(
-        args.device,
-        args.pipeline,
-        workers=args.workers,
-        batch_size=args.batch_size,
-        gpu=args.gpu,
-    )
+    request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu)
+    config = resolve(request, args.workers)
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
     if data_dir is not None and not sample_files(data_dir, 1):
         why = "no .JPEG or .jpg files below it" if data_dir.is_dir() else "there is no such folder"
         raise SourceError(f"--data_dir {printable(data_dir)}: {why}")
-    print(why)
+    print(config.why)
     report = selftest(config, data_dir)
     _print_report(report)
     return 0 if report.ok else 1

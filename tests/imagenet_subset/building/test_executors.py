@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from imagenet_subset.building.run import BuildResult
 from imagenet_subset.errors import OutputError, SourceError, UnfitWorkerError, WorkerDiedError
 from imagenet_subset.records import Record
 from tests.harness.builds import two_classes
+from tests.harness.executors import Elsewhere
 from tests.harness.planned import carried_out, planned
 from tests.harness.processes import open_files, tell_open_files
 from tests.harness.tiers import thorough
@@ -96,40 +96,6 @@ def test_a_build_that_fails_leaves_its_executor_fit_for_the_next(
 
 
 # Workers that don't fit
-
-
-class Elsewhere(Executor):
-    """Runs each task in a Python of its own, started by a command, as a cluster's worker would."""
-
-    def __init__(self, *prefix: str, env: dict[str, str] | None = None) -> None:
-        self._prefix, self._env = prefix, env or {}
-        self._pool = ThreadPoolExecutor(1)
-
-    def submit(self, fn, /, *args, **kwargs):
-        return self._pool.submit(self._call, fn, args, kwargs)
-
-    def _call(self, fn, args, kwargs):
-        import pickle
-
-        code = (
-            "import pickle, sys\n"
-            "fn, args, kwargs = pickle.load(sys.stdin.buffer)\n"
-            "try: answer = True, fn(*args, **kwargs)\n"
-            "except Exception as error: answer = False, error\n"
-            "sys.stdout.buffer.write(pickle.dumps(answer))\n"
-        )
-        done = subprocess.run(
-            [*self._prefix, sys.executable, "-c", code],
-            input=pickle.dumps((fn, args, kwargs)),
-            env={**os.environ, **self._env},
-            cwd="/",
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        good, answer = pickle.loads(done.stdout)
-        if not good:
-            raise answer
-        return answer
 
 
 @pytest.fixture

@@ -100,10 +100,10 @@ def test_a_build_in_scattered_groups_that_was_killed_goes_on_in_others(
         killed += done.returncode == -signal.SIGKILL
     assert killed == 3
     assert not (tmp_path / "out/two_cls.npz").exists()
-    done = subprocess.run(
+    resumed = subprocess.run(
         [*command, "7"], env=env, capture_output=True, text=True, timeout=120, check=True
     )
-    kept, decoded = map(int, done.stdout.split())
+    kept, decoded = map(int, resumed.stdout.split())
     assert kept > 0
     assert decoded > 0
     assert sha256(tmp_path / "out/two_cls.npz") == expected

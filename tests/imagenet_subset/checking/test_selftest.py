@@ -12,7 +12,7 @@ from imagenet_subset.checking.selftest import SelftestReport, compare, sample_fi
 from imagenet_subset.demo.photos import encoded, jpeg, photo
 from pipelines.base import PipelineUnavailableError
 from pipelines.bounds import DALI_CPU
-from pipelines.choice import PipelineConfig, choose
+from pipelines.choice import PipelineConfig, PipelineRequest, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import NAMES
 from pipelines.per_image import PillowPipeline
@@ -22,7 +22,7 @@ from tests.harness.tiers import thorough
 @pytest.mark.parametrize("name", NAMES)
 def test_each_cpu_pipeline_passes(name: str) -> None:
     try:
-        config, _ = choose("cpu", name, workers=1)
+        config = resolve(PipelineRequest("cpu", name), 1)
     except PipelineUnavailableError as error:
         pytest.skip(str(error))
     report = selftest(config, rate_photos=32)
@@ -44,7 +44,7 @@ def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path
         (folder / f"{k}.JPEG").write_bytes(jpeg(photo(k, 90, 70)))
     (folder / "png.JPEG").write_bytes(encoded(photo(4, 90, 70), "PNG"))
     (folder / "notes.txt").write_text("no image")
-    report = selftest(choose("cpu", "pillow", workers=1)[0], tmp_path, rate_photos=1)
+    report = selftest(resolve(PipelineRequest("cpu", "pillow"), 1), tmp_path, rate_photos=1)
     yours = {kind.name: kind.images for kind in report.kinds if kind.name.startswith("yours")}
     assert yours == {"yours: colour": 3, "yours: not a JPEG": 1}
     assert report.ok
@@ -63,7 +63,7 @@ class Brighter(PillowPipeline):
 
 
 def test_pixels_out_of_bounds_and_a_decoded_ruin_are_problems() -> None:
-    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    report = SelftestReport(resolve(PipelineRequest("cpu", "pillow"), 1), {}, DALI_CPU)
     images = [("fine", jpeg(photo(1, 60, 50))), ("empty", b"")]
     compare(Brighter(), images, report)
     assert not report.ok
@@ -80,7 +80,7 @@ class Forgetful(PillowPipeline):
 
 
 def test_a_lost_image_is_a_problem() -> None:
-    report = SelftestReport(choose("cpu", "pillow", workers=1)[0], {}, DALI_CPU)
+    report = SelftestReport(resolve(PipelineRequest("cpu", "pillow"), 1), {}, DALI_CPU)
     compare(Forgetful(), [("one", b""), ("two", b"")], report)
     assert report.problems == ["one: an image was lost"]
 

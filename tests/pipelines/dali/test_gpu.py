@@ -11,7 +11,7 @@ from PIL import Image
 from imagenet_subset.checking.selftest import selftest
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.bounds import DALI_GPU
-from pipelines.choice import choose
+from pipelines.choice import PipelineRequest, resolve
 from pipelines.cuda import Missing, find_gpu
 from pipelines.kinds import KINDS
 from tests.contracts.pipeline import photos, run
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.gpu
 
 
 def test_the_selftest_passes() -> None:
-    report = selftest(choose("gpu", workers=2)[0], rate_photos=2048)
+    report = selftest(resolve(PipelineRequest("gpu"), 2), rate_photos=2048)
     assert report.problems == []
     assert report.decode_rate > 0
 
@@ -31,7 +31,7 @@ def test_the_ring_of_pinned_buffers_mixes_no_batches() -> None:
     """Flat colours: a row that a later copy overwrote would have another batch's."""
     colours = [(k * 37 % 256, k * 91 % 256, k * 53 % 256) for k in range(200)]
     fed = [jpeg(Image.new("RGB", (300, 260), colour)) for colour in colours]
-    pipeline = choose("gpu", workers=2, batch_size=4)[0].open()
+    pipeline = resolve(PipelineRequest("gpu", batch_size=4), 2).open()
     images = run(pipeline, enumerate(fed)).images
     pipeline.close()
     for k, colour in enumerate(colours):
@@ -41,7 +41,7 @@ def test_the_ring_of_pinned_buffers_mixes_no_batches() -> None:
 def test_a_batch_too_large_for_the_gpu_is_halved(caplog: pytest.LogCaptureFixture) -> None:
     """256 photos of 24 megapixels take 18 GB decoded; a GPU with more memory just does it."""
     large = jpeg(photo(1, 6000, 4000), subsampling="4:2:0")
-    pipeline = choose("gpu", workers=2, batch_size=256)[0].open()
+    pipeline = resolve(PipelineRequest("gpu", batch_size=256), 2).open()
     with caplog.at_level(logging.WARNING, logger="pipelines.dali.pipeline"):
         result = run(pipeline, ((k, large) for k in range(256)))
     pipeline.close()
@@ -50,7 +50,7 @@ def test_a_batch_too_large_for_the_gpu_is_halved(caplog: pytest.LogCaptureFixtur
 
 
 def test_photos_after_a_failed_batch_are_right() -> None:
-    pipeline = choose("gpu", workers=2, batch_size=8)[0].open()
+    pipeline = resolve(PipelineRequest("gpu", batch_size=8), 2).open()
     good = photos(75)[1]
     table = good.index(b"\xff\xc4") + 5
     poisoned = good[:table] + b"\xff" * 16 + good[table + 16 :]

@@ -16,7 +16,7 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
-from pipelines.choice import choose
+from pipelines.choice import PipelineRequest, resolve
 from pipelines.dali.pipeline import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
 from tests.contracts.pipeline import Result, photos, reference, run
@@ -188,8 +188,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
 def test_a_dali_that_cannot_be_imported_is_told_in_a_line_with_its_own_words() -> None:
     done = subprocess.run(
         [sys.executable, "-OO", "-c", "import pipelines.dali.imports\n"
-         "from pipelines.choice import choose\n"
-         "choose('cpu', 'dali', workers=1)[0].open()"],
+         "from pipelines.choice import PipelineRequest, resolve\n"
+         "resolve(PipelineRequest('cpu', 'dali'), 1).open()"],
         capture_output=True,
         text=True,
     )  # fmt: skip
@@ -202,7 +202,7 @@ def test_a_dali_that_cannot_be_imported_is_told_in_a_line_with_its_own_words() -
 
 
 def test_what_runs_dali_may_be_imported_ahead() -> None:
-    modules = choose("cpu", "dali", workers=1)[0].kind.modules
+    modules = resolve(PipelineRequest("cpu", "dali"), 1).kind.modules
     script = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
     subprocess.run([sys.executable, "-OO", "-c", script], check=True)
 

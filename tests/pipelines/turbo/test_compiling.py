@@ -19,8 +19,8 @@ from tests.harness.tiers import first_quick, thorough
 
 CODE = (
     "import logging; logging.basicConfig(format='%(message)s')\n"
-    "from pipelines.choice import choose\n"
-    "pipeline = choose('cpu', {pipeline!r}, workers=1)[0].open()\n"
+    "from pipelines.choice import PipelineRequest, resolve\n"
+    "pipeline = resolve(PipelineRequest('cpu', {pipeline!r}), 1).open()\n"
     "print(type(pipeline).__name__)"
 )
 COMPILED = "compiled the turbo pipeline in "

@@ -1,0 +1,46 @@
+"""The pipeline of a build, resolved on the machine that decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from imagenet_subset.building.proof import worker_name
+from imagenet_subset.system.cores import available_cores
+from pipelines.base import PipelineUnavailableError
+from pipelines.choice import PipelineConfig, PipelineRequest, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a machine has for a request, and what it would make the pixels with."""
+
+    config: PipelineConfig
+    versions: Mapping[str, str]
+    """Versions there of everything that decides the pixels."""
+
+
+def resolve_here(request: PipelineRequest, workers: int | None) -> PipelineConfig:
+    """Resolve a request for so many cores; None for all that this machine allows.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        What was asked for can't run here.
+    """
+    return resolve(request, workers or available_cores())
+
+
+def resolve_on_worker(request: PipelineRequest, workers: int | None) -> Resolved:
+    """Resolve a request as a task of an executor, for a plan that is made elsewhere.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        What was asked for can't run on this worker, which is named.
+    """
+    try:
+        config = resolve_here(request, workers)
+    except PipelineUnavailableError as error:
+        raise PipelineUnavailableError(f"worker {worker_name()}: {error}") from error
+    return Resolved(config, config.versions())
