@@ -9,6 +9,7 @@ from pipelines.base import Device, Pipeline, PipelineUnavailableError
 from pipelines.cuda import Driver, dotted, find_gpu
 from pipelines.kinds import AUTO, KINDS, NAMES, UNASKED, Kind, on_gpu
 from pipelines.packages import wheel_version
+from pipelines.rule import DEFAULT, PixelRule
 
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""
@@ -32,6 +33,8 @@ class PipelineConfig:
     """Index of the CUDA device."""
     or_pillow: bool = False
     """Whether Pillow decodes if the pipeline won't start: the same pixels, but slower."""
+    rule: PixelRule = DEFAULT
+    """Which pixels to make of each image."""
 
     @property
     def kind(self) -> Kind:

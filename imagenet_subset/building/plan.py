@@ -27,7 +27,6 @@ from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
 from pipelines.choice import PipelineConfig, choose
-from pipelines.rule import PIXEL_RULE
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class BuildPlan:
             wnids=self.subset.wnids,
             wnids_sha256=self.subset.sha256,
             splits=self.options.ordered_splits,
-            pixel_rule=PIXEL_RULE,
+            pixel_rule=self.options.rule.text,
             pipeline=self.config.name,
             device=self.config.device,
             versions=self.config.versions(),
@@ -94,7 +93,7 @@ class BuildPlan:
 
     def laid_out(self, rows: Mapping[Split, int]) -> Layout:
         """Layout of a file of this provenance with so many images of each split."""
-        return Layout.of(rows, self.provenance.to_comment())
+        return Layout.of(rows, self.options.rule.shape, self.provenance.to_comment())
 
     @cached_property
     def columns(self) -> dict[str, NDArray[np.int32]]:
@@ -172,6 +171,7 @@ def plan_build(
         batch_size=options.batch_size,
         gpu=options.gpu,
     )
+    config = replace(config, rule=options.rule)
     on_chosen(config)
     subset = load_subset(options.subset_name)
     output = NpzFiles.of_subset(Path(options.out_dir), subset.name)

@@ -20,7 +20,6 @@ from imagenet_subset.building.worker import run_shard
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool, WorkerDied
 from imagenet_subset.execution.runner import work_through
-from imagenet_subset.npz.layout import ROW_NBYTES
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
@@ -114,7 +113,8 @@ class Run:
         """Note what became of a shard."""
         check_in_place(self._fd, self._partial)
         self._journal.record(first, shard.crcs)
-        start_writeback(self._fd, self._rows.offset(first), len(shard.crcs) * ROW_NBYTES)
+        nbytes = len(shard.crcs) * self._rows.nbytes
+        start_writeback(self._fd, self._rows.offset(first), nbytes)
         self.kept += shard.kept
         self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
         self.failures += shard.failures

@@ -27,7 +27,6 @@ from imagenet_subset.building.waiting import pipeline_of, prove
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
-from imagenet_subset.npz.layout import ROW_NBYTES
 from imagenet_subset.records import Record
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.text import printable
@@ -99,7 +98,7 @@ class _Work:
 
     def _check(self) -> None:
         """Read back the rows that the journal calls done; those that differ are pending."""
-        buffer = memoryview(bytearray(ROW_NBYTES))
+        buffer = memoryview(bytearray(self._job.rows.nbytes))
         for i, crc in enumerate(self._shard.crcs):
             if crc is None:
                 continue
@@ -113,7 +112,7 @@ class _Work:
             n = pread_into(self._fd, buffer, self._offset(i))
         except OSError:  # a bad block, which is replaced when it is written to
             return False
-        return n == ROW_NBYTES and crc32(buffer) == crc
+        return n == len(buffer) and crc32(buffer) == crc
 
     def _decode(self, pending: list[int]) -> None:
         records, result = self._shard.records, self._result

@@ -96,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.building.shards import warm_up
     from imagenet_subset.execution.local import LocalPool
 
-    options = BuildOptions(**{f.name: getattr(args, f.name) for f in fields(BuildOptions)})
+    names = {field.name for field in fields(BuildOptions)}
+    options = BuildOptions(**{name: value for name, value in vars(args).items() if name in names})
     if args.dry_run:
         _print_plan(plan_build(options))
         return 0

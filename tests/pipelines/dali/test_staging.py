@@ -24,7 +24,7 @@ from pipelines.bounds import DALI_CPU
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import SLOTS, PinnedRing
 from pipelines.jpeg import JpegHeader, route
-from pipelines.rule import CROP
+from pipelines.rule import DEFAULT
 from tests.contracts.pipeline import PipelineContract, Result, photos, run
 
 DEVICE_TO_HOST = 2
@@ -76,7 +76,7 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> PinnedRing:
     cupyx.empty_pinned = np.zeros
     for name, module in {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}.items():
         monkeypatch.setitem(sys.modules, name, module)
-    return PinnedRing((8, CROP, CROP, 3), gpu=0)
+    return PinnedRing((8, *DEFAULT.shape), gpu=0)
 
 
 class _Device:
