@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipelines.choice import PipelineConfig, choose
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import NAMES
 from pipelines.per_image import PillowPipeline
+from pipelines.rule import PixelRule
 from tests.harness.tiers import thorough
 
 
@@ -35,6 +37,12 @@ def test_each_cpu_pipeline_passes(name: str) -> None:
     assert (found["ok"], found["pipeline"], found["device"]) == (True, name, "cpu")
     assert [kind["name"] for kind in found["kinds"]] == [kind.name for kind in report.kinds]
     assert found["allowed"] == {"largest": report.bounds.largest, "mean": report.bounds.mean}
+
+
+def test_a_pipeline_of_another_rule_is_compared_by_that_rule() -> None:
+    config = replace(choose("cpu", "pillow", workers=1)[0], rule=PixelRule(72, 64))
+    report = selftest(config, rate_photos=1)
+    assert report.ok, report.problems
 
 
 def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imagenet_subset.npz import layout as npz
@@ -21,7 +21,7 @@ from imagenet_subset.npz.layout import ALIGNMENT, KEYS, Layout
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import open_for_update, pwrite_all
-from pipelines.rule import DEFAULT
+from pipelines.rule import DEFAULT, PixelRule
 from tests.harness.tiers import thorough
 
 PROVENANCE = {"format": "imagenet-subset", "subset": {"name": "test", "wnids": ["n12267677"]}}
@@ -93,12 +93,14 @@ def test_other_programs_find_no_fault(tmp_path: Path, command: list[str]) -> Non
 @given(
     st.integers(0, 2_000_000),
     st.integers(0, 100_000),
+    st.integers(1, 2000).map(lambda crop: PixelRule(2000, crop)),
     st.text(st.characters(codec="ascii"), max_size=2000),
 )
-def test_array_data_is_aligned_and_members_leave_no_gap(n_train, n_val, name) -> None:
-    layout = Layout.of(
-        {"train": n_train, "val": n_val}, DEFAULT.shape, encode_comment({"name": name})
-    )
+@example(2_000_000, 100_000, DEFAULT, "")
+def test_array_data_is_aligned_and_members_leave_no_gap(n_train, n_val, rule, name) -> None:
+    layout = Layout.of({"train": n_train, "val": n_val}, rule.shape, encode_comment({"name": name}))
+    assert layout.rows.nbytes == rule.nbytes
+    assert layout.members[KEYS.index("X_val")].shape == (n_val, *rule.shape)
     end = 0
     for member in layout.members:
         assert member.offset == end

@@ -192,6 +192,7 @@ def test_two_rules_share_no_machine_code(tmp_path: Path) -> None:
             check=True,
         ).stderr.splitlines()
 
-    assert [line.split(" in ")[0] for line in told(224, 97)] == ["compiled the turbo pipeline"] * 2
-    assert told(97, 224) == []
+    for crops in ((224,), (97, 224)):  # the second finds one of them, and compiles the other
+        assert [line.split(" in ")[0] for line in told(*crops)] == ["compiled the turbo pipeline"]
+    assert told(224, 97) == []
     assert len(list(tmp_path.glob("*/*.nbc"))) == len(list(tmp_path.glob("*/*.nbc.sha256"))) == 2
