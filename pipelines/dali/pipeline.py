@@ -321,5 +321,6 @@ def _deliver(flight: _Flight[Key], staged: Staged | None, rule: PixelRule) -> Ba
 
 def open_pipeline(settings: Settings) -> DaliPipeline:
     """Open DALI; raises as `DaliPipeline` does."""
-    s = settings
-    return DaliPipeline(s.device, s.batch_size, s.threads, s.gpu, s.rule)
+    return DaliPipeline(
+        settings.device, settings.batch_size, settings.threads, settings.gpu, settings.rule
+    )
