@@ -28,7 +28,7 @@ from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
 from pipelines.dali.pipeline import AHEAD
 from pipelines.jpeg import JpegHeader, route
 from pipelines.kinds import KINDS
-from pipelines.rule import crop_roi
+from pipelines.rule import DEFAULT
 
 THREADS = 2
 BATCH = KINDS["dali", "cpu"].batch_size
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
         data, subset = make_tree(Path(folder) / "tree", args.images)
         plan = plan_again(data, subset, Path(folder) / "out", pipeline="dali", workers=THREADS)
-        graph = build_graph("cpu", BATCH, THREADS, 0)
+        graph = build_graph("cpu", BATCH, THREADS, 0, DEFAULT.crop)
         reader = plan.store.open()
         batches = _batches([reader.read(location) for location in plan.records["train"].locations])
 
@@ -72,7 +72,7 @@ def _batches(photos: list[bytes]) -> list[Inputs]:
     for start in range(0, len(photos), BATCH):
         part = photos[start : start + BATCH]
         headers = [header for header in map(route, part) if isinstance(header, JpegHeader)]
-        rois = np.array([crop_roi(header.width, header.height) for header in headers], np.float32)
+        rois = np.array([DEFAULT.crop_roi(h.width, h.height) for h in headers], np.float32)
         made.append({
             ENCODED: [np.frombuffer(photo, np.uint8) for photo in part],
             ROI_START: np.ascontiguousarray(rois[:, 0]),

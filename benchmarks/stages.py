@@ -43,10 +43,11 @@ def _stages(paths: list[Path], target: Path) -> None:
     from imagenet_subset.npz.crc import crc32
     from pipelines.jpeg import route
     from pipelines.per_image import PillowPipeline
+    from pipelines.rule import DEFAULT
     from pipelines.turbo.pipeline import TurboPipeline
 
     turbo, pillow = TurboPipeline(), PillowPipeline()
-    out = np.empty((224, 224, 3), np.uint8)
+    out = np.empty(DEFAULT.shape, np.uint8)
     memory = np.empty(64 << 20, np.uint8)
     photos = [path.read_bytes() for path in paths]
     fd = os.open(target, os.O_RDWR | os.O_CREAT)

@@ -1,4 +1,4 @@
-"""What a pipeline is: encoded images in, ``(n, 224, 224, 3) uint8`` batches out."""
+"""What a pipeline is: encoded images in, ``(n, crop, crop, 3) uint8`` batches out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pipelines.rule import PixelRule
 
 Key = TypeVar("Key")
 Device = Literal["cpu", "gpu"]
@@ -44,7 +46,7 @@ class Batch(Generic[Key]):
     keys: list[Key]
     """Keys of the decoded images, in the order in which they were fed."""
     images: NDArray[np.uint8]
-    """``(len(keys), 224, 224, 3) uint8``, RGB, C-contiguous. Valid until the next batch is
+    """``(len(keys), *rule.shape) uint8``, RGB, C-contiguous. Valid until the next batch is
     asked for: a pipeline may use the memory again."""
     failures: list[tuple[Key, str]] = field(default_factory=list)
     """Images that can't be decoded, each with the reason in one line."""
@@ -79,9 +81,14 @@ class Settings(Protocol):
         """Index of the CUDA device."""
         ...
 
+    @property
+    def rule(self) -> PixelRule:
+        """Which pixels to make of each image."""
+        ...
+
 
 class Pipeline(Protocol):
-    """Decodes, resizes and crops by the rule in `pipelines.rule`.
+    """Decodes, resizes and crops by a rule, a `pipelines.rule.PixelRule`.
 
     A pipeline object is built once per worker and used for many runs, one after the other.
     """

@@ -9,6 +9,7 @@ from pipelines.base import Device, Pipeline, PipelineUnavailableError
 from pipelines.cuda import Driver, dotted, find_gpu
 from pipelines.kinds import AUTO, KINDS, NAMES, UNASKED, Kind, on_gpu
 from pipelines.packages import wheel_version
+from pipelines.rule import DEFAULT, PixelRule
 
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""
@@ -36,6 +37,8 @@ class PipelineRequest:
     """Images per batch; None for what suits the pipeline."""
     gpu: int = 0
     """Index of the CUDA device."""
+    rule: PixelRule = DEFAULT
+    """Which pixels to make of each image."""
 
     def __post_init__(self) -> None:
         if self.device not in ("auto", "gpu", "cpu"):
@@ -63,6 +66,8 @@ class PipelineConfig:
     """Index of the CUDA device."""
     or_pillow: bool = False
     """Whether Pillow decodes if the pipeline won't start: the same pixels, but slower."""
+    rule: PixelRule = DEFAULT
+    """Which pixels to make of each image."""
     why: str = field(default="", compare=False)
     """Which pipeline it is and why, in one line."""
 
@@ -156,7 +161,8 @@ def _config(kind: Kind, request: PipelineRequest, cores: int, why: str) -> Pipel
         request.batch_size or kind.batch_size,
         threads,
         processes,
-        request.gpu if kind.device == "gpu" else 0,
+        gpu=request.gpu if kind.device == "gpu" else 0,
+        rule=request.rule,
         why=f"{kind.device} ({kind.name}): {why}",
     )
 

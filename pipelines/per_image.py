@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.base import PER_IMAGE_BATCH, Batch, DecodeError, Key, Settings
 from pipelines.jpeg import doubt
 from pipelines.pillow import decode
-from pipelines.rule import CROP
+from pipelines.rule import DEFAULT, PixelRule
 
 
 class PerImagePipeline:
@@ -20,11 +20,12 @@ class PerImagePipeline:
     is_pillow = False
     """Whether `decode_into` is Pillow itself."""
 
-    def __init__(self, batch_size: int = PER_IMAGE_BATCH) -> None:
-        self._images = np.empty((batch_size, CROP, CROP, 3), np.uint8)
+    def __init__(self, batch_size: int = PER_IMAGE_BATCH, rule: PixelRule = DEFAULT) -> None:
+        self.rule = rule
+        self._images = np.empty((batch_size, *rule.shape), np.uint8)
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
-        """Decode, scale and crop one image into ``out``, ``(224, 224, 3) uint8``.
+        """Decode, scale and crop one image by ``self.rule`` into ``out``, ``rule.shape uint8``.
 
         Returns
         -------
@@ -57,7 +58,7 @@ class PerImagePipeline:
                 reason = self.decode_into(data, out)
                 if reason is not None:
                     batch.fallbacks.append((key, reason))
-                    out[:] = decode(data)
+                    out[:] = decode(data, self.rule)
             except DecodeError as error:
                 batch.failures.append((key, str(error)))
                 continue
@@ -78,10 +79,10 @@ class PillowPipeline(PerImagePipeline):
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
         """Decode, scale and crop one image into ``out``."""
-        out[:] = decode(data)
+        out[:] = decode(data, self.rule)
         return None
 
 
 def open_pipeline(settings: Settings) -> PillowPipeline:
     """Open the reference pipeline."""
-    return PillowPipeline(settings.batch_size)
+    return PillowPipeline(settings.batch_size, settings.rule)

@@ -25,6 +25,7 @@ from pipelines.base import MAX_PIXELS, DecodeError
 from pipelines.quiet import quiet_pillow
 from pipelines.refusal import FORMATS, why_refused
 from pipelines.resample import scale_and_crop
+from pipelines.rule import DEFAULT, PixelRule
 
 DECODING_ERRORS = (
     OSError,  # cut short, broken data, not identified
@@ -44,18 +45,20 @@ DECODING_ERRORS = (
 speaks of the machine, not of the file."""
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode(data: bytes, rule: PixelRule = DEFAULT) -> NDArray[np.uint8]:
     """Decode, scale and crop one image.
 
     Parameters
     ----------
     data : bytes
         A whole image file.
+    rule : PixelRule
+        Which pixels to make of it.
 
     Returns
     -------
     ndarray
-        ``(224, 224, 3) uint8``, RGB; not writable.
+        ``rule.shape uint8``, RGB; not writable.
 
     Raises
     ------
@@ -69,8 +72,8 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         raise DecodeError(why_refused(data, error)) from error
     except Warning:
         # Meanwhile another thread has put a filter before ours that raises warnings.
-        return decode(data)
-    return np.asarray(scale_and_crop(image))
+        return decode(data, rule)
+    return np.asarray(scale_and_crop(image, rule))
 
 
 def _open_rgb(data: bytes) -> Image.Image:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.rule import CROP, RESIZE, crop_box, resized_size
+from pipelines.rule import PixelRule
 from pipelines.taps import FRACTION_BITS, Taps, bilinear_taps
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ WHOLE_LIMIT = 16_000_000
 Only a strip 250 times as long as wide gets there; a 1x20000 one would take 5 GB."""
 
 
-def scale_and_crop(image: Image.Image) -> Image.Image:
-    """Apply the pixel rule to an RGB image: 224x224, exactly Pillow's ``resize`` and ``crop``."""
+def scale_and_crop(image: Image.Image, rule: PixelRule) -> Image.Image:
+    """Apply a pixel rule to an RGB image: exactly Pillow's ``resize`` and ``crop``."""
     from PIL import Image
 
-    width, height = resized_size(*image.size)
+    width, height = rule.resized_size(*image.size)
     # Where the shorter side shrinks, the scaled image is smaller than the decoded one.
-    if width * height > WHOLE_LIMIT and min(image.size) < RESIZE:
-        return scale_and_crop_strip(image)
+    if width * height > WHOLE_LIMIT and min(image.size) < rule.resize:
+        return scale_and_crop_strip(image, rule)
     scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-    return scaled.crop(crop_box(*image.size))
+    return scaled.crop(rule.crop_box(*image.size))
 
 
-def scale_and_crop_strip(image: Image.Image) -> Image.Image:
+def scale_and_crop_strip(image: Image.Image, rule: PixelRule) -> Image.Image:
     """Do the same for an image that grows, making no more than the crop of its longer side.
 
     Pillow scales rows first and columns then, in 8 bits between the two. So does this: Pillow
@@ -40,17 +40,17 @@ def scale_and_crop_strip(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     bilinear = Image.Resampling.BILINEAR
-    left, top, right, bottom = crop_box(*image.size)
-    width, height = resized_size(*image.size)
+    left, top, right, bottom = rule.crop_box(*image.size)
+    width, height = rule.resized_size(*image.size)
     if width > height:
-        taps = bilinear_taps(image.width, width, left, CROP)
+        taps = bilinear_taps(image.width, width, left, rule.crop)
         columns = np.asarray(image.crop((taps.begin, 0, taps.end, image.height))).swapaxes(0, 1)
         strip = Image.fromarray(_blend(columns, taps).swapaxes(0, 1).copy())
-        return strip.resize((CROP, height), bilinear).crop((0, top, CROP, bottom))
-    taps = bilinear_taps(image.height, height, top, CROP)
+        return strip.resize((rule.crop, height), bilinear).crop((0, top, rule.crop, bottom))
+    taps = bilinear_taps(image.height, height, top, rule.crop)
     part = image.crop((0, taps.begin, image.width, taps.end))
     rows = np.asarray(part.resize((width, part.height), bilinear))
-    return Image.fromarray(_blend(rows, taps)).crop((left, 0, right, CROP))
+    return Image.fromarray(_blend(rows, taps)).crop((left, 0, right, rule.crop))
 
 
 def _blend(rows: NDArray[np.uint8], taps: Taps) -> NDArray[np.uint8]:

@@ -1,83 +1,141 @@
-"""The pixel rule: which pixels of a photo become its 224x224 image.
-
-The shorter side becomes 256 and the longer ``256 * longer // shorter``, bilinear with
-antialiasing; of that the middle 224x224 is kept. It is what torchvision's ``Resize(256)`` and
-``CenterCrop(224)`` do with a PIL image. Another rule would be written here.
-"""
+"""The pixel rule: which pixels of a photo become its image. Only this module knows its numbers."""
 
 from __future__ import annotations
 
-RESIZE = 256
-"""Shorter side after scaling."""
-CROP = 224
-"""Both sides of the finished image."""
-PIXEL_RULE = (
-    "RGB without EXIF rotation; shorter side 256, longer 256*longer//shorter, bilinear with "
-    "antialiasing; center crop 224, offset rounded half to even"
-)
-"""The rule in a line, for the provenance of a file. It changes when the pixels do."""
+import re
+from dataclasses import dataclass
+from typing import Literal
 
 
-def resized_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height after scaling, as torchvision's ``Resize(256)`` gives them.
+@dataclass(frozen=True, slots=True)
+class PixelRule:
+    """The shorter side becomes ``resize``, and of that the middle ``crop`` x ``crop`` is kept.
 
-    Examples
-    --------
-    >>> resized_size(500, 375)
-    (341, 256)
-    >>> resized_size(3, 5)
-    (256, 426)
+    The longer side becomes ``resize * longer // shorter``; scaling is antialiased. It is what
+    torchvision's ``Resize(resize)`` and ``CenterCrop(crop)`` do with a PIL image.
+
+    Raises
+    ------
+    ValueError
+        The crop has no pixels or is larger than the shorter side, or the interpolation isn't known.
     """
-    if width <= height:
-        return RESIZE, RESIZE * height // width
-    return RESIZE * width // height, RESIZE
+
+    resize: int = 256
+    """Shorter side after scaling."""
+    crop: int = 224
+    """Both sides of the finished image."""
+    interpolation: Literal["bilinear"] = "bilinear"
+    """How a photo is scaled."""
+
+    def __post_init__(self) -> None:
+        if self.crop < 1:
+            raise ValueError(f"crop is 1 or more, not {self.crop}")
+        if self.crop > self.resize:
+            raise ValueError(
+                f"crop is at most the shorter side of {self.resize}, not {self.crop}: there is "
+                "nothing around a photo"
+            )
+        if self.interpolation != "bilinear":
+            raise ValueError(f"interpolation is bilinear, not {self.interpolation!r}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of a finished image: height, width, channels."""
+        return self.crop, self.crop, 3
+
+    @property
+    def nbytes(self) -> int:
+        """Size of a finished image."""
+        return self.crop * self.crop * 3
+
+    @property
+    def text(self) -> str:
+        """The rule in a line, for the provenance of a file. It changes when the pixels do."""
+        return (
+            f"RGB without EXIF rotation; shorter side {self.resize}, longer {self.resize}*longer//"
+            f"shorter, {self.interpolation} with antialiasing; center crop {self.crop}, offset "
+            "rounded half to even"
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> PixelRule | None:
+        """Rule that has this text; None if none has.
+
+        Examples
+        --------
+        >>> PixelRule.from_text(PixelRule(72, 64).text)
+        PixelRule(resize=72, crop=64, interpolation='bilinear')
+        >>> PixelRule.from_text("shorter side 256, center crop 224") is None
+        True
+        """
+        found = re.search(r"shorter side (\d+),.* center crop (\d+),", text)
+        try:
+            made = cls(int(found[1]), int(found[2])) if found else None
+        except ValueError:
+            return None
+        return made if made and made.text == text else None
+
+    def resized_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height after scaling, as torchvision's ``Resize`` gives them.
+
+        Examples
+        --------
+        >>> DEFAULT.resized_size(500, 375)
+        (341, 256)
+        >>> DEFAULT.resized_size(3, 5)
+        (256, 426)
+        """
+        if width <= height:
+            return self.resize, self.resize * height // width
+        return self.resize * width // height, self.resize
+
+    def crop_offset(self, length: int) -> int:
+        """First row or column of the crop out of ``length``, as torchvision's ``CenterCrop``.
+
+        Half a pixel is rounded to the even neighbour, as Python's `round` does it.
+
+        Examples
+        --------
+        >>> [DEFAULT.crop_offset(length) for length in (256, 341, 343, 345)]
+        [16, 58, 60, 60]
+        """
+        return round((length - self.crop) / 2)
+
+    def crop_box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the crop in the scaled image.
+
+        Parameters
+        ----------
+        width, height : int
+            Of the photo before scaling.
+
+        Examples
+        --------
+        >>> DEFAULT.crop_box(500, 375)
+        (58, 16, 282, 240)
+        """
+        scaled_width, scaled_height = self.resized_size(width, height)
+        left, top = self.crop_offset(scaled_width), self.crop_offset(scaled_height)
+        return left, top, left + self.crop, top + self.crop
+
+    def crop_roi(self, width: int, height: int) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Where the crop lies in the photo itself: ``(y, x)`` of its start and of its end.
+
+        In pixels. Scaling only this region to the crop's size samples the photo at the same places
+        as scaling the whole and cropping then.
+
+        Examples
+        --------
+        >>> DEFAULT.crop_roi(512, 512)
+        ((32.0, 32.0), (480.0, 480.0))
+        """
+        scaled_width, scaled_height = self.resized_size(width, height)
+        left, top, right, bottom = self.crop_box(width, height)
+        return (
+            (top * height / scaled_height, left * width / scaled_width),
+            (bottom * height / scaled_height, right * width / scaled_width),
+        )
 
 
-def crop_offset(length: int) -> int:
-    """First row or column of the crop out of ``length``, as torchvision's ``CenterCrop(224)``.
-
-    Half a pixel is rounded to the even neighbour, as Python's `round` does it.
-
-    Examples
-    --------
-    >>> [crop_offset(length) for length in (256, 341, 343, 345)]
-    [16, 58, 60, 60]
-    """
-    return round((length - CROP) / 2)
-
-
-def crop_box(width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the crop in the scaled image.
-
-    Parameters
-    ----------
-    width, height : int
-        Of the photo before scaling.
-
-    Examples
-    --------
-    >>> crop_box(500, 375)
-    (58, 16, 282, 240)
-    """
-    scaled_width, scaled_height = resized_size(width, height)
-    left, top = crop_offset(scaled_width), crop_offset(scaled_height)
-    return left, top, left + CROP, top + CROP
-
-
-def crop_roi(width: int, height: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Where the crop lies in the photo itself: ``(y, x)`` of its start and of its end, in pixels.
-
-    Scaling only this region to 224x224 samples the photo at the same places as scaling the whole
-    and cropping then.
-
-    Examples
-    --------
-    >>> crop_roi(512, 512)
-    ((32.0, 32.0), (480.0, 480.0))
-    """
-    scaled_width, scaled_height = resized_size(width, height)
-    left, top, right, bottom = crop_box(width, height)
-    return (
-        (top * height / scaled_height, left * width / scaled_width),
-        (bottom * height / scaled_height, right * width / scaled_width),
-    )
+DEFAULT = PixelRule()
+"""The rule of every build that asks for no other."""

@@ -22,7 +22,6 @@ from imagenet_subset.building.readback import changed
 from imagenet_subset.building.tasks import UNREADABLE
 from imagenet_subset.errors import ImagenetSubsetError, UndecodableError, UnreadableError
 from imagenet_subset.npz.crc import crc32
-from imagenet_subset.npz.layout import ROW_NBYTES
 from imagenet_subset.npz.rows import Rows
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
@@ -122,7 +121,7 @@ def move_rows_up(fd: int, path: Path, before: Rows, after: Rows, journal: Journa
     imagenet_subset.errors.OutputError
         The file can't be read or written, or a row isn't what was written.
     """
-    buffer = memoryview(bytearray(ROW_NBYTES))
+    buffer = memoryview(bytearray(before.nbytes))
     crcs = journal.crcs
     for count, (index, old, new) in enumerate(_moves(before, after, journal), 1):
         if old == new:
@@ -144,11 +143,11 @@ def move_rows_back(fd: int, plan: BuildPlan, journal: Journal) -> None:
     if not journal.moved:
         return
     after, path = plan.without(np.flatnonzero(~journal.done)).layout.rows, plan.output.partial
-    buffer = memoryview(bytearray(ROW_NBYTES))
+    buffer = memoryview(bytearray(after.nbytes))
     crcs, moves = journal.crcs, list(_moves(plan.layout.rows, after, journal))
     for index, old, new in reversed(moves[: journal.moved]):
         with writing(path, kept=True):
-            if pread_into(fd, buffer, new) == ROW_NBYTES and crc32(buffer) == crcs[index]:
+            if pread_into(fd, buffer, new) == len(buffer) and crc32(buffer) == crcs[index]:
                 pwrite_all(fd, buffer, old)
     journal.note_moved(0)
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from imagenet_subset.records import SPLITS, Split
 from pipelines.choice import PipelineRequest
+from pipelines.rule import DEFAULT, PixelRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class BuildOptions:
     gpu: int = 0
     workers: int | None = None
     """None for all cores."""
+    rule: PixelRule = DEFAULT
+    """Which pixels of each photo; `imagenet_subset.build` doesn't offer another one."""
 
     def __post_init__(self) -> None:
         if self.missing not in ("error", "skip"):
@@ -54,7 +57,7 @@ class BuildOptions:
         ValueError
             It makes no sense.
         """
-        return PipelineRequest(self.device, self.pipeline, self.batch_size, self.gpu)
+        return PipelineRequest(self.device, self.pipeline, self.batch_size, self.gpu, self.rule)
 
     @property
     def ordered_splits(self) -> tuple[Split, ...]:

@@ -28,7 +28,6 @@ from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
 from pipelines.choice import PipelineConfig
-from pipelines.rule import PIXEL_RULE
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class BuildPlan:
             wnids=self.subset.wnids,
             wnids_sha256=self.subset.sha256,
             splits=self.options.ordered_splits,
-            pixel_rule=PIXEL_RULE,
+            pixel_rule=self.options.rule.text,
             pipeline=self.config.name,
             device=self.config.device,
             versions=self.versions,
@@ -100,7 +99,7 @@ class BuildPlan:
 
     def laid_out(self, rows: Mapping[Split, int]) -> Layout:
         """Layout of a file of this provenance with so many images of each split."""
-        return Layout.of(rows, self.provenance.to_comment())
+        return Layout.of(rows, self.options.rule.shape, self.provenance.to_comment())
 
     @cached_property
     def columns(self) -> dict[str, NDArray[np.int32]]:

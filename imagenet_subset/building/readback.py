@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.crc import crc32
-from imagenet_subset.npz.layout import ROW_NBYTES, Layout, pieces
+from imagenet_subset.npz.layout import Layout, pieces
 from imagenet_subset.records import Split
 from imagenet_subset.system.files import pread_into, regular
 from imagenet_subset.system.publishing import check_in_place
@@ -72,12 +72,12 @@ def check_written(
 
 
 def _check_rows(fd: int, path: Path, layout: Layout, row_crcs: RowCrcs, step: int) -> None:
-    buffer = memoryview(bytearray(ROW_NBYTES))
+    buffer = memoryview(bytearray(layout.rows.nbytes))
     looked_at, differing = 0, []
     for split, row, crc in _sample(row_crcs, step):
         n = pread_into(fd, buffer, layout.rows.offset_of(split, row))
         looked_at += 1
-        if n != ROW_NBYTES or crc32(buffer) != crc:
+        if n != len(buffer) or crc32(buffer) != crc:
             differing.append(f"row {row} of X_{split}")
     if differing:
         first = f"{len(differing)} of {looked_at} rows read back differ, the first {differing[0]}"

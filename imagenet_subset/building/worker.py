@@ -28,7 +28,6 @@ from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
-from imagenet_subset.npz.layout import ROW_NBYTES
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
@@ -102,7 +101,7 @@ class _Work:
 
     def _check(self) -> None:
         """Read back the rows that the journal calls done; those that differ are pending."""
-        buffer = memoryview(bytearray(ROW_NBYTES))
+        buffer = memoryview(bytearray(self._job.rows.nbytes))
         for i, crc in enumerate(self._shard.crcs):
             if crc is None:
                 continue
@@ -116,7 +115,7 @@ class _Work:
             n = pread_into(self._fd, buffer, self._offsets[i])
         except OSError:  # a bad block, which is replaced when it is written to
             return False
-        return n == ROW_NBYTES and crc32(buffer) == crc
+        return n == len(buffer) and crc32(buffer) == crc
 
     def _decode(self, pending: list[int]) -> None:
         indices, result = self._shard.indices, self._result

@@ -28,6 +28,7 @@ from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import pread_into, reading
 from imagenet_subset.system.text import printable
+from pipelines.rule import PixelRule
 
 _BLOCK = 1 << 23
 
@@ -211,13 +212,18 @@ def _structure_problems(
 ) -> Iterator[str]:
     """Differences from the format in `imagenet_subset.npz.layout`, outside the arrays' data."""
     rows = {split: len(subset.ids(split)) for split in SPLITS}
-    layout = Layout.of(rows, b"" if subset.made is None else subset.made.to_comment())
+    # An array without images may claim any size for them.
+    shape = archive.members["X_train" if rows["train"] else "X_val"].shape[1:]
+    layout = Layout.of(rows, shape, b"" if subset.made is None else subset.made.to_comment())
     if subset.made is None:
         if all(archive.members[m.key].data_offset == m.data_offset for m in layout.members):
             yield "the archive comment is damaged: it isn't the provenance of a build"
         else:
             report.checked.append("no provenance: a file of another program")
         return
+    rule = PixelRule.from_text(subset.made.pixel_rule)
+    if rule and rule.shape != shape:
+        yield f"its images are {shape}, and its pixel rule makes {rule.shape}"
     crcs = {key: archive.members[key].crc for key in KEYS}
     for name, offset, expected in headers(layout, crcs):
         if archive.mapped[offset : offset + len(expected)].tobytes() != expected:

@@ -15,7 +15,6 @@ from imagenet_subset.errors import ReadError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import WorkerDied
 from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.npz.layout import IMAGE_SHAPE
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Record
 from imagenet_subset.selection import Subset
@@ -26,10 +25,13 @@ from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.text import printable
 from pipelines.bounds import EXACT, Bounds
 from pipelines.kinds import bounds_of
+from pipelines.rule import DEFAULT, PixelRule
 
 _CHUNK = 16
 _NAMED = 20
 """Rows that are named of those that differ; the others are counted."""
+_LONGEST_RULE = 200
+"""Characters that are shown of a pixel rule that this program doesn't know."""
 
 Progress = Callable[[int], object]
 Outcome = tuple[int, float] | str
@@ -67,19 +69,19 @@ def compare_with_photos(
     Raises
     ------
     imagenet_subset.errors.ReadError
-        Nothing says which classes the labels are, or the images have another size.
+        Nothing says which classes the labels are, or by which rule the images were made.
     imagenet_subset.errors.SourceError
         The photos can't be found.
     imagenet_subset.errors.WorkerError
         A worker process can't start, or died.
     """
     subset = ImagenetSubset(report.path)
-    bounds = _bounds(subset)
+    bounds, rule = _bounds(subset), _rule(subset)
     store = open_source(Path(data_dir))
     listed = Path(train_list) if train_list else None
     records = _sample(_records(subset, store, listed, report), sample, seed)
     wrong: list[str] = []
-    outcomes = _outcomes(subset, store, records, workers, progress)
+    outcomes = _outcomes(subset, rule, store, records, workers, progress)
     for record, outcome in zip(records, outcomes, strict=True):
         row = f"row {record.row} of {record.split} ({printable(store.describe(record.location))})"
         if isinstance(outcome, str):
@@ -103,6 +105,22 @@ def _bounds(subset: ImagenetSubset) -> Bounds:
     return EXACT if made is None else bounds_of(made.pipeline, made.device)
 
 
+def _rule(subset: ImagenetSubset) -> PixelRule:
+    """Rule by which this file's images were made: the default one where it names none."""
+    path = printable(subset.path)
+    text = subset.made.pixel_rule if subset.made else ""
+    rule = PixelRule.from_text(text) if text else DEFAULT
+    if rule is None:
+        raise ReadError(
+            f"{path}: its images were made by another pixel rule, so they can't be compared with "
+            f"photos here: {printable(text[:_LONGEST_RULE])}"
+        )
+    if subset.X_train.shape[1:] != rule.shape or subset.X_val.shape[1:] != rule.shape:
+        size = f"{rule.crop}x{rule.crop}"
+        raise ReadError(f"{path}: its images aren't {size}, so they can't be compared with photos")
+    return rule
+
+
 def _other_pillow(subset: ImagenetSubset) -> str:
     """A word on Pillow's version, if the file was made with another one."""
     from pipelines.pillow import versions
@@ -123,8 +141,6 @@ def _records(
 ) -> list[Record]:
     """A record for each row whose photo is there, in the file's order."""
     path = printable(report.path)
-    if subset.X_train.shape[1:] != IMAGE_SHAPE or subset.X_val.shape[1:] != IMAGE_SHAPE:
-        raise ReadError(f"{path}: its images aren't 224x224, so they can't be compared with photos")
     classes = tuple(
         class_table()[row.WNID] for row in subset.class_rows if row.WNID in class_table()
     )
@@ -157,12 +173,17 @@ def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record
 
 
 def _outcomes(
-    subset: ImagenetSubset, store: Store, records: list[Record], workers: int, progress: Progress
+    subset: ImagenetSubset,
+    rule: PixelRule,
+    store: Store,
+    records: list[Record],
+    workers: int,
+    progress: Progress,
 ) -> list[Outcome]:
     """Compare all records on worker processes; what came of each."""
     pickled = pickle.dumps((subset, store))
     tasks = (
-        (start, functools.partial(_compare, pickled, records[start : start + _CHUNK]))
+        (start, functools.partial(_compare, pickled, rule, records[start : start + _CHUNK]))
         for start in range(0, len(records), _CHUNK)
     )
     outcomes: dict[int, list[Outcome]] = {}
@@ -180,7 +201,7 @@ def _outcomes(
     return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
 
 
-def _compare(pickled: bytes, records: list[Record]) -> list[Outcome]:
+def _compare(pickled: bytes, rule: PixelRule, records: list[Record]) -> list[Outcome]:
     from pipelines.base import DecodeError
     from pipelines.pillow import decode
 
@@ -192,7 +213,7 @@ def _compare(pickled: bytes, records: list[Record]) -> list[Outcome]:
             outcomes.append(f"can't be read: {data.strerror or data}")
             continue
         try:
-            expected = decode(data).astype(np.int16)
+            expected = decode(data, rule).astype(np.int16)
         except DecodeError as error:
             outcomes.append(f"can't be decoded: {error}")
             continue

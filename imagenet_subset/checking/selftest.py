@@ -188,7 +188,7 @@ def compare(
 
 def _judge(kind: Kind, pixels: np.ndarray | str, data: bytes, report: SelftestReport) -> None:
     try:
-        expected = decode(data)
+        expected = decode(data, report.config.rule)
     except DecodeError as error:
         if not isinstance(pixels, str):
             report.problems.append(f"{kind.name}: refused by Pillow alone: {error}")

@@ -5,14 +5,26 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from imagenet_subset.system.text import printable
 
+_SHOWN = 40
+"""Characters of a value that are shown: where both sides begin alike, from where they part."""
+_KEPT = _SHOWN - len("...")
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that two mappings don't agree on."""
+    """One field that two mappings don't agree on.
+
+    Examples
+    --------
+    >>> rules = (f"as all of them are, and this for long: side {side}" for side in (256, 72))
+    >>> print(Difference(("rule",), *rules))
+    rule: ...256 there, ...72 here
+    """
 
     path: tuple[str, ...]
     """Keys that lead to the field, the outermost first."""
@@ -27,7 +39,11 @@ class Difference:
         return printable(".".join(self.path))
 
     def __str__(self) -> str:
-        return f"{self.name}: {_brief(self.there)} there, {_brief(self.here)} here"
+        there, here = _text(self.there), _text(self.here)
+        if max(len(there), len(here)) > _SHOWN and there[:_KEPT] == here[:_KEPT]:
+            start = _alike(there, here)
+            there, here = (f"...{text[start:]}" for text in (there, here))
+        return f"{self.name}: {_brief(there)} there, {_brief(here)} here"
 
 
 def compare(
@@ -55,8 +71,17 @@ def compare(
     return found
 
 
-def _brief(value: Any) -> str:
+def _text(value: Any) -> str:
     # reprlib goes a few levels deep only: a forged file may have nested lists without end.
     text = "nothing" if value is None else value
-    text = text if isinstance(text, str) else reprlib.repr(text)
-    return printable(text if len(text) <= 40 else text[:37] + "...")
+    return text if isinstance(text, str) else reprlib.repr(text)
+
+
+def _alike(one: str, other: str) -> int:
+    """Length of the words with which both begin."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return one.rfind(" ", 0, sum(1 for _ in pairs)) + 1
+
+
+def _brief(text: str) -> str:
+    return printable(text if len(text) <= _SHOWN else text[:_KEPT] + "...")

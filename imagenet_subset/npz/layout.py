@@ -4,8 +4,9 @@ The file is a standard NPZ: a ZIP archive of ``.npy`` files, stored and not comp
 `numpy.load`, `zipfile`, ``unzip`` and ``7z`` read. On top of that it promises:
 
 - The members are, in this order, ``X_train.npy``, ``y_train.npy``, ``train_id.npy``,
-  ``X_val.npy``, ``y_val.npy``, ``val_id.npy``. ``X_*`` is ``(N, 224, 224, 3) uint8``, the others
-  ``(N,) int32`` (little-endian); all in C order. ``N`` may be 0.
+  ``X_val.npy``, ``y_val.npy``, ``val_id.npy``. ``X_*`` is ``(N, 224, 224, 3) uint8``, 224
+  unless the pixel rule crops otherwise, the others ``(N,) int32`` (little-endian); all in C
+  order. ``N`` may be 0.
 - The array data of each member starts at a multiple of 4096 bytes from the start of the file, so
   that it can be memory-mapped. The ``.npy`` header (version 1.0) is padded with spaces up to
   there, as its format allows, which leaves no gap between the ZIP's members.
@@ -43,8 +44,6 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import pwrite_all
 
 ALIGNMENT = 4096
-IMAGE_SHAPE = (224, 224, 3)
-ROW_NBYTES = prod(IMAGE_SHAPE)
 KEYS = ("X_train", "y_train", "train_id", "X_val", "y_val", "val_id")
 
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -137,13 +136,17 @@ class Layout:
     """The rows of images: ``X_train``, then ``X_val``."""
 
     @classmethod
-    def of(cls, counts: Mapping[Split, int], comment: bytes = b"") -> Layout:
+    def of(
+        cls, counts: Mapping[Split, int], shape: tuple[int, ...], comment: bytes = b""
+    ) -> Layout:
         """Lay out a file.
 
         Parameters
         ----------
         counts
             Number of images of each split; a split that isn't named has none.
+        shape
+            Of an image: height, width, channels.
         comment
             Archive comment: the provenance.
 
@@ -157,17 +160,17 @@ class Layout:
         members: list[Member] = []
         for split in SPLITS:
             n = counts.get(split, 0)
-            for key, dtype, shape in (
-                (f"X_{split}", "|u1", (n, *IMAGE_SHAPE)),
+            for key, dtype, whole in (
+                (f"X_{split}", "|u1", (n, *shape)),
                 (f"y_{split}", "<i4", (n,)),
                 (f"{split}_id", "<i4", (n,)),
             ):
-                members.append(Member(key, dtype, shape, members[-1].end if members else 0))
+                members.append(Member(key, dtype, whole, members[-1].end if members else 0))
         images = [members[KEYS.index(f"X_{split}")] for split in SPLITS]
         rows = Rows(
             tuple(member.shape[0] for member in images),
             tuple(member.data_offset for member in images),
-            ROW_NBYTES,
+            prod(shape),
         )
         return cls(tuple(members), comment, rows)
 
@@ -217,7 +220,8 @@ def pieces(
             crcs[member.key] = crc32(data, header)
             yield member.key, member.data_offset, data
         else:
-            rows = combine_rows(row_crcs["train" if member.key == "X_train" else "val"], ROW_NBYTES)
+            of_rows = row_crcs["train" if member.key == "X_train" else "val"]
+            rows = combine_rows(of_rows, layout.rows.nbytes)
             crcs[member.key] = combine(header, rows, member.nbytes)
     yield from headers(layout, crcs)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps, features
+from PIL import Image, ImageDraw, ImageFont, features
 
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import Split
@@ -174,7 +174,9 @@ class _Page:
 def thumbnail(subset: ImagenetSubset, split: Split, row: int, size: int) -> Image.Image:
     """Image of a row, scaled to ``size`` pixels on its longer side."""
     image = Image.fromarray(subset.images(split)[row])
-    return ImageOps.contain(image, (size, size), Image.Resampling.LANCZOS)
+    longer = max(image.size)
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _font(size: int) -> _Font:

@@ -1,4 +1,4 @@
-"""The DALI graph: a batch of JPEGs in, ``(224, 224, 3) uint8`` images out.
+"""The DALI graph: a batch of JPEGs in, ``(crop, crop, 3) uint8`` images out.
 
 One definition serves the GPU and DALI's CPU backend: what is tested on the one holds for the other,
 except for the decoder. DALI's errors have no types, so their text is read here too.
@@ -11,7 +11,6 @@ from typing import Any
 
 from pipelines.base import Device, PipelineUnavailableError
 from pipelines.kinds import KINDS
-from pipelines.rule import CROP
 
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
@@ -41,7 +40,7 @@ it too."""
 ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
 
 
-def define_graph(device: Device) -> Any:
+def define_graph(device: Device, crop: int) -> Any:
     """Decode and fused resize, as DALI operators; call it inside a DALI pipeline definition.
 
     Inputs, by name: ``encoded`` uint8 bytes of a JPEG; ``roi_start``, ``roi_end`` float32
@@ -51,7 +50,7 @@ def define_graph(device: Device) -> Any:
     Returns
     -------
     nvidia.dali.pipeline.DataNode
-        ``(224, 224, 3) uint8`` images, RGB.
+        ``(crop, crop, 3) uint8`` images, RGB.
     """
     from nvidia.dali import fn, types
 
@@ -75,7 +74,7 @@ def define_graph(device: Device) -> Any:
     )
     return fn.resize(
         images,
-        size=[CROP, CROP],
+        size=[crop, crop],
         roi_start=start,
         roi_end=end,
         interp_type=types.INTERP_LINEAR,
@@ -83,7 +82,7 @@ def define_graph(device: Device) -> Any:
     )
 
 
-def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Graph:
+def build_graph(device: Device, batch_size: int, threads: int, gpu: int, crop: int) -> Graph:
     """Make a DALI pipeline of `define_graph`, ready to be fed.
 
     Raises
@@ -108,6 +107,7 @@ def build_graph(device: Device, batch_size: int, threads: int, gpu: int) -> Grap
         )
     graph = pipeline_def(define_graph)(
         device,
+        crop,
         batch_size=batch_size,
         num_threads=threads,
         device_id=gpu if device == "gpu" else None,

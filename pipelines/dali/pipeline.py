@@ -35,7 +35,7 @@ from pipelines.dali.graph import (
 )
 from pipelines.jpeg import doubt, has_stray_marker, route
 from pipelines.pillow import decode
-from pipelines.rule import CROP, crop_roi
+from pipelines.rule import DEFAULT, PixelRule
 
 AHEAD = 2
 """Batches that DALI has in hand besides the one being taken: one that it decodes, and one after
@@ -129,6 +129,8 @@ class DaliPipeline:
         CPU threads of DALI. On a GPU they parse and prepare what the GPU decodes.
     gpu : int
         Index of the CUDA device.
+    rule : PixelRule
+        Which pixels to make of each image.
 
     Raises
     ------
@@ -136,14 +138,25 @@ class DaliPipeline:
         DALI won't start on this device.
     """
 
-    def __init__(self, device: Device, batch_size: int, threads: int, gpu: int = 0) -> None:
+    def __init__(
+        self,
+        device: Device,
+        batch_size: int,
+        threads: int,
+        gpu: int = 0,
+        rule: PixelRule = DEFAULT,
+    ) -> None:
         self.device: Device = device
         self.batch_size = batch_size
         self._batch_pixels = BATCH_PIXELS[device]
         self.threads = threads
         self.gpu = gpu
-        self._graph: Graph | None = build_graph(device, self.batch_size, threads, gpu)
-        self._stage: Stage = _stage(device, self.batch_size, gpu)
+        self.rule = rule
+        self._graph: Graph | None = self._new_graph()
+        self._stage: Stage = _stage(device, (batch_size, *rule.shape), gpu)
+
+    def _new_graph(self) -> Graph:
+        return build_graph(self.device, self.batch_size, self.threads, self.gpu, self.rule.crop)
 
     def close(self) -> None:
         """Free DALI's threads and memory and, on a GPU, the pinned ring."""
@@ -157,9 +170,9 @@ class DaliPipeline:
             for item in self._taken(encoded):
                 staged.append(item)
                 if len(staged) > self._stage.depth:
-                    yield _deliver(*staged.popleft())
+                    yield _deliver(*staged.popleft(), self.rule)
             while staged:
-                yield _deliver(*staged.popleft())
+                yield _deliver(*staged.popleft(), self.rule)
         finally:
             # Given up midway: the GPU must not go on writing to memory that is about to be freed.
             for _, pixels in staged:
@@ -170,7 +183,7 @@ class DaliPipeline:
         self, encoded: Iterable[tuple[Key, bytes]]
     ) -> Iterator[tuple[_Flight[Key], Staged | None]]:
         """Launch batch after batch, with `AHEAD` others under way when one is taken from DALI."""
-        batches = self._batches(_routed(key, data) for key, data in encoded)
+        batches = self._batches(_routed(key, data, self.rule) for key, data in encoded)
         again: deque[list[_Image[Key]]] = deque()
         flights: deque[_Flight[Key]] = deque()
         try:
@@ -213,7 +226,7 @@ class DaliPipeline:
         if not for_dali:
             return _Flight(images)
         if self._graph is None:
-            self._graph = build_graph(self.device, self.batch_size, self.threads, self.gpu)
+            self._graph = self._new_graph()
         rois = np.array([image.roi for image in for_dali], np.float32)
         fed = {
             ENCODED: [np.frombuffer(image.data, np.uint8) for image in for_dali],
@@ -261,38 +274,38 @@ class DaliPipeline:
             self.batch_size, self._batch_pixels = half, self._batch_pixels // 2
 
 
-def _stage(device: Device, batch_size: int, gpu: int) -> Stage:
+def _stage(device: Device, shape: tuple[int, ...], gpu: int) -> Stage:
     if device == "cpu":
         return HostStage()
     from pipelines.dali.staging import PinnedRing
 
-    return PinnedRing((batch_size, CROP, CROP, 3), gpu)
+    return PinnedRing(shape, gpu)
 
 
-def _routed(key: Key, data: bytes) -> _Image[Key]:
+def _routed(key: Key, data: bytes, rule: PixelRule) -> _Image[Key]:
     header = route(data)
     if isinstance(header, str):
         return _Image(key, data, None, header)
     if has_stray_marker(data):
         return _Image(key, data, None, "a marker amid the compressed data")
     width, height = header.width, header.height
-    return _Image(key, data, crop_roi(width, height), "", width * height)
+    return _Image(key, data, rule.crop_roi(width, height), "", width * height)
 
 
 def _parts(images: list[_Image[Key]], size: int) -> list[list[_Image[Key]]]:
     return [images[i : i + size] for i in range(0, len(images), size)]
 
 
-def _deliver(flight: _Flight[Key], staged: Staged | None) -> Batch[Key]:
+def _deliver(flight: _Flight[Key], staged: Staged | None, rule: PixelRule) -> Batch[Key]:
     """Put DALI's pixels and Pillow's together, in the order in which the images were fed."""
     images = flight.images
     if staged and all(image.roi is not None for image in images):
         return Batch([image.key for image in images], staged.wait())
     rows = iter(staged.wait() if staged else ())
-    batch = Batch[Key]([], np.empty((len(images), CROP, CROP, 3), np.uint8))
+    batch = Batch[Key]([], np.empty((len(images), *rule.shape), np.uint8))
     for image in images:
         try:
-            pixels = next(rows) if image.roi is not None else decode(image.data)
+            pixels = next(rows) if image.roi is not None else decode(image.data, rule)
         except DecodeError as error:
             batch.failures.append((image.key, str(error)))
         else:
@@ -308,4 +321,6 @@ def _deliver(flight: _Flight[Key], staged: Staged | None) -> Batch[Key]:
 
 def open_pipeline(settings: Settings) -> DaliPipeline:
     """Open DALI; raises as `DaliPipeline` does."""
-    return DaliPipeline(settings.device, settings.batch_size, settings.threads, settings.gpu)
+    return DaliPipeline(
+        settings.device, settings.batch_size, settings.threads, settings.gpu, settings.rule
+    )

@@ -1,7 +1,7 @@
 """The quick pipeline for CPUs: the pixels of Pillow's, in about half the time.
 
 libjpeg-turbo, with which Pillow decodes too, is called through simplejpeg. Then Pillow's two-pass
-resample is done for the 224x224 window alone, by two functions that numba compiles
+resample is done for the crop's window alone, by two functions that numba compiles
 (`pipelines.turbo.kernel`). Both steps give the very bytes that Pillow gives. Where that isn't
 certain, the image is left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which
 libjpeg-turbo warns, and tall photos, whose passes Pillow does in another order from version 13 on.
@@ -21,7 +21,7 @@ from pipelines.jpeg import route
 from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES, wheel_version
 from pipelines.per_image import PerImagePipeline
 from pipelines.pillow import decode
-from pipelines.rule import CROP, crop_box, resized_size
+from pipelines.rule import DEFAULT, PixelRule
 from pipelines.taps import bilinear_taps
 
 _KEPT_BYTES = 16 << 20
@@ -29,11 +29,13 @@ _KEPT_BYTES = 16 << 20
 
 
 @functools.lru_cache(maxsize=1024)
-def _columns(width: int, scaled: int, left: int) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """What `pipelines.turbo.kernel.shrink` takes for the crop's columns of photos of one width."""
+def _columns(
+    width: int, scaled: int, left: int, count: int
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """What `pipelines.turbo.kernel` takes for the crop's columns of photos of one width."""
     from pipelines.turbo.simd import GROUP, arranged
 
-    taps = bilinear_taps(width, scaled, left, CROP, GROUP)
+    taps = bilinear_taps(width, scaled, left, count, GROUP)
     return taps.starts, arranged(taps.weights)
 
 
@@ -46,30 +48,29 @@ class TurboPipeline(PerImagePipeline):
         A package is missing or won't start, or decodes otherwise than Pillow.
     """
 
-    def __init__(self, batch_size: int = PER_IMAGE_BATCH) -> None:
-        super().__init__(batch_size)
+    def __init__(self, batch_size: int = PER_IMAGE_BATCH, rule: PixelRule = DEFAULT) -> None:
+        super().__init__(batch_size, rule)
         from pipelines.turbo.imports import failure
 
         if failure is not None:
-            missing = isinstance(failure, ModuleNotFoundError) and failure.name in TURBO_PACKAGES
-            remedy = TURBO_INSTALL if missing else "--pipeline pillow works without"
-            text = one_line(failure)
-            raise PipelineUnavailableError(f"the turbo pipeline: {text}; {remedy}") from failure
+            raise _unavailable(failure) from failure
         import simplejpeg
 
         from pipelines.turbo import kernel
 
-        if kernel.compiled_seconds:
+        try:
+            made = kernel.shrink_to(rule.crop)
+        except Exception as error:
+            raise _unavailable(error) from error
+        if made.seconds:
             logging.getLogger(__name__).warning(
-                "compiled the turbo pipeline in %.1f s; %s",
-                kernel.compiled_seconds,
-                kernel.cache_note,
+                "compiled the turbo pipeline in %.1f s; %s", made.seconds, made.note
             )
         self._decode_jpeg = simplejpeg.decode_jpeg
-        self._shrink, self._slack = kernel.shrink, kernel.SLACK_BYTES
+        self._shrink, self._slack = made.function, kernel.SLACK_BYTES
         self._photo = np.empty(1 << 20, np.uint8)
         self._rows = np.empty(1 << 18, np.uint8)
-        self._sums = np.empty(CROP * 3 + 1, np.int32)
+        self._sums = np.empty(rule.crop * 3 + 1, np.int32)
         self._check()
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
@@ -98,11 +99,12 @@ class TurboPipeline(PerImagePipeline):
     def _resample(
         self, photo: NDArray[np.uint8], width: int, height: int, out: NDArray[np.uint8]
     ) -> None:
-        scaled_width, scaled_height = resized_size(width, height)
-        left, top, _, _ = crop_box(width, height)
-        columns = _columns(width, scaled_width, left)
-        lines = bilinear_taps(height, scaled_height, top, CROP)
-        needed = (lines.end - lines.begin) * CROP * 3
+        rule = self.rule
+        scaled_width, scaled_height = rule.resized_size(width, height)
+        left, top, _, _ = rule.crop_box(width, height)
+        columns = _columns(width, scaled_width, left, rule.crop)
+        lines = bilinear_taps(height, scaled_height, top, rule.crop)
+        needed = (lines.end - lines.begin) * rule.crop * 3
         if needed > len(self._rows):
             self._rows = np.empty(needed, np.uint8)
         rows = lines.begin, lines.end, lines.starts, lines.weights
@@ -118,17 +120,24 @@ class TurboPipeline(PerImagePipeline):
 
         noise = np.random.default_rng(0).integers(0, 256, (19, 27, 3), np.uint8)
         image = Image.fromarray(noise).resize((90, 70), Image.Resampling.BICUBIC)
-        out = np.empty((CROP, CROP, 3), np.uint8)
+        out = np.empty(self.rule.shape, np.uint8)
         for sampling in ("4:4:4", "4:2:2", "4:2:0"):
             sink = io.BytesIO()
             image.save(sink, "JPEG", quality=80, subsampling=sampling)
-            if self.decode_into(sink.getvalue(), out) or (out != decode(sink.getvalue())).any():
+            data = sink.getvalue()
+            if self.decode_into(data, out) or (out != decode(data, self.rule)).any():
                 raise PipelineUnavailableError(
                     f"the turbo pipeline: simplejpeg {wheel_version('simplejpeg')} decodes "
                     f"{sampling} otherwise than Pillow here; use --pipeline pillow"
                 )
 
 
+def _unavailable(failure: Exception) -> PipelineUnavailableError:
+    missing = isinstance(failure, ModuleNotFoundError) and failure.name in TURBO_PACKAGES
+    remedy = TURBO_INSTALL if missing else "--pipeline pillow works without"
+    return PipelineUnavailableError(f"the turbo pipeline: {one_line(failure)}; {remedy}")
+
+
 def open_pipeline(settings: Settings) -> TurboPipeline:
     """Open turbo; raises as `TurboPipeline` does."""
-    return TurboPipeline(settings.batch_size)
+    return TurboPipeline(settings.batch_size, settings.rule)

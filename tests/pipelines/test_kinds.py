@@ -7,6 +7,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from pipelines.bounds import EXACT
 from pipelines.choice import PipelineConfig, PipelineRequest, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import AUTO, KINDS, NAMES, TABLE, UNASKED, Kind, bounds_of
+from pipelines.rule import PixelRule
 from tests.contracts.pipeline import PipelineContract
 
 MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"cpu": (), "gpu": (pytest.mark.gpu,)}
@@ -75,6 +77,18 @@ class TestEveryKind(PipelineContract):
         if self.kind.device == "gpu":
             pytest.skip("which GPU decoder takes an image can depend on its batch")
         super().test_two_runs_give_the_same_bytes(pipeline)
+
+
+@pytest.mark.parametrize("rule", [PixelRule(72, 64), PixelRule(100, 97)], ids=["64", "97"])
+class TestEveryKindByAnotherRule(TestEveryKind):
+    """A smaller crop, and one whose rows are no multiple of anything."""
+
+    @pytest.fixture
+    def pipeline(self, kind: Kind, rule: PixelRule) -> Iterator[Pipeline]:
+        self.kind, self.bounds, self.rule = kind, kind.bounds, rule
+        pipeline = replace(chosen(kind), rule=rule).open()
+        yield pipeline
+        pipeline.close()
 
 
 @over(filter(can_be_had, TABLE))

@@ -11,22 +11,23 @@ import zlib
 import numpy as np
 import PIL
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
 from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
 from pipelines.pillow import decode
-from pipelines.rule import crop_box, resized_size
+from pipelines.rule import DEFAULT, PixelRule
+from tests.contracts.pipeline import scaled_whole
 
 
 def plain(data: bytes) -> np.ndarray:
-    """The rule as a user of Pillow would write it."""
+    """The default rule as a user of Pillow would write it."""
     with Image.open(io.BytesIO(data)) as opened, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = opened.convert("RGB")
-    scaled = image.resize(resized_size(*image.size), Image.Resampling.BILINEAR)
-    return np.asarray(scaled.crop(crop_box(*image.size)))
+        return scaled_whole(opened.convert("RGB"), DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -161,25 +162,44 @@ def with_right_crcs(png: bytearray) -> bytes:
     return bytes(png)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (255, 2000), (13, 4000), (4000, 13)])
-def test_a_strip_scaled_in_part_is_the_same_as_scaled_whole(size):
+RULES = [DEFAULT, PixelRule(72, 64), PixelRule(100, 97), PixelRule(300, 300)]
+
+
+STRIPS = [(1, 1), (1, 90), (90, 1), (255, 2000), (13, 4000), (4000, 13)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "size"), [(r, s) for r in RULES for s in STRIPS if min(s) < r.resize], ids=repr
+)
+def test_a_strip_scaled_in_part_is_the_same_as_scaled_whole(rule, size):
     image = photo(3, *size)
-    scaled = image.resize(resized_size(*size), Image.Resampling.BILINEAR)
-    expected = np.asarray(scaled.crop(crop_box(*size)))
-    assert np.array_equal(np.asarray(resample.scale_and_crop_strip(image)), expected)
+    made = np.asarray(resample.scale_and_crop_strip(image, rule))
+    assert np.array_equal(made, scaled_whole(image, rule))
 
 
-def test_strips_of_random_sizes_scaled_in_part_are_the_same_as_scaled_whole():
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_strips_of_random_sizes_scaled_in_part_are_the_same_as_scaled_whole(rule):
     rng = np.random.default_rng(12)
     for _ in range(60):
-        shorter = int(rng.integers(1, 256))
+        shorter = int(rng.integers(1, rule.resize))
         size = (shorter, int(rng.integers(shorter, shorter * 9 + 2)))
         size = size if rng.random() < 0.5 else size[::-1]
         noise = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
         image = Image.fromarray(noise)
-        scaled = image.resize(resized_size(*size), Image.Resampling.BILINEAR)
-        expected = np.asarray(scaled.crop(crop_box(*size)))
-        assert np.array_equal(np.asarray(resample.scale_and_crop_strip(image)), expected), size
+        made = np.asarray(resample.scale_and_crop_strip(image, rule))
+        assert np.array_equal(made, scaled_whole(image, rule)), size
+
+
+@settings(max_examples=60)
+@given(st.data(), st.integers(1, 300), st.integers(1, 300))
+def test_a_photo_by_any_rule_is_what_resize_and_crop_give(data, width: int, height: int) -> None:
+    resize = data.draw(st.integers(1, 300))
+    rule = PixelRule(resize, data.draw(st.integers(1, resize)))
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+    image = Image.fromarray(noise)
+    made = decode(encoded(image, "PNG"), rule)
+    assert made.shape == rule.shape
+    assert np.array_equal(made, scaled_whole(image, rule))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")

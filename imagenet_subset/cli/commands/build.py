@@ -93,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.building.plan import plan_build
     from imagenet_subset.building.start import begun
 
-    options = BuildOptions(**{f.name: getattr(args, f.name) for f in fields(BuildOptions)})
+    names = {field.name for field in fields(BuildOptions)}
+    options = BuildOptions(**{name: value for name, value in vars(args).items() if name in names})
     if args.dry_run:
         _print_plan(plan_build(options))
         return 0

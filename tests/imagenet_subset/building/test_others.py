@@ -19,7 +19,7 @@ from imagenet_subset.building import output
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.run import BuildResult
 from imagenet_subset.errors import LockedError, OutputError
-from imagenet_subset.npz.layout import ROW_NBYTES
+from pipelines.rule import DEFAULT
 from tests.harness import sabotage
 from tests.harness.builds import Build, end_of, two_classes
 from tests.harness.planned import carried_out, planned
@@ -87,7 +87,7 @@ def zeroed(todo: BuildPlan) -> Callable[[int], object]:
     """A file that was cut short and got its size back."""
 
     def disturb(fd: int) -> None:
-        os.ftruncate(fd, 30 * ROW_NBYTES)
+        os.ftruncate(fd, 30 * DEFAULT.nbytes)
         os.ftruncate(fd, todo.layout.size)
 
     return disturb

@@ -7,6 +7,7 @@ import hashlib
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from imagenet_subset.ilsvrc.numbering import rank_key
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection import load_subset
 from pipelines.pillow import decode
+from pipelines.rule import DEFAULT
 from tests.harness.planned import carried_out, planned
 from tests.harness.tiers import thorough
 
@@ -424,8 +426,10 @@ def test_what_a_pipeline_logs_is_told_once_and_not_by_each_worker(
     pytest.importorskip("numba")
     from pipelines.turbo import kernel
 
-    monkeypatch.setattr(kernel, "compiled_seconds", 1.25)  # as after compiling
-    monkeypatch.setattr(kernel, "cache_note", "later runs find it in numba's cache")
+    made = kernel.shrink_to(DEFAULT.crop)
+    note = "later runs find it in numba's cache"
+    compiled = replace(made, seconds=1.25, note=note)  # as after compiling
+    monkeypatch.setattr(kernel, "shrink_to", lambda _crop: compiled)
     with ThreadPoolExecutor(2) as executor:
         result = carried_out(plan(tree, subset_file, tmp_path, pipeline="turbo"), executor=executor)
     assert result.notices == [

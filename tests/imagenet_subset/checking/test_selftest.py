@@ -16,6 +16,7 @@ from pipelines.choice import PipelineConfig, PipelineRequest, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import NAMES
 from pipelines.per_image import PillowPipeline
+from pipelines.rule import PixelRule
 from tests.harness.tiers import thorough
 
 
@@ -35,6 +36,12 @@ def test_each_cpu_pipeline_passes(name: str) -> None:
     assert (found["ok"], found["pipeline"], found["device"]) == (True, name, "cpu")
     assert [kind["name"] for kind in found["kinds"]] == [kind.name for kind in report.kinds]
     assert found["allowed"] == {"largest": report.bounds.largest, "mean": report.bounds.mean}
+
+
+def test_a_pipeline_of_another_rule_is_compared_by_that_rule() -> None:
+    config = resolve(PipelineRequest("cpu", "pillow", rule=PixelRule(72, 64)), 1)
+    report = selftest(config, rate_photos=1)
+    assert report.ok, report.problems
 
 
 def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path) -> None:

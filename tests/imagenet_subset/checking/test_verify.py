@@ -30,6 +30,7 @@ from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import open_for_update
+from pipelines.rule import DEFAULT
 from tests.harness.planned import carried_out, planned
 
 WNIDS = ("n12267677", "n02690373")  # acorn, airliner
@@ -68,7 +69,9 @@ def arrays() -> dict[str, Any]:
 def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file of ours, with all CRCs right."""
     layout = Layout.of(
-        {split: len(data[f"X_{split}"]) for split in SPLITS}, encode_comment(provenance)
+        {split: len(data[f"X_{split}"]) for split in SPLITS},
+        DEFAULT.shape,
+        encode_comment(provenance),
     )
     crcs = {s: np.array([zlib.crc32(x) for x in data[f"X_{s}"]], np.uint32) for s in SPLITS}
     columns = {key: data[key] for key in KEYS if not key.startswith("X")}
@@ -155,7 +158,7 @@ def test_a_file_of_another_program_may_have_its_own_order_and_comment(tmp_path: 
 def test_progress_adds_up_to_the_arrays(two: Path) -> None:
     steps: list[int] = []
     verify(two, workers=2, progress=steps.append)
-    headers = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE)).members
+    headers = Layout.of({"train": 3, "val": 2}, DEFAULT.shape, encode_comment(PROVENANCE)).members
     assert sum(steps) == sum(m.end - m.offset - 30 - len(m.name) - 20 for m in headers)
 
 
@@ -195,7 +198,7 @@ def assert_noticed(path: Path, offset: int, bit: int, word: str) -> None:
 
 def test_a_flipped_bit_outside_the_images_is_noticed_wherever_it_is(two: Path) -> None:
     rng = random.Random(11)
-    layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
+    layout = Layout.of({"train": 3, "val": 2}, DEFAULT.shape, encode_comment(PROVENANCE))
     for word, region in regions(layout):
         # Headers, their first bytes above all, are where another meaning can hide.
         places = [*rng.sample(region[:140], 12), *rng.sample(region, 12)]
@@ -209,7 +212,8 @@ def test_a_flipped_bit_outside_the_images_is_noticed_wherever_it_is(two: Path) -
 @pytest.mark.long
 def test_a_flipped_bit_in_each_byte_outside_the_images_is_noticed(two: Path) -> None:
     rng = random.Random(12)
-    for word, region in regions(Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))):
+    layout = Layout.of({"train": 3, "val": 2}, DEFAULT.shape, encode_comment(PROVENANCE))
+    for word, region in regions(layout):
         for offset in region:
             assert_noticed(two, offset, rng.randrange(8), word)
     assert verify(two).ok
@@ -217,7 +221,7 @@ def test_a_flipped_bit_in_each_byte_outside_the_images_is_noticed(two: Path) -> 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_flipped_bit_in_an_image_is_noticed(two: Path, split: Any) -> None:
-    layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
+    layout = Layout.of({"train": 3, "val": 2}, DEFAULT.shape, encode_comment(PROVENANCE))
     rng = random.Random(13)
     for row in range(len(arrays()[f"X_{split}"])):
         for offset in (0, 150_527, rng.randrange(150_528)):
@@ -259,7 +263,7 @@ def test_an_array_that_was_added_is_noticed(two: Path) -> None:
 
 
 def test_exchanged_rows_are_noticed(two: Path) -> None:
-    layout = Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE))
+    layout = Layout.of({"train": 3, "val": 2}, DEFAULT.shape, encode_comment(PROVENANCE))
     data = bytearray(two.read_bytes())
     a, b = (slice(o, o + 150_528) for o in (layout.rows.offset_of("train", k) for k in (0, 2)))
     data[a], data[b] = data[b], data[a]
@@ -325,11 +329,8 @@ def test_a_file_that_can_t_be_read_in_full_is_not_called_unsound(two: Path, caps
         f"{two} can't be read in full, so whether it is sound is unknown; see to its disk or its "
         "network, and verify it again",
     ]
-    flip(
-        two,
-        Layout.of({"train": 3, "val": 2}, encode_comment(PROVENANCE)).rows.offset_of("val", 0),
-        3,
-    )
+    layout = Layout.of({"train": 3, "val": 2}, DEFAULT.shape, encode_comment(PROVENANCE))
+    flip(two, layout.rows.offset_of("val", 0), 3)
     with refused(two, "preadv", errno.EIO):
         assert main(["verify", str(two), "--workers", "1"]) == 1
     assert "is NOT sound" in capsys.readouterr().out

@@ -41,6 +41,7 @@ from imagenet_subset.selection import load_subset
 from imagenet_subset.system.files import open_for_update
 from pipelines.base import DecodeError
 from pipelines.jpeg import JpegHeader, route
+from pipelines.rule import DEFAULT
 from tests.harness.tiers import thorough
 
 MEMORY = 4 << 30
@@ -339,7 +340,7 @@ def ours(path: Path, **arrays: np.ndarray) -> None:
         "subset": {"name": "one", "wnids": []},
         "pipeline": {"name": "pillow", "device": "cpu", "versions": {}},
     }
-    layout = Layout.of({"train": 1, "val": 1}, encode_comment(provenance))
+    layout = Layout.of({"train": 1, "val": 1}, DEFAULT.shape, encode_comment(provenance))
     crcs = {s: np.array([zlib.crc32(arrays[f"X_{s}"].data)], np.uint32) for s in SPLITS}
     columns = {key: a for key, a in arrays.items() if not key.startswith("X")}
     fd = open_for_update(path, create=True)

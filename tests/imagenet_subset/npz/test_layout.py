@@ -13,21 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imagenet_subset.npz import layout as npz
-from imagenet_subset.npz.layout import ALIGNMENT, IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout
+from imagenet_subset.npz.layout import ALIGNMENT, KEYS, Layout
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import open_for_update, pwrite_all
+from pipelines.rule import DEFAULT, PixelRule
 from tests.harness.tiers import thorough
 
 PROVENANCE = {"format": "imagenet-subset", "subset": {"name": "test", "wnids": ["n12267677"]}}
 
 
 def images(n: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, *IMAGE_SHAPE), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (n, *DEFAULT.shape), np.uint8)
 
 
 def write_npz(path: Path, n_train: int, n_val: int, order_seed: int = 0) -> dict[str, np.ndarray]:
@@ -40,7 +41,7 @@ def write_npz(path: Path, n_train: int, n_val: int, order_seed: int = 0) -> dict
         "y_val": np.arange(n_val, dtype=np.int32) % 5,
         "val_id": np.arange(n_val, dtype=np.int32) + 40_000,
     }
-    layout = Layout.of({"train": n_train, "val": n_val}, encode_comment(PROVENANCE))
+    layout = Layout.of({"train": n_train, "val": n_val}, DEFAULT.shape, encode_comment(PROVENANCE))
     fd = open_for_update(path, create=True)
     os.ftruncate(fd, layout.size)
     rows: list[tuple[Split, int]] = [("train", i) for i in range(n_train)]
@@ -92,10 +93,14 @@ def test_other_programs_find_no_fault(tmp_path: Path, command: list[str]) -> Non
 @given(
     st.integers(0, 2_000_000),
     st.integers(0, 100_000),
+    st.integers(1, 2000).map(lambda crop: PixelRule(2000, crop)),
     st.text(st.characters(codec="ascii"), max_size=2000),
 )
-def test_array_data_is_aligned_and_members_leave_no_gap(n_train, n_val, name) -> None:
-    layout = Layout.of({"train": n_train, "val": n_val}, encode_comment({"name": name}))
+@example(2_000_000, 100_000, DEFAULT, "")
+def test_array_data_is_aligned_and_members_leave_no_gap(n_train, n_val, rule, name) -> None:
+    layout = Layout.of({"train": n_train, "val": n_val}, rule.shape, encode_comment({"name": name}))
+    assert layout.rows.nbytes == rule.nbytes
+    assert layout.members[KEYS.index("X_val")].shape == (n_val, *rule.shape)
     end = 0
     for member in layout.members:
         assert member.offset == end
@@ -123,13 +128,13 @@ def test_the_order_of_writing_leaves_no_trace_in_the_bytes(tmp_path_factory, see
 def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
     # 30,000 rows of zeros are 4.5 GB; the file is sparse, only row 29,999 is written.
     n = 30_000
-    layout = Layout.of({"train": n}, encode_comment(PROVENANCE))
+    layout = Layout.of({"train": n}, DEFAULT.shape, encode_comment(PROVENANCE))
     path = tmp_path / "big.npz"
     fd = open_for_update(path, create=True)
     os.ftruncate(fd, layout.size)
     last = images(1, 5)[0]
     pwrite_all(fd, last.tobytes(), layout.rows.offset_of("train", n - 1))
-    crcs = np.full(n, zlib.crc32(bytes(ROW_NBYTES)), np.uint32)
+    crcs = np.full(n, zlib.crc32(bytes(DEFAULT.nbytes)), np.uint32)
     crcs[-1] = zlib.crc32(last.tobytes())
     ids = np.arange(n, dtype=np.int32)
     none = np.zeros(0, np.int32)
@@ -141,11 +146,11 @@ def test_more_than_4_gib_is_read_by_numpy_and_zipfile(tmp_path: Path) -> None:
         assert archive.testzip() is None
     with np.load(path) as loaded:
         np.testing.assert_array_equal(loaded["train_id"], ids)
-        assert loaded["X_val"].shape == (0, *IMAGE_SHAPE)
-    X_train = np.memmap(path, np.uint8, "r", layout.rows.offset_of("train", 0), (n, *IMAGE_SHAPE))
+        assert loaded["X_val"].shape == (0, *DEFAULT.shape)
+    X_train = np.memmap(path, np.uint8, "r", layout.rows.offset_of("train", 0), (n, *DEFAULT.shape))
     np.testing.assert_array_equal(X_train[-1], last)
 
 
 def test_a_provenance_too_long_for_a_zip_comment_is_refused() -> None:
     with pytest.raises(ValueError, match="comment holds 65535"):
-        Layout.of({}, encode_comment({"name": "x" * 70_000}))
+        Layout.of({}, DEFAULT.shape, encode_comment({"name": "x" * 70_000}))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.provenance import Provenance, encode_comment
+from pipelines.rule import PixelRule
 
 PATH = Path("three_cls.npz")
 FIELDS: dict[str, Any] = {
@@ -122,6 +123,14 @@ def test_differences_name_the_field_and_both_sides() -> None:
         "pipeline.versions.pillow: 12.0.0 there, 13.0.0 here",
     ]
     assert MADE.differences(MADE) == []
+
+
+def test_long_values_that_begin_alike_are_shown_from_where_they_part() -> None:
+    one, other = (replace(MADE, pixel_rule=PixelRule(resize, 64).text) for resize in (256, 72))
+    assert one.differences(other) == [
+        "pixel_rule: ...256, longer 256*longer//shorter, b... there, "
+        "...72, longer 72*longer//shorter, bil... here"
+    ]
 
 
 def test_people_read_a_name_and_a_value_a_line() -> None:

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagenet_subset.npz.layout import KEYS, ROW_NBYTES, Layout
+from imagenet_subset.npz.layout import KEYS, Layout
 from imagenet_subset.npz.rows import Rows
 from imagenet_subset.records import SPLITS
+from pipelines.rule import DEFAULT
 
 counts = st.integers(0, 40)
 
 
 def rows_of(n_train: int, n_val: int) -> Rows:
-    return Layout.of({"train": n_train, "val": n_val}).rows
+    return Layout.of({"train": n_train, "val": n_val}, DEFAULT.shape).rows
 
 
 @given(counts, counts)
@@ -31,10 +32,10 @@ def test_an_index_and_a_place_are_the_same_row(n_train: int, n_val: int) -> None
 
 @given(counts, counts)
 def test_an_offset_is_where_the_array_has_the_row(n_train: int, n_val: int) -> None:
-    layout = Layout.of({"train": n_train, "val": n_val})
+    layout = Layout.of({"train": n_train, "val": n_val}, DEFAULT.shape)
     for index in range(len(layout.rows)):
         split, row = layout.rows.place(index)
-        expected = layout.members[KEYS.index(f"X_{split}")].data_offset + row * ROW_NBYTES
+        expected = layout.members[KEYS.index(f"X_{split}")].data_offset + row * DEFAULT.nbytes
         assert layout.rows.offset(index) == layout.rows.offset_of(split, row) == expected
 
 

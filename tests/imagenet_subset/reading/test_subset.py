@@ -21,10 +21,11 @@ import pytest
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.npz.class_csv import ClassRow
-from imagenet_subset.npz.layout import IMAGE_SHAPE, KEYS, ROW_NBYTES, Layout, finish
+from imagenet_subset.npz.layout import KEYS, Layout, finish
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset, open_subset
 from imagenet_subset.system.files import open_for_update, pwrite_all
+from pipelines.rule import DEFAULT
 from tests.harness.tiers import thorough
 
 WNIDS = ["n12267677", "n02690373", "n09472597"]
@@ -44,7 +45,7 @@ def arrays(train: int = 7, val: int = 4) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for split, n in (("train", train), ("val", val)):
         random = np.random.default_rng(n)
-        made[f"X_{split}"] = random.integers(0, 256, (n, *IMAGE_SHAPE), np.uint8)
+        made[f"X_{split}"] = random.integers(0, 256, (n, *DEFAULT.shape), np.uint8)
         made[f"y_{split}"] = random.integers(0, 3, n, np.int32)
         made[f"{split}_id"] = np.arange(n, dtype=np.int32) * 11 + 5
     return {key: made[key] for key in KEYS}
@@ -53,7 +54,9 @@ def arrays(train: int = 7, val: int = 4) -> dict[str, Any]:
 def write(path: Path, data: dict[str, Any], provenance: dict[str, Any] = PROVENANCE) -> Path:
     """Write a file as a build does."""
     layout = Layout.of(
-        {"train": len(data["X_train"]), "val": len(data["X_val"])}, encode_comment(provenance)
+        {"train": len(data["X_train"]), "val": len(data["X_val"])},
+        DEFAULT.shape,
+        encode_comment(provenance),
     )
     crcs: dict[Any, Any] = {}
     fd = open_for_update(path, create=True)
@@ -123,7 +126,7 @@ def test_repr_tells_what_is_inside(three: Path) -> None:
 
 def test_a_split_without_images_is_an_array_of_length_0(tmp_path: Path) -> None:
     subset = open_subset(write(tmp_path / "t_cls.npz", arrays(val=0)))
-    assert subset.X_val.shape == (0, *IMAGE_SHAPE)
+    assert subset.X_val.shape == (0, *DEFAULT.shape)
     assert subset.y_val.shape == subset.val_id.shape == (0,)
     assert len(subset.dataset("val")) == 0
 
@@ -468,7 +471,7 @@ def test_nothing_stays_open_behind(three: Path) -> None:
     assert len(opened()) == 1
     first = subset.X_train[0]
     del subset
-    assert first.shape == IMAGE_SHAPE
+    assert first.shape == DEFAULT.shape
     assert len(opened()) == 1
     del first
     gc.collect()
@@ -560,8 +563,8 @@ def test_a_file_that_can_be_neither_mapped_nor_held_in_memory_is_refused_in_one_
 
 def write_large(path: Path, n: int = 6000) -> Path:
     """A sparse file of black images: of 0.9 GB, which take no room on the disk."""
-    layout = Layout.of({"train": n}, encode_comment(PROVENANCE))
-    zeros = np.full(n, zlib.crc32(bytes(ROW_NBYTES)), np.uint32)
+    layout = Layout.of({"train": n}, DEFAULT.shape, encode_comment(PROVENANCE))
+    zeros = np.full(n, zlib.crc32(bytes(DEFAULT.nbytes)), np.uint32)
     fd = open_for_update(path, create=True)
     try:
         os.ftruncate(fd, layout.size)

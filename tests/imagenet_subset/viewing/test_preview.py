@@ -101,6 +101,17 @@ def test_the_sheet_shows_the_images_in_their_classes_row(
     assert tops[0] == tops[1] < tops[2] < tops[3]
 
 
+@pytest.mark.parametrize("size", [(64, 64), (1, 1), (1, 1000), (1000, 1), (333, 250)])
+def test_images_of_any_size_are_shown(tmp_path: Path, size: tuple[int, int]) -> None:
+    arrays: dict[str, Any] = {"X_train": np.full((2, *size, 3), 7, np.uint8)}
+    arrays |= {"X_val": arrays["X_train"][:0], "y_train": np.arange(2), "train_id": np.arange(2)}
+    np.savez(tmp_path / "any.npz", **arrays, y_val=np.zeros(0, int), val_id=np.zeros(0, int))
+    subset = open_subset(tmp_path / "any.npz")
+    assert max(preview.thumbnail(subset, "train", 0, 112).size) == 112
+    write_sheets(subset, tmp_path / "s.png", "train")
+    write_page(subset, tmp_path / "p.html", "train")
+
+
 def test_beyond_30_classes_the_sheet_goes_on_in_further_files(
     write_subset: Write, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from nvidia.dali import pipeline_def, types
 
 from pipelines.base import Device
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, define_graph
+from pipelines.rule import DEFAULT
 
 Fields = dict[int, list[Any]]
 
@@ -82,10 +83,12 @@ def operator_of(message: bytes) -> Operator:
     )
 
 
-def serialized(device: Device) -> tuple[dict[str, list[Operator]], list[tuple[str, str]]]:
+def serialized(
+    device: Device, crop: int = DEFAULT.crop
+) -> tuple[dict[str, list[Operator]], list[tuple[str, str]]]:
     """Operators by name, and the outputs of the pipeline."""
     graph = pipeline_def(define_graph)(
-        device, batch_size=4, num_threads=1, device_id=None, exec_dynamic=True
+        device, crop, batch_size=4, num_threads=1, device_id=None, exec_dynamic=True
     )
     fields = fields_of(graph.serialize())
     operators = defaultdict(list)
@@ -153,6 +156,15 @@ def test_the_resize_runs_on_the_gpu_and_takes_its_region_from_the_cpu(
 def test_the_resize_is_linear_with_antialiasing_to_224(gpu: dict[str, list[Operator]]) -> None:
     expected = {"size": [224.0, 224.0], "antialias": True, "interp_type": int(types.INTERP_LINEAR)}
     assert expected.items() <= gpu["Resize"][0].arguments.items()
+
+
+def test_another_rules_graph_differs_in_the_size_of_the_resize_alone(
+    gpu: dict[str, list[Operator]],
+) -> None:
+    other = serialized("gpu", 97)[0]
+    assert other["Resize"][0].arguments["size"] == [97.0, 97.0]
+    other["Resize"][0].arguments["size"] = gpu["Resize"][0].arguments["size"]
+    assert other == gpu
 
 
 def test_the_output_is_the_resized_batch_on_the_gpu() -> None:

@@ -24,7 +24,7 @@ from pipelines.bounds import DALI_CPU
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import SLOTS, PinnedRing
 from pipelines.jpeg import JpegHeader, route
-from pipelines.rule import CROP
+from pipelines.rule import DEFAULT, PixelRule
 from tests.contracts.pipeline import PipelineContract, Result, photos, run
 
 DEVICE_TO_HOST = 2
@@ -76,7 +76,7 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> PinnedRing:
     cupyx.empty_pinned = np.zeros
     for name, module in {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}.items():
         monkeypatch.setitem(sys.modules, name, module)
-    return PinnedRing((8, CROP, CROP, 3), gpu=0)
+    return PinnedRing((8, *DEFAULT.shape), gpu=0)
 
 
 class _Device:
@@ -87,9 +87,9 @@ class _Device:
     def __exit__(self, *_: object) -> None: ...
 
 
-def staged_pipeline(ring: PinnedRing) -> DaliPipeline:
+def staged_pipeline(ring: PinnedRing, rule: PixelRule = DEFAULT) -> DaliPipeline:
     """DALI's CPU backend can't order its output on a stream; it needn't, its output is there."""
-    pipeline = DaliPipeline("cpu", 8, threads=2)
+    pipeline = DaliPipeline("cpu", 8, threads=2, rule=rule)
     pipeline._stage = SimpleNamespace(depth=ring.depth, stream=None, copy=ring.copy)
     return pipeline
 
@@ -124,6 +124,16 @@ def test_batches_are_passed_on_in_the_pinned_buffers_themselves(pipeline: DaliPi
     assert len(starts) > 2 * SLOTS
     assert len(set(starts)) == SLOTS
     assert starts[SLOTS:] == starts[:-SLOTS]
+
+
+@pytest.mark.usefixtures("ring")  # for its CuPy
+def test_images_of_another_rule_come_through_buffers_of_their_size() -> None:
+    rule = PixelRule(100, 97)
+    pipeline = staged_pipeline(PinnedRing((8, *rule.shape), gpu=0), rule)
+    expected = run(DaliPipeline("cpu", 8, threads=2, rule=rule), enumerate(photos(75)), rule)
+    result = run(pipeline, enumerate(photos(75)), rule)
+    assert result.keys == expected.keys
+    assert all((result.images[key] == expected.images[key]).all() for key in expected.keys)
 
 
 def test_a_batch_stays_whole_while_its_consumer_has_it(pipeline: DaliPipeline) -> None:

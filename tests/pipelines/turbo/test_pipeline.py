@@ -16,7 +16,7 @@ from PIL import Image
 
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
-from pipelines.rule import crop_box, resized_size
+from pipelines.rule import DEFAULT, PixelRule
 from pipelines.taps import FRACTION_BITS, bilinear_taps
 
 pytest.importorskip("numba", reason="the turbo extra isn't installed")
@@ -41,10 +41,10 @@ def noise(seed: int, width: int, height: int) -> bytes:
 
 def assert_identical(turbo: TurboPipeline, data: bytes) -> str | None:
     """Compare with Pillow; why the image was left to it, if it was."""
-    out = np.empty((224, 224, 3), np.uint8)
+    out = np.empty(turbo.rule.shape, np.uint8)
     reason = turbo.decode_into(data, out)
     if reason is None:
-        np.testing.assert_array_equal(out, decode(data))
+        np.testing.assert_array_equal(out, decode(data, turbo.rule))
     return reason
 
 
@@ -60,6 +60,27 @@ def test_any_size_is_identical_to_pillow(turbo, seed: int, width: int, height: i
     assert reason == ("a tall photo" if height > 2 * width else None)
 
 
+@pytest.fixture(scope="module")
+def by_other_rules() -> list[TurboPipeline]:
+    """Rules of two crops, and two rules of one."""
+    rules = [PixelRule(72, 64), PixelRule(100, 97), PixelRule(300, 97), PixelRule(1, 1)]
+    return [TurboPipeline(rule=rule) for rule in rules]
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32 - 1), SIDES, SIDES)
+@example(1, 500, 375)
+@example(2, 1, 2)
+@example(3, 900, 1)
+def test_any_size_by_other_rules_is_identical_to_pillow(
+    by_other_rules, seed: int, width: int, height: int
+) -> None:
+    data = noise(seed, width, height)
+    for turbo in by_other_rules:
+        reason = assert_identical(turbo, data)
+        assert reason == ("a tall photo" if height > 2 * width else None)
+
+
 @pytest.mark.parametrize("width", [1, 2, 100, 127, 128, 129, 255, 256, 257, 300])
 def test_around_twice_as_tall_as_wide_it_is_identical_or_left_to_pillow(turbo, width) -> None:
     reasons = [
@@ -73,7 +94,7 @@ def test_tall_photos_are_those_that_pillow_may_scale_in_another_order() -> None:
     """If Pillow begins to change the order at other shapes, the identity tests above fail; this
     one says whether the installed one does so for tall photos at all."""
     image = Image.open(io.BytesIO(noise(0, 300, 900)))
-    size = resized_size(*image.size)
+    size = DEFAULT.resized_size(*image.size)
     rows_first = image.resize((size[0], image.height), Image.Resampling.BILINEAR)
     rows_first = rows_first.resize(size, Image.Resampling.BILINEAR)
     columns_first = image.resize((image.width, size[1]), Image.Resampling.BILINEAR)
@@ -104,8 +125,8 @@ def test_the_weights_scale_a_row_as_pillow_does(length: int, scaled: int, random
 
 def test_only_the_crop_is_computed() -> None:
     width, height = 500, 375
-    left, top, _, _ = crop_box(width, height)
-    columns = bilinear_taps(width, resized_size(width, height)[0], left, 224)
+    left, top, _, _ = DEFAULT.crop_box(width, height)
+    columns = bilinear_taps(width, DEFAULT.resized_size(width, height)[0], left, 224)
     rows = bilinear_taps(height, 256, top, 224)
     # The crop's outermost samples lie at 58.5 and 281.5 of 341 columns, 16.5 and 239.5 of 256
     # rows: by 500/341 and 375/256 at 85.8, 412.8, 24.2 and 350.8. The filter reaches 1.5 further.
@@ -138,3 +159,40 @@ def test_compiling_happens_once_and_is_told(tmp_path: Path) -> None:
     ]
     assert outputs[0].startswith("compiled the turbo pipeline in ")
     assert outputs[1] == ""
+
+
+TWO_RULES = """
+import logging, sys
+import numpy as np
+from imagenet_subset.demo.photos import jpeg, photo
+from pipelines.pillow import decode
+from pipelines.rule import PixelRule
+from pipelines.turbo.pipeline import TurboPipeline
+
+logging.basicConfig(format="%(message)s")
+for crop in map(int, sys.argv[1:]):
+    turbo = TurboPipeline(rule=PixelRule(256, crop))
+    out = np.empty(turbo.rule.shape, np.uint8)
+    for width, height in ((500, 375), (375, 500), (30, 20)):
+        data = jpeg(photo(crop, width, height))
+        assert turbo.decode_into(data, out) is None
+        np.testing.assert_array_equal(out, decode(data, turbo.rule))
+"""
+
+
+def test_two_rules_share_no_machine_code(tmp_path: Path) -> None:
+    """numba's cache doesn't see that a constant of a function is another one."""
+
+    def told(*crops: int) -> list[str]:
+        return subprocess.run(
+            [sys.executable, "-c", TWO_RULES, *map(str, crops)],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stderr.splitlines()
+
+    for crops in ((224,), (97, 224)):  # the second finds one of them, and compiles the other
+        assert [line.split(" in ")[0] for line in told(*crops)] == ["compiled the turbo pipeline"]
+    assert told(224, 97) == []
+    assert len(list(tmp_path.glob("*/*.nbc"))) == len(list(tmp_path.glob("*/*.nbc.sha256"))) == 2
