@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from imagenet_subset.checking.file import VerifyReport
+from imagenet_subset.checking.originals import find_originals
 from imagenet_subset.errors import ReadError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import WorkerDied
-from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.reading.subset import ImagenetSubset
-from imagenet_subset.records import SPLITS, Record
-from imagenet_subset.selection import Subset
+from imagenet_subset.records import Record
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import PhotoReader, Store
-from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.text import printable
 from pipelines.bounds import EXACT, Bounds
@@ -79,10 +77,11 @@ def compare_with_photos(
     bounds, rule = _bounds(subset), _rule(subset)
     store = open_source(Path(data_dir))
     listed = Path(train_list) if train_list else None
-    records = _sample(_records(subset, store, listed, report), sample, seed)
+    originals = find_originals(subset, store, listed, report)
+    chosen = originals.sample(sample, seed)
     wrong: list[str] = []
-    outcomes = _outcomes(subset, rule, store, records, workers, progress)
-    for record, outcome in zip(records, outcomes, strict=True):
+    outcomes = _outcomes(subset, rule, store, originals.records(chosen), workers, progress)
+    for record, outcome in zip(originals.records(chosen), outcomes, strict=True):
         row = f"row {record.row} of {record.split} ({printable(store.describe(record.location))})"
         if isinstance(outcome, str):
             report.source_problems.append(f"{row}: its photo {outcome}")
@@ -136,60 +135,22 @@ def _named(problems: list[str], what: str) -> list[str]:
     return problems[:_NAMED] + ([f"{more} more {what}"] if more > 0 else [])
 
 
-def _records(
-    subset: ImagenetSubset, store: Store, train_list: Path | None, report: VerifyReport
-) -> list[Record]:
-    """A record for each row whose photo is there, in the file's order."""
-    path = printable(report.path)
-    classes = tuple(
-        class_table()[row.WNID] for row in subset.class_rows if row.WNID in class_table()
-    )
-    if not classes:
-        raise ReadError(f"{path}: nothing says which classes its labels are")
-    splits = [split for split in SPLITS if len(subset.ids(split))]
-    listing = list_images(
-        Subset(subset.name, classes), splits, store, train_list, on_missing="ignore"
-    )
-    found: list[Record] = []
-    for split in splits:
-        records, ids = listing.records[split], subset.ids(split).astype(np.int64)
-        places = np.searchsorted(records.ids, ids)
-        there = np.isin(ids, records.ids)
-        if not there.all():
-            absent = ids[~there]
-            report.source_problems.append(
-                f"{len(absent)} photos of {split} aren't in the source, the first of id {absent[0]}"
-            )
-        rows = np.flatnonzero(there).tolist()
-        found += [replace(records[int(places[row])], row=row) for row in rows]
-    return found
-
-
-def _sample(records: list[Record], sample: int | None, seed: int) -> list[Record]:
-    if sample is None or sample >= len(records):
-        return records
-    chosen = np.random.default_rng(seed).choice(len(records), sample, replace=False)
-    return [records[i] for i in np.sort(chosen)]
-
-
 def _outcomes(
     subset: ImagenetSubset,
     rule: PixelRule,
     store: Store,
-    records: list[Record],
+    records: Iterator[Record],
     workers: int,
     progress: Progress,
 ) -> list[Outcome]:
     """Compare all records on worker processes; what came of each."""
     pickled = pickle.dumps((subset, store))
-    tasks = (
-        (start, functools.partial(_compare, pickled, rule, records[start : start + _CHUNK]))
-        for start in range(0, len(records), _CHUNK)
-    )
+    chunks = iter(lambda: list(itertools.islice(records, _CHUNK)), [])
+    tasks = ((k, functools.partial(_compare, pickled, rule, c)) for k, c in enumerate(chunks))
     outcomes: dict[int, list[Outcome]] = {}
 
-    def take(start: int, part: list[Outcome]) -> None:
-        outcomes[start] = part
+    def take(number: int, part: list[Outcome]) -> None:
+        outcomes[number] = part
         progress(len(part))
 
     with LocalPool(workers) as pool:
@@ -198,7 +159,7 @@ def _outcomes(
             pool.run(tasks, take)
         except WorkerDied as died:
             raise WorkerDiedError(died.told()) from died
-    return [outcome for start in sorted(outcomes) for outcome in outcomes[start]]
+    return [outcome for number in sorted(outcomes) for outcome in outcomes[number]]
 
 
 def _compare(pickled: bytes, rule: PixelRule, records: list[Record]) -> list[Outcome]:

@@ -84,10 +84,10 @@ class TrainList:
             for number, line in enumerate(lines, 1):
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
-                if line[:9] != of_class:
+                if not line.startswith(of_class) or not of_class:
                     self._keep(of_class, number - len(run), run)
                     of_class = line[:9]
-                if line[:9] in self._runs:
+                if of_class in self._runs:
                     run.append(line)
                 elif line[9:10] != b"/" and line.strip():
                     raise self._wrong(number, _expected(line))

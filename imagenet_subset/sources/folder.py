@@ -28,6 +28,7 @@ LARGEST_PHOTO = 1 << 30
 """In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
 in RGB, 16 bits a channel, so no photo that it decodes has to be larger."""
 _MORE = 1 << 16
+_SUFFIXES = tuple(suffix.removeprefix(".") for suffix in PHOTO_SUFFIXES)
 
 
 def open_folder(data_dir: Path) -> FolderStore | None:
@@ -73,14 +74,12 @@ class FolderStore(Store):
         reading = listing_errors(path, leave_out(wnid) if wnid else "")
         with reading, contextlib.suppress(FileNotFoundError), os.scandir(path) as entries:
             for entry in entries:
-                stem, suffix = os.path.splitext(entry.name)
+                name = entry.name
+                stem, _, suffix = name.rpartition(".")
                 # macOS puts a "._name" file beside each file on foreign disks.
-                if (
-                    suffix.lower() in PHOTO_SUFFIXES
-                    and not stem.startswith(".")
-                    and entry.is_file()
-                ):
-                    yield Photo(stem, wnid, f"{folder}/{entry.name}")
+                is_photo = suffix.lower() in _SUFFIXES and name[0] != "."
+                if is_photo and entry.is_file():
+                    yield Photo(stem, wnid, f"{folder}/{name}")
 
     def open(self) -> PhotoReader:
         """See `imagenet_subset.sources.base.Store.open`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,8 +24,10 @@ class Gathered:
 
     Parameters
     ----------
-    labelled
-        Photos, each with the label of its class.
+    photos
+        Those of the store.
+    labels_of
+        Label of the class of each of some photos; -1 for one that is of no class of the subset.
     classes
         How many classes there are.
 
@@ -36,13 +38,21 @@ class Gathered:
     locations : Texts or Spans
     """
 
-    def __init__(self, labelled: Iterator[tuple[int, Photo]], classes: int) -> None:
-        labels: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
+    def __init__(
+        self,
+        photos: Iterator[Photo],
+        labels_of: Callable[[Sequence[Photo]], list[int]],
+        classes: int,
+    ) -> None:
+        labels = [np.zeros(0, np.int32)]
         stems, locations = TextsBuilder(), LocationsBuilder()
-        while block := list(itertools.islice(labelled, BLOCK)):
-            labels.append(np.array([label for label, _ in block], np.int32))
-            stems.add([photo.stem for _, photo in block])
-            locations.add([photo.location for _, photo in block])
+        while block := list(itertools.islice(photos, BLOCK)):
+            of_block = np.array(labels_of(block), np.int32)
+            if (of_block < 0).any():
+                block = [block[k] for k in np.flatnonzero(of_block >= 0).tolist()]
+            labels.append(of_block[of_block >= 0])
+            stems.add([photo.stem for photo in block])
+            locations.add([photo.location for photo in block])
         self._labels = np.concatenate(labels)
         self.stems, self.locations = stems.column(), locations.column()
         if (np.diff(self._labels) < 0).any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -55,7 +55,7 @@ class Look(ABC):
         SourceError
             Photos are in a wrong class or there twice, or can't be numbered or listed.
         """
-        gathered = Gathered(self.labelled(photos), len(self.subset.classes))
+        gathered = Gathered(photos, self.labels_of, len(self.subset.classes))
         self._gathered = gathered
         ids = np.full(len(gathered), -1, np.int32)
         for label, image_class in enumerate(self.subset.classes):
@@ -95,8 +95,14 @@ class Look(ABC):
         return os.path.basename(self.store.describe(self._gathered.locations[index]))
 
     @abstractmethod
-    def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:
-        """Photos that may be images of the subset, each with its label."""
+    def labels_of(self, photos: Sequence[Photo]) -> list[int]:
+        """Label of the class of each photo; -1 for one that is of no class of the subset.
+
+        Raises
+        ------
+        SourceError
+            A photo is in a wrong class.
+        """
 
     @abstractmethod
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imagenet_subset.errors import SourceError
@@ -32,6 +32,7 @@ class TrainLook(Look):
     ) -> None:
         super().__init__(subset, store, on_missing)
         self._given = train_list
+        self._labels = {wnid: label for label, wnid in enumerate(subset.wnids)}
         self._listed = 0
 
     def find(self, photos: Iterator[Photo]) -> Records:
@@ -53,14 +54,10 @@ class TrainLook(Look):
             )
         self._list = None  # it has 40 MB
 
-    def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:
-        """See `Look.labelled`. A photo that is in no class belongs to that of its name."""
-        labels = {wnid: label for label, wnid in enumerate(self.subset.wnids)}
-        for photo in photos:
-            wnid = photo.stem.partition("_")[0] if photo.wnid is None else photo.wnid
-            label = labels.get(wnid)
-            if label is not None:
-                yield label, photo
+    def labels_of(self, photos: Sequence[Photo]) -> list[int]:
+        """See `Look.labels_of`. A photo that is in no class belongs to that of its name."""
+        of = self._labels.get
+        return [of(wnid or stem.partition("_")[0], -1) for stem, wnid, _ in photos]
 
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
         """See `Look.numbers`."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass, class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import val_id, val_ids_of, val_name
-from imagenet_subset.records import Records
-from imagenet_subset.sources.base import Photo
-from imagenet_subset.sources.look import Look
+from imagenet_subset.selection import Subset
+from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.look import Look, OnMissing
 from imagenet_subset.system.text import counted
 
 _NAMED = "named ILSVRC2012_val_*.JPEG"
@@ -20,11 +20,12 @@ class ValLook(Look):
 
     split = "val"
 
-    def find(self, photos: Iterator[Photo]) -> Records:
-        """See `Look.find`."""
+    def __init__(self, subset: Subset, store: Store, on_missing: OnMissing) -> None:
+        super().__init__(subset, store, on_missing)
         self._strangers: list[Photo] = []
-        self._wanted = val_ids_of([c.clsloc_id for c in self.subset.classes])
-        return super().find(photos)
+        self._wanted = val_ids_of([c.clsloc_id for c in subset.classes])
+        self._labels = {c.clsloc_id: label for label, c in enumerate(subset.classes)}
+        self._truth: list[int] = val_ground_truth().tolist()
 
     def finish(self) -> None:
         """Note the strangers."""
@@ -34,20 +35,20 @@ class ValLook(Look):
                 f"{self.path(self._strangers[0].location)}"
             )
 
-    def labelled(self, photos: Iterator[Photo]) -> Iterator[tuple[int, Photo]]:
-        """See `Look.labelled`. What is in a class has to be of that class."""
-        labels = {c.clsloc_id: label for label, c in enumerate(self.subset.classes)}
-        truth = val_ground_truth().tolist()
-        for photo in photos:
-            number = val_id(photo.stem)
-            if number is not None:
-                self._check_class(photo, truth[number - 1])
-                if (label := labels.get(truth[number - 1])) is not None:
-                    yield label, photo
-            elif photo.wnid is None:
-                self._strangers.append(photo)
-            else:
-                raise SourceError(f"{self.path(photo.location)} isn't {_NAMED}; remove it")
+    def labels_of(self, photos: Sequence[Photo]) -> list[int]:
+        """See `Look.labels_of`. What is in a class has to be of that class."""
+        return [self._label_of(photo) for photo in photos]
+
+    def _label_of(self, photo: Photo) -> int:
+        number = val_id(photo.stem)
+        if number is not None:
+            true_id = self._truth[number - 1]
+            self._check_class(photo, true_id)
+            return self._labels.get(true_id, -1)
+        if photo.wnid is not None:
+            raise SourceError(f"{self.path(photo.location)} isn't {_NAMED}; remove it")
+        self._strangers.append(photo)
+        return -1
 
     def _check_class(self, photo: Photo, clsloc_id: int) -> None:
         if photo.wnid is None or class_table()[photo.wnid].clsloc_id == clsloc_id:
