@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from imagenet_subset.columns import Location, Locations
-from imagenet_subset.ilsvrc.numbering import TrainList
+from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Split
 
 

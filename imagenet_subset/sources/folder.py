@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagenet_subset.columns import Location
-from imagenet_subset.ilsvrc.numbering import TrainList
+from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Split
 from imagenet_subset.sources.base import Photo, PhotoReader, Store
 from imagenet_subset.sources.instead import (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass
-from imagenet_subset.ilsvrc.numbering import TrainList, is_train_name, numbers_by_rank
+from imagenet_subset.ilsvrc.numbering import is_train_name, numbers_by_rank
+from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Records
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
