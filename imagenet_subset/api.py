@@ -82,7 +82,7 @@ def build(
         workers must see the same files under the same paths. Each is asked to prove all this, and
         keeps nothing of the build when it is over. Twice as many pieces of work are under way as
         the executor has workers, if it says how many; else 64, or as many as
-        `imagenet_subset.execution.borrowed.Borrowed`, which wraps an executor, is told.
+        `imagenet_subset.execution.borrowed.Borrowed`, which wraps an executor, says.
     progress
         Called after each piece of work, and when there is something to say, with an object whose
         ``crcs`` has an entry for each of its images (None for one that isn't done) and whose

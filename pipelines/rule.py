@@ -28,6 +28,8 @@ class PixelRule:
     """How a photo is scaled."""
 
     def __post_init__(self) -> None:
+        if type(self.resize) is not int or type(self.crop) is not int:
+            raise ValueError(f"resize and crop are whole numbers, not {self.resize}, {self.crop}")
         if self.crop < 1:
             raise ValueError(f"crop is 1 or more, not {self.crop}")
         if self.crop > self.resize:

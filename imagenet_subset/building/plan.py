@@ -135,6 +135,27 @@ class BuildPlan:
         return replace(self, records=records, undecodable=len(undecodable))
 
 
+def read_inputs(options: BuildOptions) -> tuple[Subset, Store, NpzFiles]:
+    """The classes, the photos and the files that a build is told, as far as a glance shows them.
+
+    Raises
+    ------
+    imagenet_subset.errors.SubsetError
+        The subset file is wrong.
+    imagenet_subset.errors.OutputError
+        ``out_dir`` is a file.
+    imagenet_subset.errors.SourceError
+        There is no ImageNet at ``data_dir``.
+    """
+    subset = load_subset(options.subset_name)
+    output = NpzFiles.of_subset(Path(options.out_dir), subset.name)
+    if output.folder.exists() and not output.folder.is_dir():
+        raise OutputError(
+            f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
+        )
+    return subset, open_source(Path(options.data_dir)), output
+
+
 def plan_build(options: BuildOptions, resolved: Resolved | None = None) -> BuildPlan:
     """Find the subset's images and say what will be made; nothing is written, nothing is started.
 
@@ -159,14 +180,8 @@ def plan_build(options: BuildOptions, resolved: Resolved | None = None) -> Build
     if resolved is None:
         config = resolve_here(options.request, options.workers)
         resolved = Resolved(config, config.versions())
-    subset = load_subset(options.subset_name)
-    output = NpzFiles.of_subset(Path(options.out_dir), subset.name)
-    if output.folder.exists() and not output.folder.is_dir():
-        raise OutputError(
-            f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
-        )
+    subset, store, output = read_inputs(options)
     train_list = Path(options.train_list) if options.train_list else None
-    store = open_source(Path(options.data_dir))
     listing = list_images(
         subset, options.ordered_splits, store, train_list, on_missing=options.missing
     )

@@ -22,6 +22,7 @@ from imagenet_subset.columns import Location
 from imagenet_subset.errors import OutputError, UnfitWorkerError
 from imagenet_subset.execution.context import current
 from imagenet_subset.sources.base import Store
+from imagenet_subset.sources.patience import closing
 from imagenet_subset.system.code import PACKAGES, package_file
 from imagenet_subset.system.files import open_for_update, pread_into, writing
 from imagenet_subset.system.text import printable
@@ -128,19 +129,21 @@ def check_photos(proof: Proof, store: Store) -> None:
     if not proof.photos:
         return
     reason = ""
-    with contextlib.closing(store.open()) as reader:
-        for at in proof.photos:
-            try:
-                reader.read(at)
-            except OSError as error:
-                reason = reason or f"{printable(store.describe(at))}: {error.strerror or error}"
-            else:
-                return
-    if reason:
-        raise UnfitWorkerError(
-            f"worker {worker_name()} doesn't see the photos: {reason}; they must be at the same "
-            "place for all workers"
-        )
+    try:
+        with closing(store.open()) as reader:
+            for at in proof.photos:
+                try:
+                    reader.read(at)
+                except OSError as error:
+                    reason = reason or f"{printable(store.describe(at))}: {error.strerror or error}"
+                else:
+                    return
+    except OSError as error:
+        reason = f"{printable(store.root)}: {error.strerror or error}"
+    raise UnfitWorkerError(
+        f"worker {worker_name()} doesn't see the photos: {reason}; they must be at the same place "
+        "for all workers"
+    )
 
 
 @contextlib.contextmanager

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from imagenet_subset.building import proof
 from imagenet_subset.building.journal import Journal
@@ -21,9 +18,9 @@ from imagenet_subset.building.worker import run_shard
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.runner import Runner, WorkerDied
-from imagenet_subset.npz.rows import runs
-from imagenet_subset.records import Record, Records
-from imagenet_subset.sources.base import Store
+from imagenet_subset.records import Record
+from imagenet_subset.sources.grouping import divided
+from imagenet_subset.sources.patience import closing
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
@@ -99,9 +96,8 @@ class Run:
         """Note what became of the rows of a shard."""
         check_in_place(self._fd, self._partial)
         self._journal.record(indices, shard.crcs)
-        for run in runs(indices):
-            nbytes = len(run) * self._rows.nbytes
-            start_writeback(self._fd, self._rows.offset(run.start), nbytes)
+        first, last = (self._rows.offset(index) for index in (min(indices), max(indices)))
+        start_writeback(self._fd, first, last + self._rows.nbytes - first)
         self.kept += shard.kept
         self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
         for mine, its in (
@@ -140,7 +136,7 @@ class Run:
         done, crcs = self._journal.done, self._journal.crcs
         for split, records in self._plan.records.items():
             first = self._rows.indices(split).start
-            for rows in divided(self._plan.store, records, self._plan.config.shard_size):
+            for rows in divided(self._plan.store, records.locations, self._plan.config.shard_size):
                 indices = [first + row for row in rows]
                 locations = [records.locations[row] for row in rows]
                 known = [int(crcs[i]) if done[i] else None for i in indices]
@@ -149,7 +145,7 @@ class Run:
 
     def _some_photos(self) -> Iterator[Location]:
         """The first, the middle and the last photo of each split, as far as they can be read."""
-        with contextlib.closing(self._plan.store.open()) as reader:
+        with contextlib.suppress(OSError), closing(self._plan.store.open()) as reader:
             for records in self._plan.records.values():
                 for k in sorted({0, len(records) // 2, len(records) - 1} if len(records) else ()):
                     with contextlib.suppress(OSError):
@@ -177,29 +173,7 @@ class Run:
             raise
 
 
-def divided(store: Store, records: Records, size: int) -> Iterator[list[int]]:
-    """Rows of each shard of a split: whole groups of the store, up to ``size`` rows if they allow.
-
-    Raises
-    ------
-    ValueError
-        The store's groups don't have each photo once.
-    """
-    if not len(records):
-        return
-    seen = np.zeros(len(records), np.intp)
-    shard: list[int] = []
-    for group in itertools.chain(store.groups(records.locations), [()]):
-        if shard and (not group or len(shard) + len(group) > size):
-            np.add.at(seen, shard, 1)
-            yield shard
-            shard = []
-        shard += group
-    if (seen != 1).any():
-        raise ValueError(f"{type(store).__name__}.groups doesn't have each photo once")
-
-
-def worker_died(died: WorkerDied, runner: Runner, in_hand: str = "") -> WorkerDiedError:
+def worker_died(died: WorkerDied, runner: Runner, in_hand: str) -> WorkerDiedError:
     """The error that ends a build whose worker died, with what it had in hand, if that is known."""
     told = died.told(f"while it had {in_hand} in hand" if in_hand else "")
     again = "run the same command again" if runner.on_this_machine else "run the same again"

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from imagenet_subset.building.options import BuildOptions
-from imagenet_subset.building.plan import BuildPlan, plan_build
+from imagenet_subset.building.plan import BuildPlan, plan_build, read_inputs
 from imagenet_subset.building.resolution import Resolved, resolve_here, resolve_on_worker
-from imagenet_subset.building.shards import warm_up, worker_died
+from imagenet_subset.building.shards import warm_up
+from imagenet_subset.errors import WorkerDiedError
 from imagenet_subset.execution.borrowed import Borrowed
 from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import Runner, WorkerDied
@@ -44,6 +45,7 @@ def begun(
     """
     if executor is not None:
         runner = executor if isinstance(executor, Borrowed) else Borrowed(executor)
+        read_inputs(options)  # a mistyped name isn't worth the wait for a worker
         yield plan_build(options, _ask_a_worker(runner, options)), runner
         return
     config = resolve_here(options.request, options.workers)
@@ -60,5 +62,5 @@ def _ask_a_worker(runner: Runner, options: BuildOptions) -> Resolved:
     try:
         runner.run(iter([(0, ask)]), answers.__setitem__)
     except WorkerDied as died:
-        raise worker_died(died, runner) from died
+        raise WorkerDiedError(f"{died.told()}; nothing was begun") from died
     return answers[0]

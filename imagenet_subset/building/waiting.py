@@ -19,8 +19,10 @@ from imagenet_subset.building.proof import (
 )
 from imagenet_subset.building.resolution import resolve_here
 from imagenet_subset.building.tasks import Job
-from imagenet_subset.errors import UnfitWorkerError
+from imagenet_subset.errors import SourceError, UnfitWorkerError
 from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.patience import closing
+from imagenet_subset.system.text import printable
 from pipelines.base import Pipeline, PipelineUnavailableError
 from pipelines.choice import PipelineConfig
 
@@ -34,11 +36,34 @@ class Equipment:
     reader: PhotoReader
     pipeline: Pipeline
 
+    @classmethod
+    def of(cls, job: Job, config: PipelineConfig) -> Equipment:
+        """Open both.
+
+        Raises
+        ------
+        SourceError
+            The store can't be opened here.
+        pipelines.base.PipelineUnavailableError
+            The pipeline can't.
+        """
+        try:
+            reader = job.store.open()
+        except OSError as error:
+            raise SourceError(
+                f"worker {worker_name()} can't open {printable(job.store.root)}: "
+                f"{error.strerror or error}; put that right; what is done is kept: run the same "
+                "command again to go on"
+            ) from error
+        try:
+            return cls(reader, config.open())
+        except BaseException:
+            with closing(reader):
+                raise
+
     def close(self) -> None:
         """Close both."""
-        try:
-            self.reader.close()
-        finally:
+        with closing(self.reader):
             self.pipeline.close()
 
 
@@ -93,32 +118,38 @@ def _resolved(job: Job) -> PipelineConfig:
 @contextlib.contextmanager
 def equipment_of(job: Job) -> Iterator[Equipment]:
     """Equipment of the run that nobody else uses, newly opened if need be."""
-    kept = _kept.get(job.proof.token) or _Kept(_resolved(job))
     with _lock:
-        equipment = kept.idle.pop() if kept.idle else None
+        kept = _kept.get(job.proof.token)
+        equipment = kept.idle.pop() if kept and kept.idle else None
     if equipment is None:
-        equipment = Equipment(job.store.open(), kept.config.open())
+        equipment = Equipment.of(job, kept.config if kept else _resolved(job))
     try:
         yield equipment
     except BaseException:
         equipment.close()
         raise
     with _lock:
-        if job.proof.token in _kept:
+        if kept and _kept.get(job.proof.token) is kept:
             kept.idle.append(equipment)
             return
     equipment.close()  # the run has ended meanwhile
 
 
-def release(token: bytes, _number: int = 0) -> tuple[str, int]:
-    """Close what is idle in this process of a run that has ended; host and process id.
-
-    As a task of an executor it takes a moment, so that other workers get their share of such tasks,
-    which their number tells apart.
-    """
+def let_go(token: bytes) -> None:
+    """Close what is idle in this process of a run that has ended, or that ends by an error."""
     with _lock:
         kept = _kept.pop(token, None)
-    for equipment in kept.idle if kept else []:
+        idle = kept.idle if kept else []
+    for equipment in idle:
         equipment.close()
+
+
+def release(token: bytes, _number: int = 0) -> tuple[str, int]:
+    """`let_go` as a task of an executor; host and process id.
+
+    It takes a moment, so that other workers get their share of such tasks, which their number tells
+    apart.
+    """
+    let_go(token)
     time.sleep(_RELEASE_SECONDS)
     return this_process()

@@ -23,7 +23,7 @@ from imagenet_subset.building.proof import (
     worker_name,
 )
 from imagenet_subset.building.tasks import UNREADABLE, Job, Shard, ShardResult
-from imagenet_subset.building.waiting import equipment_of, prove
+from imagenet_subset.building.waiting import equipment_of, let_go, prove
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
@@ -69,6 +69,9 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         with open_same_file(job.partial, job.proof) as fd:
             prove(job)
             result = _Work(job, shard, fd).run()
+    except BaseException:
+        let_go(job.proof.token)  # the build ends, and nobody hears which process it was
+        raise
     finally:
         logger.removeHandler(notices)
         current().now_at(-1)

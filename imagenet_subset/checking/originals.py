@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imagenet_subset.checking.file import VerifyReport
 from imagenet_subset.columns import Indices
 from imagenet_subset.errors import ReadError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.reading.subset import ImagenetSubset
-from imagenet_subset.records import SPLITS, Record, Records
+from imagenet_subset.records import SPLITS, Records
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images
@@ -21,46 +21,53 @@ from imagenet_subset.system.text import printable
 
 
 @dataclass(frozen=True, slots=True)
-class _OfSplit:
-    """Rows of a split whose photos are in the store."""
-
-    store: Records
-    rows: Indices
-    """``(n,)``, in the file."""
-    places: Indices
-    """``(n,)``, among the store's records."""
-
-
-@dataclass(frozen=True, slots=True)
 class Originals:
-    """The rows of a file whose photos are in a store, numbered over all splits."""
+    """The rows of a split whose photos are in a store.
 
-    _splits: tuple[_OfSplit, ...]
+    Examples
+    --------
+    >>> none = Originals.found(Records.none("val", ()), np.array([3, 5]))
+    >>> len(none), none.absent.tolist()
+    (0, [3, 5])
+    """
+
+    records: Records
+    """Record of each of these rows; its own row is the place here."""
+    rows: Indices
+    """``(n,)``, in the file, ascending."""
+    absent: NDArray[np.int64]
+    """Ids of the other rows."""
+
+    @classmethod
+    def found(cls, records: Records, ids: NDArray[np.int64]) -> Originals:
+        """Find the ids of a file's rows among a store's records, which ascend by id."""
+        there = np.isin(ids, records.ids)
+        rows = np.flatnonzero(there)
+        return cls(records.take(np.searchsorted(records.ids, ids[rows])), rows, ids[~there])
+
+    def take(self, chosen: Indices) -> Originals:
+        """Some of them."""
+        return Originals(self.records.take(chosen), self.rows[chosen], self.absent)
 
     def __len__(self) -> int:
-        return sum(len(split.rows) for split in self._splits)
+        return len(self.rows)
 
-    def sample(self, count: int | None, seed: int) -> Indices:
-        """So many of them, drawn at random, ascending; None for all."""
-        if count is None or count >= len(self):
-            return np.arange(len(self))
-        return np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
 
-    def records(self, chosen: Indices) -> Iterator[Record]:
-        """Records of some of them, which ascend; each has the file's row."""
-        first = 0
-        for split in self._splits:
-            end = first + len(split.rows)
-            for index in (chosen[(chosen >= first) & (chosen < end)] - first).tolist():
-                record = split.store[int(split.places[index])]
-                yield replace(record, row=int(split.rows[index]))
-            first = end
+def sampled(originals: list[Originals], count: int | None, seed: int) -> list[Originals]:
+    """So many rows of all splits together, drawn at random; None for all."""
+    sizes = [len(split) for split in originals]
+    if count is None or count >= sum(sizes):
+        return originals
+    drawn = np.sort(np.random.default_rng(seed).choice(sum(sizes), count, replace=False))
+    ends = np.cumsum([0, *sizes])
+    parts = np.split(drawn, np.searchsorted(drawn, ends[1:-1]))
+    return [o.take(part - end) for o, part, end in zip(originals, parts, ends[:-1], strict=True)]
 
 
 def find_originals(
     subset: ImagenetSubset, store: Store, train_list: Path | None, report: VerifyReport
-) -> Originals:
-    """Find the photo of each row; those that aren't there are reported.
+) -> list[Originals]:
+    """Find the photo of each row of each split that has any; what isn't there is reported.
 
     Raises
     ------
@@ -77,15 +84,12 @@ def find_originals(
     splits = [split for split in SPLITS if len(subset.ids(split))]
     known = Subset(subset.name, classes)
     listing = list_images(known, splits, store, train_list, on_missing="ignore")
-    found: list[_OfSplit] = []
-    for split in splits:
-        records, ids = listing.records[split], subset.ids(split).astype(np.int64)
-        there = np.isin(ids, records.ids)
-        if not there.all():
-            absent = ids[~there]
-            report.source_problems.append(
-                f"{len(absent)} photos of {split} aren't in the source, the first of id {absent[0]}"
-            )
-        rows = np.flatnonzero(there)
-        found.append(_OfSplit(records, rows, np.searchsorted(records.ids, ids[rows])))
-    return Originals(tuple(found))
+    originals = [
+        Originals.found(listing.records[split], subset.ids(split).astype(np.int64))
+        for split in splits
+    ]
+    for split, absent in ((o.records.split, o.absent) for o in originals if len(o.absent)):
+        report.source_problems.append(
+            f"{len(absent)} photos of {split} aren't in the source, the first of id {absent[0]}"
+        )
+    return originals

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_subset.checking.file import VerifyReport
-from imagenet_subset.checking.originals import find_originals
+from imagenet_subset.checking.originals import Originals, find_originals, sampled
+from imagenet_subset.columns import Location
 from imagenet_subset.errors import ReadError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import WorkerDied
 from imagenet_subset.reading.subset import ImagenetSubset
-from imagenet_subset.records import Record
+from imagenet_subset.records import Split
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import PhotoReader, Store
+from imagenet_subset.sources.grouping import divided
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.text import printable
 from pipelines.bounds import EXACT, Bounds
@@ -77,19 +78,20 @@ def compare_with_photos(
     bounds, rule = _bounds(subset), _rule(subset)
     store = open_source(Path(data_dir))
     listed = Path(train_list) if train_list else None
-    originals = find_originals(subset, store, listed, report)
-    chosen = originals.sample(sample, seed)
+    originals = sampled(find_originals(subset, store, listed, report), sample, seed)
     wrong: list[str] = []
-    outcomes = _outcomes(subset, rule, store, originals.records(chosen), workers, progress)
-    for record, outcome in zip(originals.records(chosen), outcomes, strict=True):
-        row = f"row {record.row} of {record.split} ({printable(store.describe(record.location))})"
-        if isinstance(outcome, str):
-            report.source_problems.append(f"{row}: its photo {outcome}")
-            continue
-        report.compared += 1
-        report.max_difference = max(report.max_difference, outcome[0])
-        if what := bounds.judge(outcome):
-            wrong.append(f"{row}: differs from the photo by {what}")
+    for split, outcomes in zip(
+        originals, _outcomes(subset, rule, store, originals, workers, progress), strict=True
+    ):
+        for row, record, outcome in zip(split.rows, split.records, outcomes, strict=True):
+            at = f"row {row} of {record.split} ({printable(store.describe(record.location))})"
+            if isinstance(outcome, str):
+                report.source_problems.append(f"{at}: its photo {outcome}")
+                continue
+            report.compared += 1
+            report.max_difference = max(report.max_difference, outcome[0])
+            if what := bounds.judge(outcome):
+                wrong.append(f"{at}: differs from the photo by {what}")
     report.problems += _named(wrong, "rows differ from their photos")
     report.source_problems = _named(report.source_problems, "photos can't be compared")
     report.checked.append(
@@ -139,37 +141,46 @@ def _outcomes(
     subset: ImagenetSubset,
     rule: PixelRule,
     store: Store,
-    records: Iterator[Record],
+    originals: list[Originals],
     workers: int,
     progress: Progress,
-) -> list[Outcome]:
-    """Compare all records on worker processes; what came of each."""
-    pickled = pickle.dumps((subset, store))
-    chunks = iter(lambda: list(itertools.islice(records, _CHUNK)), [])
-    tasks = ((k, functools.partial(_compare, pickled, rule, c)) for k, c in enumerate(chunks))
-    outcomes: dict[int, list[Outcome]] = {}
+) -> list[list[Outcome]]:
+    """Compare all rows on worker processes; what came of each, split by split."""
+    pickled = pickle.dumps((subset, rule, store))
+    outcomes: list[list[Outcome]] = [["wasn't compared"] * len(split) for split in originals]
 
-    def take(number: int, part: list[Outcome]) -> None:
-        outcomes[number] = part
+    def tasks() -> Iterator[tuple[tuple[int, list[int]], Callable[[], list[Outcome]]]]:
+        for k, split in enumerate(originals):
+            for part in divided(store, split.records.locations, _CHUNK):
+                rows = split.rows[part].tolist()
+                locations = [split.records.locations[index] for index in part]
+                compare = functools.partial(_compare, pickled, split.records.split, rows, locations)
+                yield (k, part), compare
+
+    def take(key: tuple[int, list[int]], compared: list[Outcome]) -> None:
+        k, part = key
+        for index, outcome in zip(part, compared, strict=True):
+            outcomes[k][index] = outcome
         progress(len(part))
 
     with LocalPool(workers) as pool:
-        pool.warm_up()
+        pool.warm_up([])
         try:
-            pool.run(tasks, take)
+            pool.run(tasks(), take)
         except WorkerDied as died:
             raise WorkerDiedError(died.told()) from died
-    return [outcome for number in sorted(outcomes) for outcome in outcomes[number]]
+    return outcomes
 
 
-def _compare(pickled: bytes, rule: PixelRule, records: list[Record]) -> list[Outcome]:
+def _compare(
+    pickled: bytes, split: Split, rows: list[int], locations: list[Location]
+) -> list[Outcome]:
     from pipelines.base import DecodeError
     from pipelines.pillow import decode
 
-    subset, reader = _opened(pickled)
+    subset, rule, reader = _opened(pickled)
     outcomes: list[Outcome] = []
-    photos = read_each(reader, [record.location for record in records])
-    for record, data in zip(records, photos, strict=True):
+    for row, data in zip(rows, read_each(reader, locations), strict=True):
         if isinstance(data, OSError):
             outcomes.append(f"can't be read: {data.strerror or data}")
             continue
@@ -178,16 +189,16 @@ def _compare(pickled: bytes, rule: PixelRule, records: list[Record]) -> list[Out
         except DecodeError as error:
             outcomes.append(f"can't be decoded: {error}")
             continue
-        difference = np.abs(subset.images(record.split)[record.row] - expected)
+        difference = np.abs(subset.images(split)[row] - expected)
         outcomes.append((int(difference.max()), float(difference.mean())))
     return outcomes
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(pickled: bytes) -> tuple[ImagenetSubset, PhotoReader]:
+def _opened(pickled: bytes) -> tuple[ImagenetSubset, PixelRule, PhotoReader]:
     """The parent's file and its photos, opened once in each process.
 
     Of a file with compressed arrays each is read whole.
     """
-    subset, store = pickle.loads(pickled)
-    return subset, store.open()
+    subset, rule, store = pickle.loads(pickled)
+    return subset, rule, store.open()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -46,15 +48,17 @@ class Borrowed:
     Raises
     ------
     ValueError
-        ``ahead`` is less than 1.
+        ``executor`` is none, or ``ahead`` isn't a number of 1 or more.
     """
 
     on_this_machine = False
     in_hand: Sequence[int] = ()
 
     def __init__(self, executor: Executor, ahead: int | Callable[[], int] | None = None) -> None:
-        if isinstance(ahead, int) and ahead < 1:
-            raise ValueError(f"ahead is 1 or more, not {ahead}")
+        if not isinstance(executor, Executor):
+            raise ValueError(f"executor is a concurrent.futures.Executor, not {executor!r}")
+        if ahead is not None and not callable(ahead):
+            ahead = _count(ahead)
         self._executor, self._asked = executor, ahead
 
     @property
@@ -63,7 +67,7 @@ class Borrowed:
         if isinstance(self._asked, int):
             return self._asked
         if self._asked is not None:
-            return max(1, self._asked())
+            return max(1, int(self._asked()))
         size = self._size()
         return 2 * size if size else AHEAD
 
@@ -117,14 +121,24 @@ class Borrowed:
                 futures = []
                 for _ in range(2 * len(left)):
                     number += 1
-                    futures.append(self._executor.submit(task, number))
+                    futures.append(self._submit(functools.partial(task, number)))
                 done, waiting = wait_for_futures(futures, max(0.0, end - time.monotonic()))
-                left -= {future.result() for future in done}
+                left -= {f.result() for f in done if not f.cancelled() and not f.exception()}
                 for future in waiting:
                     future.cancel()
 
     def close(self) -> None:
         """Do nothing: its workers are for their owner to end."""
+
+
+def _count(ahead: object) -> int:
+    try:
+        count = operator.index(ahead)  # type: ignore[arg-type]
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise ValueError(f"ahead is 1 or more, not {ahead!r}")
+    return count
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from imagenet_subset.sources.instead import contents, listing_errors
 from imagenet_subset.system.text import printable
 
 FORMS: tuple[Callable[[Path], Store | None], ...] = (open_folder,)
-"""One for each form: it opens the store at a path, by what is in it and not by its name; None if
-that is no store of this form."""
+"""One for each form, asked in this order: it opens the store at a path, by what is in it and not by
+its name; None if that is no store of this form. The last takes any folder with ``train`` or ``val``
+in it."""
 
 
 def open_source(data_dir: Path) -> Store:

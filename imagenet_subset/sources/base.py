@@ -26,7 +26,10 @@ class Photo(NamedTuple):
 
 
 class PhotoReader(Protocol):
-    """Reads photos, in one thread of one process. It holds the handles."""
+    """Reads photos in one process. It holds the handles.
+
+    One thread at a time uses it, but not always the same, and another one may close it.
+    """
 
     def read(self, location: Location) -> bytes:
         """Contents of a photo's file.
@@ -40,12 +43,16 @@ class PhotoReader(Protocol):
         ...
 
     def close(self) -> None:
-        """Close the handles. Idempotent."""
+        """Close the handles. Idempotent. An `OSError` is of no account: all has been read."""
         ...
 
 
 class Store(ABC):
-    """Finds and reads photos. Picklable: it travels to the workers."""
+    """Finds and reads photos.
+
+    It travels with each piece of work to the workers, by pickle, so it has to be small: what takes
+    room is for the locations and for the reader.
+    """
 
     root: str
     """Where the photos are, for people and for the journal."""
@@ -53,6 +60,8 @@ class Store(ABC):
     @abstractmethod
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
         """Photos of a split, in any order; those of other classes may be among them.
+
+        Both splits may be gone through at the same time.
 
         Parameters
         ----------
@@ -67,17 +76,24 @@ class Store(ABC):
 
     @abstractmethod
     def open(self) -> PhotoReader:
-        """Open a reader. Each worker opens one and keeps it until the end of the run."""
+        """Open a reader. Each worker opens one and keeps it until the end of the run.
+
+        Raises
+        ------
+        OSError
+            This machine doesn't have the photos, or may not read them.
+        """
 
     @abstractmethod
     def describe(self, at: Location) -> str:
-        """Where a photo is, for people."""
+        """Where a photo is, for people; it ends in ``/`` and the name of its file."""
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Indices of the photos, in the order in which it is cheap to read them.
 
-        A group is never divided: one worker reads it, one photo after the other. By default each
-        photo is a group of its own, and they come in the order given.
+        A group is never divided: one worker reads it, one photo after the other, and what is done
+        is noted when all of it is. By default each photo is a group of its own, and they come in
+        the order given.
 
         Parameters
         ----------

@@ -63,7 +63,7 @@ def list_images(
         else ValLook(subset, store, on_missing)
         for split in splits
     }
-    photos = {split: _begun(store.photos(split, subset.wnids)) for split in splits}
+    photos = {split: _begun(iter(store.photos(split, subset.wnids))) for split in splits}
     if on_missing != "ignore":
         _check_splits(subset, store, photos)
     records = {split: look.find(photos[split] or iter(())) for split, look in looks.items()}

@@ -13,8 +13,8 @@ from imagenet_subset.columns import BLOCK, LocationsBuilder, TextsBuilder
 from imagenet_subset.records import Records, Split
 from imagenet_subset.sources.base import Photo
 
-_FIRST = 4
-"""Names that are kept of what is missing; messages show one less."""
+FEW = 4
+"""Names that are kept of many; messages show one less."""
 
 
 class Gathered:
@@ -98,5 +98,5 @@ class Missing:
         """Count photos by name; a name may be that of several."""
         for name in names:
             self.count += 1
-            if len(self.first) < _FIRST and name not in self.first:
+            if len(self.first) < FEW and name not in self.first:
                 self.first.append(name)

@@ -78,9 +78,11 @@ class Look(ABC):
         """Index of each photo of a class by its name."""
         places = dict(zip(stems, indices, strict=True))
         if len(places) < len(stems):
-            first = next(stem for k, stem in enumerate(stems) if stem in stems[:k])
-            twice = [index for index, stem in zip(indices, stems, strict=True) if stem == first]
-            one, other = (self.path(self._gathered.locations[index]) for index in twice[:2])
+            first = dict(zip(reversed(stems), reversed(indices), strict=True))
+            twice = next(
+                (index, places[stem]) for stem, index in first.items() if index != places[stem]
+            )
+            one, other = (self.path(self._gathered.locations[index]) for index in twice)
             raise SourceError(
                 f"{one} and {other} are the same {self.split} photo; remove one of them"
             )

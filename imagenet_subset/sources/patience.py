@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,16 @@ _PAUSES = (0.1, 0.4)
 _PATIENCE = 3
 _FINAL = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
 """Errors that say what the file is; to wait doesn't mend them."""
+
+
+@contextlib.contextmanager
+def closing(reader: PhotoReader) -> Iterator[PhotoReader]:
+    """Close a reader in the end; that it can't be closed is of no account."""
+    try:
+        yield reader
+    finally:
+        with contextlib.suppress(OSError):
+            reader.close()
 
 
 def read_each(reader: PhotoReader, locations: Iterable[Location]) -> Iterator[bytes | OSError]:

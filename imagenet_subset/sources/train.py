@@ -12,6 +12,7 @@ from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Records
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.gathered import FEW
 from imagenet_subset.sources.instead import leave_out
 from imagenet_subset.sources.look import Look, OnMissing
 from imagenet_subset.system.text import counted, few, printable
@@ -97,10 +98,11 @@ class TrainLook(Look):
             expected = image_class.num_train_images
             what = f"train/{wnid}/ (all {expected:,} photos: none is in {train_list})"
             self.missing.add([what] * expected)
-        extra = [self.name(index) for stem, index in places.items() if stem not in numbers]
+        extra = [index for stem, index in places.items() if stem not in numbers]
         if not extra:
             return
-        photos = f"{counted(len(extra), 'photo')} of train/{wnid}/ ({few(extra)})"
+        names = few([self.name(index) for index in extra[:FEW]])
+        photos = f"{counted(len(extra), 'photo')} of train/{wnid}/ ({names})"
         text = f"{train_list} has no ILSVRC number for {photos}"
         some = len(extra) < len(places)
         if self.on_missing == "error" or (self.on_missing == "skip" and not some):

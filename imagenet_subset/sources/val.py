@@ -51,9 +51,11 @@ class ValLook(Look):
         return -1
 
     def _check_class(self, photo: Photo, clsloc_id: int) -> None:
-        if photo.wnid is None or class_table()[photo.wnid].clsloc_id == clsloc_id:
+        if photo.wnid is None:
             return
         (true,) = (c for c in class_table().values() if c.clsloc_id == clsloc_id)
+        if photo.wnid == true.wnid:
+            return
         raise SourceError(
             f"{self.path(photo.location)} is in the wrong class folder: the ILSVRC ground truth "
             f"says {true.wnid} ({true.human_label}); move it there"

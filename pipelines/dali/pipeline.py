@@ -46,6 +46,10 @@ BATCH_PIXELS: dict[Device, int] = {"cpu": 1 << 26, "gpu": 1 << 29}
 a third of this, or a tenth. It bounds what the decoder takes: 200 MB of the host's memory, 1.6 GB
 of the GPU's, unless a single photo has more."""
 
+_MARGIN = 2
+"""Pixels of the scaled photo around the crop, both sides together. With fewer, scaling down needs
+pixels beyond the photo's edge: DALI repeats the last one, and Pillow goes without."""
+
 SMALLEST_BATCH = 8
 """Out of memory halves the batch for good down to this size; below, it is the images that are
 large, and only they are taken apart."""
@@ -289,6 +293,8 @@ def _routed(key: Key, data: bytes, rule: PixelRule) -> _Image[Key]:
     if has_stray_marker(data):
         return _Image(key, data, None, "a marker amid the compressed data")
     width, height = header.width, header.height
+    if rule.resize - rule.crop < _MARGIN and min(width, height) > rule.resize:
+        return _Image(key, data, None, "a crop up to the photo's edge")
     return _Image(key, data, rule.crop_roi(width, height), "", width * height)
 
 

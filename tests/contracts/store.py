@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,15 @@ class StoreContract:
         for photo in [*found[::-7], *found[::5], *found[:2], *found[:2]]:
             assert reader.read(photo.location) == photos()[name_of_photo(photo)]
         reader.close()
+        reader.close()
+
+    def test_a_reader_may_go_from_thread_to_thread(self, store: Store) -> None:
+        photo = next(iter(store.photos("val", SUBSET.wnids)))
+        with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+            reader = one.submit(store.open).result()
+            assert (
+                other.submit(reader.read, photo.location).result() == photos()[name_of_photo(photo)]
+            )
         reader.close()
 
     def test_two_readers_do_not_disturb_each_other(self, store: Store) -> None:

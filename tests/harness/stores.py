@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
+import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagenet_subset.columns import Location, Locations, Span, Spans
@@ -130,3 +132,61 @@ class Scattered(Store):
     def train_list(self, wnids: Collection[str]):
         """Of the other store."""
         return self.store.train_list(wnids)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Store):
+    """Another store; each open reader is a file in a folder, whichever process it is in."""
+
+    store: Store
+    folder: Path
+    fails: str = ""
+    """``open``, ``read`` or ``close``: what fails, but not in the process that planned."""
+    planner: int = field(default_factory=os.getpid)
+
+    @property
+    def root(self) -> str:  # type: ignore[override]
+        """Of the other store."""
+        return self.store.root
+
+    def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
+        """As the other store."""
+        return self.store.photos(split, wnids)
+
+    def open(self) -> CountedReader:
+        """Open a reader of the other store, and note it."""
+        self.fail("open")
+        return CountedReader(self)
+
+    def describe(self, at: Location) -> str:
+        """As the other store."""
+        return self.store.describe(at)
+
+    def fail(self, what: str) -> None:
+        """Fail as a disk would, if this is to."""
+        if what == self.fails and os.getpid() != self.planner:
+            raise OSError(errno.ENOENT, "no such mount", "/mnt")
+
+    def opened(self) -> int:
+        """How many readers are open."""
+        return len(list(self.folder.iterdir()))
+
+
+class CountedReader:
+    """Passes on what another reader reads."""
+
+    def __init__(self, store: Counted) -> None:
+        self._store, self._reader = store, store.store.open()
+        self._note = store.folder / secrets.token_hex()
+        self._note.touch()
+
+    def read(self, location: Location) -> bytes:
+        """Read by the other reader."""
+        self._store.fail("read")
+        return self._reader.read(location)
+
+    def close(self) -> None:
+        """Close, and take the note away."""
+        self._note.unlink(missing_ok=True)
+        self._reader.close()
+        self._store.fail("close")

@@ -44,7 +44,7 @@ def copy(tmp_path: Path) -> Path:
     (tmp_path / MODULE).write_text(module)
     (tmp_path / TEST).write_text(test)
     forms = (tmp_path / FORMS).read_text()
-    after = forms.replace("(open_folder,)", "(open_folder, open_pickle)").replace(
+    after = forms.replace("(open_folder,)", "(open_pickle, open_folder)").replace(
         "from imagenet_subset.sources.instead",
         "from imagenet_subset.sources.pickled import open_pickle\n"
         "from imagenet_subset.sources.instead",

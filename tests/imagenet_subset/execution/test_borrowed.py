@@ -6,16 +6,18 @@ import functools
 import itertools
 import multiprocessing
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 
 from imagenet_subset.execution.borrowed import AHEAD, Borrowed, ExecutorGaveUp
 from imagenet_subset.execution.local import LocalPool
-from imagenet_subset.execution.runner import Runner
+from imagenet_subset.execution.runner import Runner, Worker
 
 TASKS = 40
 
@@ -76,7 +78,7 @@ def test_seventy_workers_all_work_at_the_same_time() -> None:
 
 
 class Silent(Executor):
-    """Runs a task at once; says of its size what it is told to."""
+    """Runs a task at once; says of its size what it is reported to."""
 
     def __init__(self, **says: Any) -> None:
         self.__dict__.update(says)
@@ -114,10 +116,39 @@ def test_how_many_are_under_way_can_be_told() -> None:
         assert counting.most == 4
 
 
-@pytest.mark.parametrize("ahead", [0, -1])
-def test_less_than_one_task_under_way_is_refused(ahead: int) -> None:
-    with pytest.raises(ValueError, match=f"^ahead is 1 or more, not {ahead}$"):
+@pytest.mark.parametrize("ahead", [0, -1, 4.0, "3"])
+def test_less_than_one_task_under_way_is_refused(ahead: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"ahead is 1 or more, not {ahead!r}")):
         Borrowed(Silent(), ahead)
+
+
+def test_any_whole_number_may_be_under_way() -> None:
+    assert Borrowed(Silent(), np.int64(4)).ahead == 4  # type: ignore[arg-type]
+
+
+def test_what_is_no_executor_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"executor is a concurrent\.futures\.Executor, not 5"):
+        Borrowed(5)  # type: ignore[arg-type]
+
+
+class Refusing(ThreadPoolExecutor):
+    """Takes some tasks, and then no more, as when a connection is lost."""
+
+    takes = 3
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.takes -= 1
+        if self.takes < 0:
+            raise ConnectionError("lost")
+        return super().submit(fn, *args, **kwargs)
+
+
+def test_a_visit_is_given_up_when_the_executor_refuses_it() -> None:
+    def me(number: int) -> Worker:
+        return ("here", number)
+
+    with Refusing(1) as executor:
+        Borrowed(executor).visit({("gone", -1), ("gone", -2)}, me, 5.0)
 
 
 def test_how_many_are_under_way_is_asked_again_as_workers_come_and_go() -> None:

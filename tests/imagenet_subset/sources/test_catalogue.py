@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imagenet_subset.building.shards import divided
 from imagenet_subset.columns import Span, Spans
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
@@ -20,6 +19,7 @@ from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.grouping import divided
 from tests.contracts.store import ACORN, SUBSET, StoreContract, photos, train_entries, val_numbers
 from tests.harness.stores import OneFile, Scattered, punch_hole, write_one_file
 from tests.harness.tiers import thorough
@@ -110,6 +110,26 @@ def test_a_train_photo_without_a_class_belongs_to_that_of_its_name() -> None:
     assert len(records) == acorn.num_train_images
 
 
+def test_a_val_photo_in_what_is_no_class_is_refused() -> None:
+    store = given((val_name(min(val_numbers())), "cats"))
+    with pytest.raises(SourceError, match=r"^given 0 is in the wrong class "):
+        list_images(SUBSET, ["val"], store)
+
+
+def test_of_many_photos_without_a_number_a_few_are_described(tree: Path) -> None:
+    class Slow(Given):
+        asked = 0
+
+        def describe(self, at):
+            Slow.asked += 1
+            return super().describe(at)
+
+    store = Slow(given(*((f"{ACORN}_{k}", ACORN) for k in range(10_000, 11_000))).given)
+    listing = list_images(SUBSET, ["train"], store, tree / "list.txt", on_missing="ignore")
+    assert "no ILSVRC number for 1,000 photos" in listing.notes[0]
+    assert Slow.asked < 10
+
+
 def test_a_val_photo_in_another_class_than_the_truth_says_is_refused() -> None:
     number = next(n for n, wnid in val_numbers().items() if wnid == ACORN)
     store = given((val_name(number), SUBSET.wnids[0]))
@@ -135,10 +155,8 @@ def test_a_store_without_a_photo_says_so_before_the_other_split_is_looked_at() -
 # Shards
 
 
-def spans(n: int) -> Records:
-    ids = np.arange(n, dtype=np.int32)
-    places = Spans.of(Span(0, k * 37 % 101, 1) for k in range(n))
-    return Records("train", SUBSET.wnids, ids, ids * 0, Records.none("train", ()).stems, places)
+def spans(n: int) -> Spans:
+    return Spans.of(Span(0, k * 37 % 101, 1) for k in range(n))
 
 
 @pytest.mark.parametrize("n", [0, 1, 6, 7, 8, 100])
@@ -146,14 +164,17 @@ def spans(n: int) -> Records:
 def test_shards_are_whole_groups_and_hold_each_row_once(n: int, size: int) -> None:
     shards = list(divided(OneFile("x"), spans(n), size))
     assert sorted(itertools.chain(*shards)) == list(range(n))
-    groups = list(OneFile("x").groups(spans(n).locations))
+    groups = list(OneFile("x").groups(spans(n)))
     assert list(itertools.chain(*shards)) == list(itertools.chain(*groups))
     bounds = set(itertools.accumulate(map(len, groups), initial=0))
     assert bounds.issuperset(itertools.accumulate(map(len, shards)))
     assert all(len(shard) <= max(size, 7) for shard in shards)
 
 
-@pytest.mark.parametrize("groups", [[[0, 1], [1, 2]], [[0, 2]], [[0, 1, 2], [2]], []])
+WIDE, BELOW = [[0, 1, 3]], [[0], [-1], [1]]
+
+
+@pytest.mark.parametrize("groups", [[[0, 1], [1, 2]], [[0, 2]], [[0, 1, 2], [2]], [], WIDE, BELOW])
 def test_groups_that_lose_a_photo_or_have_one_twice_are_refused(groups: list[list[int]]) -> None:
     class Wrong(OneFile):
         def groups(self, locations):

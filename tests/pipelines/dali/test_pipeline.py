@@ -19,6 +19,7 @@ from pipelines.base import DecodeError
 from pipelines.choice import PipelineRequest, resolve
 from pipelines.dali.pipeline import AHEAD, DaliPipeline
 from pipelines.jpeg import JpegHeader, route
+from pipelines.rule import PixelRule
 from tests.contracts.pipeline import Result, photos, reference, run
 from tests.harness.tiers import thorough
 
@@ -216,3 +217,19 @@ def _python(script: str) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=True,
     )
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (256, 256), (65, 64), (66, 64)])
+def test_a_crop_up_to_the_photos_edge_is_left_to_pillow(sides: tuple[int, int]) -> None:
+    rule = PixelRule(*sides)
+    large, small = jpeg(photo(3, 900, 700), quality=95), jpeg(photo(4, 60, 47), quality=95)
+    config = resolve(PipelineRequest("cpu", "dali", rule=rule), 2)
+    pipeline = config.open()
+    result = run(pipeline, enumerate([large, small]), rule)
+    pipeline.close()
+    touches = sides[0] - sides[1] < 2
+    expected = {0: "a crop up to the photo's edge"} if touches else {}
+    assert dict(result.fallbacks) == expected
+    for key, data in enumerate((large, small)):
+        difference = np.abs(result.images[key].astype(int) - reference(data, rule))
+        assert config.kind.bounds.judge((int(difference.max()), float(difference.mean()))) == ""

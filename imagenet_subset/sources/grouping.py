@@ -1,0 +1,40 @@
+"""Photos that one worker reads together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from imagenet_subset.columns import Locations
+from imagenet_subset.sources.base import Store
+
+
+def divided(store: Store, locations: Locations, size: int) -> Iterator[list[int]]:
+    """Indices of photos, in parts of up to ``size``; a larger group of the store is a part.
+
+    Raises
+    ------
+    ValueError
+        The store's groups don't have each photo once.
+    """
+    count = len(locations)
+    if not count:
+        return
+    seen = np.zeros(count, np.intp)
+    part: list[int] = []
+    for group in itertools.chain(store.groups(locations), [()]):
+        if part and (not len(group) or len(part) + len(group) > size):
+            if not 0 <= min(part) <= max(part) < count:
+                raise _wrong(store)
+            np.add.at(seen, part, 1)
+            yield part
+            part = []
+        part.extend(map(int, group))
+    if (seen != 1).any():
+        raise _wrong(store)
+
+
+def _wrong(store: Store) -> ValueError:
+    return ValueError(f"{type(store).__name__}.groups doesn't have each photo once")
