@@ -38,10 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if wrong := _wrong_place():
             return _fail(wrong, 1)
         return _run(parse(sys.argv[1:] if argv is None else argv))
-    except Terminated as stop:
-        return _stopped("stopped by SIGTERM", stop, TERMINATED)
     except KeyboardInterrupt as stop:
-        return _stopped("stopped", stop, INTERRUPTED)
+        return _stopped(stop)
+    except Exception as error:
+        if behind := _stop_behind(error):
+            return _stopped(behind)
+        raise
 
 
 def program() -> int:
@@ -96,7 +98,7 @@ def _run(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         return 1  # the reader of our output has gone, as in `imagenet-subset classes | head`
     except Exception as error:
-        if args.debug:
+        if args.debug or _stop_behind(error):
             raise
         return _fail(_unforeseen(error), 1)
     return code
@@ -115,9 +117,21 @@ def _unforeseen(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {what}; a defect of this program: --debug shows it"
 
 
-def _stopped(message: str, stop: KeyboardInterrupt, code: int) -> int:
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The stop that became this error: Python 3.11 makes it one where a class gets its fields."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return error
+        error = error.__cause__
+    return None
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
     ignore_signals()  # the impatient press Ctrl-C twice
-    return _fail("; ".join([message, *getattr(stop, "__notes__", [])]), code)
+    by_sigterm = isinstance(stop, Terminated)
+    message = "stopped by SIGTERM" if by_sigterm else "stopped"
+    text = "; ".join([message, *getattr(stop, "__notes__", [])])
+    return _fail(text, TERMINATED if by_sigterm else INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> int:

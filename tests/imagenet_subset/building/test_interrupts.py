@@ -203,6 +203,34 @@ sys.addaudithook(hook)
 """
 
 
+STOPPED_IN_A_CLASS = """
+import dataclasses, os
+
+set_name = dataclasses.Field.__set_name__
+
+def stopped(field, owner, name):
+    if owner.__name__ == os.environ["OWNER"]:
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    set_name(field, owner, name)
+
+dataclasses.Field.__set_name__ = stopped
+"""
+
+
+@pytest.mark.parametrize("owner", ["Kind", "BuildResult"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_a_class_gets_its_fields_is_a_stop(
+    photos, tmp_path, monkeypatch, number, owner
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STOPPED_IN_A_CLASS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("SIGNAL", str(int(number)))
+    monkeypatch.setenv("OWNER", owner)
+    done = Build(photos, tmp_path / "out").run()
+    assert done.returncode == 128 + number
+    assert re.fullmatch(r"imagenet-subset: stopped.*\n", done.stderr), done.stderr
+
+
 @pytest.mark.parametrize("number", first_quick([signal.SIGINT, signal.SIGTERM], AT_MANY_POINTS))
 def test_a_stop_while_a_dataclass_is_made_has_the_exit_code_of_any_other(
     photos, tmp_path, monkeypatch, number
