@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from imagenet_subset import build, verify
+from imagenet_subset.building import shards
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.columns import Locations, pack
 from imagenet_subset.errors import SourceError, SubsetError, UndecodableError, UnfitWorkerError
@@ -157,15 +158,19 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's workers have time to let go of what they hold."""
+    monkeypatch.setattr(shards, "_RELEASE_SECONDS", 60.0)
+
+
 def counted(plan: BuildPlan, folder: Path, fails: str = "") -> tuple[BuildPlan, Counted]:
     (folder / "open").mkdir()
     store = Counted(plan.store, folder / "open", fails)
     return replace(plan, store=store), store
 
 
-def test_each_worker_opens_one_reader_and_none_is_open_in_the_end(
-    photos, expected, tmp_path, executor
-) -> None:
+def test_no_reader_is_open_after_a_build(photos, expected, tmp_path, executor) -> None:
     plan, store = counted(plan_of(photos, tmp_path), tmp_path)
     assert sha256(carried_out(plan, executor=executor).npz) == expected
     assert store.opened() == 0
