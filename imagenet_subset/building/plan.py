@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +135,11 @@ class BuildPlan:
         return replace(self, records=records, undecodable=len(undecodable))
 
 
-def read_inputs(options: BuildOptions) -> tuple[Subset, Store, NpzFiles]:
+Inputs: TypeAlias = tuple[Subset, Store, NpzFiles]
+"""The classes, the photos and the files of a build."""
+
+
+def read_inputs(options: BuildOptions) -> Inputs:
     """The classes, the photos and the files that a build is told, as far as a glance shows them.
 
     Raises
@@ -156,22 +160,23 @@ def read_inputs(options: BuildOptions) -> tuple[Subset, Store, NpzFiles]:
     return subset, open_source(Path(options.data_dir)), output
 
 
-def plan_build(options: BuildOptions, resolved: Resolved | None = None) -> BuildPlan:
+def plan_build(
+    options: BuildOptions, resolved: Resolved | None = None, inputs: Inputs | None = None
+) -> BuildPlan:
     """Find the subset's images and say what will be made; nothing is written, nothing is started.
 
     Parameters
     ----------
     resolved
         The pipeline, and the versions, of the machine that will decode; of this one by default.
+    inputs
+        What `read_inputs` gave, if it was called already.
 
     Raises
     ------
-    imagenet_subset.errors.SubsetError
-        The subset file is wrong.
-    imagenet_subset.errors.OutputError
-        ``out_dir`` is a file.
-    imagenet_subset.errors.SourceError
-        Images are missing, misplaced or can't be numbered.
+    imagenet_subset.errors.ImagenetSubsetError
+        What `read_inputs` raises; a `SourceError` also for images that are missing, misplaced or
+        can't be numbered.
     pipelines.base.PipelineUnavailableError
         The device or the pipeline can't run here.
     ValueError
@@ -180,7 +185,7 @@ def plan_build(options: BuildOptions, resolved: Resolved | None = None) -> Build
     if resolved is None:
         config = resolve_here(options.request, options.workers)
         resolved = Resolved(config, config.versions())
-    subset, store, output = read_inputs(options)
+    subset, store, output = inputs or read_inputs(options)
     train_list = Path(options.train_list) if options.train_list else None
     listing = list_images(
         subset, options.ordered_splits, store, train_list, on_missing=options.missing

@@ -45,8 +45,8 @@ def begun(
     """
     if executor is not None:
         runner = executor if isinstance(executor, Borrowed) else Borrowed(executor)
-        read_inputs(options)  # a mistyped name isn't worth the wait for a worker
-        yield plan_build(options, _ask_a_worker(runner, options)), runner
+        inputs = read_inputs(options)  # a mistyped name isn't worth the wait for a worker
+        yield plan_build(options, _ask_a_worker(runner, options), inputs), runner
         return
     config = resolve_here(options.request, options.workers)
     with LocalPool(config.processes) as pool:
