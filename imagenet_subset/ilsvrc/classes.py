@@ -41,6 +41,11 @@ class ImageClass:
     """ILSVRC number of its first train photo; the others follow without a gap."""
 
     @property
+    def train_ids(self) -> range:
+        """ILSVRC numbers of its train photos."""
+        return range(self.first_train_id, self.first_train_id + self.num_train_images)
+
+    @property
     def title(self) -> str:
         """Name for people; classes of equal names get their meaning added.
 

@@ -128,8 +128,7 @@ def _parsed(wnid: str, lines: bytes) -> dict[str, int] | None:
         return None
     pairs = _LINES.findall(text)
     numbers = {name: int(number) for name, number in pairs}
-    first = class_table()[wnid].first_train_id
-    own = range(first, first + class_table()[wnid].num_train_images)
+    own = class_table()[wnid].train_ids
     good = (
         len(pairs) == len(numbers) == len(set(numbers.values()))
         and len(pairs) == text.count("\n") + (not text.endswith("\n")) * bool(text)
@@ -146,10 +145,11 @@ def _take_line(
     if match is None:
         raise ValueError(_expected(line))
     name, number = os.fsdecode(match[1]), int(match[2])
-    first = class_table()[wnid].first_train_id
-    last = first + class_table()[wnid].num_train_images - 1
-    if not first <= number <= last:
-        raise ValueError(f"number {number}, but the photos of {wnid} are numbers {first} to {last}")
+    own = class_table()[wnid].train_ids
+    if number not in own:
+        raise ValueError(
+            f"number {number}, but the photos of {wnid} are numbers {own[0]} to {own[-1]}"
+        )
     if name in numbers:
         raise ValueError(f"{printable(name)} is in line {seen[numbers[name]]} already")
     if number in seen:

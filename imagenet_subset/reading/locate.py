@@ -130,9 +130,8 @@ def _class_of_id(split: Split, image_id: int, label: int) -> ClassRow:
     truth = val_ground_truth()
     in_val = split == "val" and 1 <= image_id <= len(truth)
     for entry in class_table().values():
-        first, n = entry.first_train_id, entry.num_train_images
         if (in_val and truth[image_id - 1] == entry.clsloc_id) or (
-            split == "train" and first <= image_id < first + n
+            split == "train" and image_id in entry.train_ids
         ):
             return ClassRow(label, entry.clsloc_id, entry.wnid, entry.human_label)
     return ClassRow(label, 0, "", "")
