@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +35,22 @@ class PipelineUnavailableError(RuntimeError):
     """
 
 
+class DeviceFailedError(RuntimeError):
+    """A GPU failed in a way that no other batch gets over: its context is lost, or it is.
+
+    The text is the cause, in one line.
+    """
+
+    def __init__(self, cause: str, keys: Sequence[Any]) -> None:
+        super().__init__(cause, keys)
+        self.cause = cause
+        self.keys = keys
+        """Keys of the images that it had in hand, in the order in which they were fed."""
+
+    def __str__(self) -> str:
+        return self.cause
+
+
 class DecodeError(Exception):
     """One image can't be decoded; the text is the reason, in one line."""
 
@@ -56,6 +72,8 @@ class Batch(Generic[Key]):
     doubts: list[tuple[Key, str]] = field(default_factory=list)
     """Images among ``keys`` that Pillow decoded though their files look damaged, each with what
     does."""
+    notices: list[str] = field(default_factory=list)
+    """Lines for the user to read, such as which decoders run."""
 
 
 class Settings(Protocol):
@@ -79,6 +97,11 @@ class Settings(Protocol):
     @property
     def gpu(self) -> int:
         """Index of the CUDA device."""
+        ...
+
+    @property
+    def load(self) -> str:
+        """Name of the hardware JPEG engine's share, of `pipelines.kinds.LOADS`."""
         ...
 
     @property

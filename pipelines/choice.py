@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipelines.base import Device, Pipeline, PipelineUnavailableError
 from pipelines.cuda import Driver, dotted, find_gpu
-from pipelines.kinds import AUTO, KINDS, NAMES, UNASKED, Kind, on_gpu
+from pipelines.kinds import AUTO, KINDS, LOAD, NAMES, UNASKED, Kind, on_gpu
 from pipelines.packages import wheel_version
 from pipelines.rule import DEFAULT, PixelRule
 
@@ -64,6 +64,8 @@ class PipelineConfig:
     """Worker processes, each with a pipeline of its own."""
     gpu: int = 0
     """Index of the CUDA device."""
+    load: str = LOAD
+    """Name of the hardware JPEG engine's share, of `pipelines.kinds.LOADS`."""
     or_pillow: bool = False
     """Whether Pillow decodes if the pipeline won't start: the same pixels, but slower."""
     rule: PixelRule = DEFAULT

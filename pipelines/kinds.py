@@ -26,6 +26,13 @@ from pipelines.packages import (
 AUTO = "auto"
 """In place of a pipeline's name: whichever is best here."""
 
+LOADS = {"split": 0.65, "engine": 1.0, "cuda": 0.0}
+"""Share of a batch for the hardware JPEG engine of those GPUs that have one, by name. ``split`` is
+DALI's default: the engine and CUDA work side by side, and which of them a photo gets may depend on
+its batch. With the others it depends on the photo alone."""
+LOAD = "split"
+"""The load of a build."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from pipelines.base import Device, PipelineUnavailableError
-from pipelines.kinds import KINDS
+from pipelines.kinds import KINDS, LOAD, LOADS
 
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
@@ -18,10 +18,6 @@ Graph = Any
 OLDEST_DALI = (2, 2)
 """The first whose ``decoders.image`` is nvImageCodec's; before, it was another decoder with other
 arguments."""
-
-HW_DECODER_LOAD = 0.65
-"""Share of a batch for the hardware JPEG engine of those GPUs that have one. DALI's default; named
-because the graph's first batch fixes how the work is divided."""
 
 OUT_OF_MEMORY = (
     "out of memory",
@@ -40,7 +36,7 @@ it too."""
 ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
 
 
-def define_graph(device: Device, crop: int) -> Any:
+def define_graph(device: Device, crop: int, load: str = LOAD) -> Any:
     """Decode and fused resize, as DALI operators; call it inside a DALI pipeline definition.
 
     Inputs, by name: ``encoded`` uint8 bytes of a JPEG; ``roi_start``, ``roi_end`` float32
@@ -63,7 +59,7 @@ def define_graph(device: Device, crop: int) -> Any:
     on_gpu: dict[str, Any] = {
         # Off by default, and then chroma differs from libjpeg-turbo's.
         "jpeg_fancy_upsampling": True,
-        "hw_decoder_load": HW_DECODER_LOAD,
+        "hw_decoder_load": LOADS[load],
     }
     images = fn.decoders.image(
         encoded,
@@ -82,7 +78,9 @@ def define_graph(device: Device, crop: int) -> Any:
     )
 
 
-def build_graph(device: Device, batch_size: int, threads: int, gpu: int, crop: int) -> Graph:
+def build_graph(
+    device: Device, batch_size: int, threads: int, gpu: int, crop: int, load: str = LOAD
+) -> Graph:
     """Make a DALI pipeline of `define_graph`, ready to be fed.
 
     Raises
@@ -108,6 +106,7 @@ def build_graph(device: Device, batch_size: int, threads: int, gpu: int, crop: i
     graph = pipeline_def(define_graph)(
         device,
         crop,
+        load,
         batch_size=batch_size,
         num_threads=threads,
         device_id=gpu if device == "gpu" else None,

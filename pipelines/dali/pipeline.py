@@ -34,6 +34,7 @@ from pipelines.dali.graph import (
     last_line,
 )
 from pipelines.jpeg import doubt, has_stray_marker, route
+from pipelines.kinds import LOAD
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT, PixelRule
 
@@ -135,6 +136,8 @@ class DaliPipeline:
         Index of the CUDA device.
     rule : PixelRule
         Which pixels to make of each image.
+    load : str
+        Name of the hardware JPEG engine's share, of `pipelines.kinds.LOADS`.
 
     Raises
     ------
@@ -149,6 +152,7 @@ class DaliPipeline:
         threads: int,
         gpu: int = 0,
         rule: PixelRule = DEFAULT,
+        load: str = LOAD,
     ) -> None:
         self.device: Device = device
         self.batch_size = batch_size
@@ -156,11 +160,14 @@ class DaliPipeline:
         self.threads = threads
         self.gpu = gpu
         self.rule = rule
+        self.load = load
         self._graph: Graph | None = self._new_graph()
         self._stage: Stage = _stage(device, (batch_size, *rule.shape), gpu)
 
     def _new_graph(self) -> Graph:
-        return build_graph(self.device, self.batch_size, self.threads, self.gpu, self.rule.crop)
+        return build_graph(
+            self.device, self.batch_size, self.threads, self.gpu, self.rule.crop, self.load
+        )
 
     def close(self) -> None:
         """Free DALI's threads and memory and, on a GPU, the pinned ring."""
@@ -328,5 +335,10 @@ def _deliver(flight: _Flight[Key], staged: Staged | None, rule: PixelRule) -> Ba
 def open_pipeline(settings: Settings) -> DaliPipeline:
     """Open DALI; raises as `DaliPipeline` does."""
     return DaliPipeline(
-        settings.device, settings.batch_size, settings.threads, settings.gpu, settings.rule
+        settings.device,
+        settings.batch_size,
+        settings.threads,
+        settings.gpu,
+        settings.rule,
+        settings.load,
     )
