@@ -41,7 +41,7 @@ def make_tree(folder: Path, photos: int, classes: int = 30) -> tuple[Path, Path]
             names.append(data / "train" / f"{name}.JPEG")
             lines.append(f"{name} {c.first_train_id + i}\n")
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(_write, names, range(len(names)), chunksize=64))
+        list(pool.map(write_photo, names, range(len(names)), chunksize=64))
     (lists / "train_cls.txt").write_text("".join(lines))
     subset = folder / f"made{photos}.txt"
     subset.write_text("".join(f"{c.wnid}\n" for c in chosen))
@@ -56,7 +56,8 @@ def plan_again(data: Path, subset: Path, out: Path, **options: Any) -> BuildPlan
     return plan_build(chosen)
 
 
-def _write(path: Path, seed: int) -> None:
+def write_photo(path: Path, seed: int) -> None:
+    """Write a photo of a size and a kind that the seed draws."""
     rng = np.random.default_rng(seed)
     image = photo(seed, *SIZES[rng.choice(len(SIZES), p=SHARES)])
     kind = rng.random()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,13 +14,15 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 
-# No test may depend on the machine's speed.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any speed")
+with contextlib.suppress(ModuleNotFoundError):  # the tests for GPUs need none
+    from hypothesis import HealthCheck, settings
+
+    # No test may depend on the machine's speed.
+    settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any")
 
 # A shell's background job ignores Ctrl-C, and so would every build that a test interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
