@@ -33,7 +33,8 @@ def build(
     pipeline: str = "auto",
     full_check: bool = False,
     batch_size: int | None = None,
-    gpu: int = 0,
+    gpu: int | Sequence[int] | Literal["all"] | None = None,
+    dali_processes: int | None = None,
     workers: int | None = None,
     executor: Executor | Borrowed | None = None,
     progress: Progress | None = None,
@@ -72,7 +73,11 @@ def build(
     batch_size
         Images per batch; by default what suits the pipeline.
     gpu
-        Index of the CUDA device.
+        Index of the CUDA device, several, or ``"all"``; the first by default. Once it is given, the
+        CPU doesn't decode in place of a GPU that can't be had.
+    dali_processes
+        Processes of DALI for each GPU; by default 2 where there are 8 cores or more for each, else
+        1. On the CPU 1.
     workers
         CPU cores to use; all by default.
     executor
@@ -117,6 +122,7 @@ def build(
         pipeline=pipeline,
         batch_size=batch_size,
         gpu=gpu,
+        dali_processes=dali_processes,
         workers=workers,
     )
     with begun(options, executor) as (plan, runner):

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard, cast
 
 from pipelines.base import Device, Pipeline, PipelineUnavailableError
-from pipelines.cuda import Driver, dotted, find_gpu
+from pipelines.cuda import Driver, Gpu, Wanted, dotted, find_gpu
 from pipelines.kinds import AUTO, KINDS, LOAD, NAMES, UNASKED, Kind, on_gpu
 from pipelines.packages import wheel_version
 from pipelines.rule import DEFAULT, PixelRule
 
 LARGEST_BATCH = 4096
 """Beyond, a batch is a mistake: 600 MB of pixels."""
+MOST_PROCESSES = 64
+"""Beyond, so many processes of DALI on a device are a mistake."""
+ENOUGH_CORES = 8
+"""Cores for each GPU from which on two processes feed it unasked."""
+MOST_THREADS = 16
+"""Threads of a process that feeds a GPU: they parse what it decodes."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +44,16 @@ class PipelineRequest:
     installed, else Pillow."""
     batch_size: int | None = None
     """Images per batch; None for what suits the pipeline."""
-    gpu: int = 0
-    """Index of the CUDA device."""
+    gpu: int | Sequence[int] | str | None = None
+    """Index of the CUDA device, or of several, or ``"all"``; kept as ``"all"`` or a tuple. None is
+    the first, if there is one."""
     rule: PixelRule = DEFAULT
     """Which pixels to make of each image."""
+    dali_processes: int | None = None
+    """Processes of DALI for each GPU, or on the CPU; None for what suits the machine."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "gpu", _indices(self.gpu))
         if self.device not in ("auto", "gpu", "cpu"):
             raise ValueError(f"device is auto, gpu or cpu, not {self.device!r}")
         if self.pipeline not in (AUTO, *NAMES):
@@ -48,6 +61,51 @@ class PipelineRequest:
             raise ValueError(f"pipeline is {', '.join(others)} or {last}, not {self.pipeline!r}")
         if self.batch_size is not None and not 1 <= self.batch_size <= LARGEST_BATCH:
             raise ValueError(f"batch_size is 1 to {LARGEST_BATCH}, not {self.batch_size}")
+        if self.dali_processes is not None and not 1 <= self.dali_processes <= MOST_PROCESSES:
+            raise ValueError(
+                f"dali_processes is 1 to {MOST_PROCESSES}, or None for what suits the machine, not "
+                f"{self.dali_processes}"
+            )
+
+    @property
+    def wanted(self) -> Wanted:
+        """GPUs by index, or ``"all"``."""
+        return (0,) if self.gpu is None else cast(Wanted, self.gpu)
+
+    @property
+    def several(self) -> bool:
+        """Whether it may be more than one GPU."""
+        return self.wanted == "all" or len(self.wanted) > 1
+
+    @property
+    def gpu_flag(self) -> str:
+        """What the command line has for the GPUs that were asked for."""
+        return f"--gpu {self.gpu if self.gpu == 'all' else ','.join(map(str, self.wanted))}"
+
+
+def _indices(gpu: int | Sequence[int] | str | None) -> tuple[int, ...] | str | None:
+    """GPUs as a tuple, ``"all"`` or None.
+
+    Raises
+    ------
+    ValueError
+        They are neither.
+    """
+    if gpu is None or gpu == "all":
+        return gpu
+    indices: Sequence[object] = () if isinstance(gpu, str) else gpu if is_several(gpu) else (gpu,)
+    try:
+        chosen = tuple(operator.index(index) for index in indices)  # type: ignore[arg-type]
+    except TypeError:
+        chosen = ()
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(f"gpu is an index, several different ones or 'all', not {gpu!r}")
+    return chosen
+
+
+def is_several(gpu: object) -> TypeGuard[Sequence[object]]:
+    """Whether it is a sequence of indices."""
+    return isinstance(gpu, Sequence) and not isinstance(gpu, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +121,9 @@ class PipelineConfig:
     processes: int
     """Worker processes, each with a pipeline of its own."""
     gpu: int = 0
-    """Index of the CUDA device."""
+    """Index of the CUDA device, for a process that sees all of them."""
+    cards: tuple[Gpu, ...] = ()
+    """GPUs of the build; none on the CPU. The worker of slot ``n`` has the ``n``-th, in turn."""
     load: str = LOAD
     """Name of the hardware JPEG engine's share, of `pipelines.kinds.LOADS`."""
     or_pillow: bool = False
@@ -86,7 +146,27 @@ class PipelineConfig:
     @property
     def shard_size(self) -> int:
         """Rows per shard."""
-        return self.kind.rows_per_shard(self.batch_size)
+        shared = self.kind.threaded and self.processes > max(1, len(self.cards))
+        return self.kind.rows_per_shard(self.batch_size, shared=shared)
+
+    @property
+    def environments(self) -> list[dict[str, str]]:
+        """What each worker of a pool on this machine needs before CUDA starts.
+
+        It sees its own GPU alone, which then has the index 0: see `for_pool`.
+        """
+        return [
+            {"CUDA_VISIBLE_DEVICES": card.visible} if (card := self.card(slot)) else {}
+            for slot in range(self.processes)
+        ]
+
+    def card(self, slot: int) -> Gpu | None:
+        """GPU of the worker of a slot; None on the CPU."""
+        return self.cards[slot % len(self.cards)] if self.cards else None
+
+    def for_pool(self) -> PipelineConfig:
+        """The same for workers that have their `environments`."""
+        return replace(self, gpu=0)
 
     def open(self) -> Pipeline:
         """Build the pipeline, in the process that will run it.
@@ -137,14 +217,47 @@ def resolve(request: PipelineRequest, cores: int) -> PipelineConfig:
             f"--pipeline {pipeline} runs on the CPU only: leave out --pipeline or --device gpu"
         )
     if request.device != "cpu" and kind:
-        found = find_gpu(kind, request.gpu)
+        found = find_gpu(kind, request.wanted)
         if isinstance(found, Driver):
-            why = f"{found.gpus[request.gpu]}, driver for CUDA {dotted(found.cuda)}"
-            return _config(kind, request, cores, why)
+            return _on_gpu(kind, request, cores, found)
         if request.device == "gpu":
             raise PipelineUnavailableError(f"--device gpu: {found.everything}")
+        if request.gpu is not None:
+            raise PipelineUnavailableError(f"{request.gpu_flag}: {found.everything}")
         why = found.what
     return _resolve_on_cpu(request, cores, why)
+
+
+def resolve_without(request: PipelineRequest, cores: int, refused: str) -> PipelineConfig:
+    """Choose what decodes on the CPU where the GPU that was found refuses, for a reason.
+
+    Raises
+    ------
+    PipelineUnavailableError
+        What was asked for can't run here.
+    """
+    return _resolve_on_cpu(request, cores, refused)
+
+
+def _on_gpu(kind: Kind, request: PipelineRequest, cores: int, found: Driver) -> PipelineConfig:
+    names = " and ".join(dict.fromkeys(gpu.name for gpu in found.gpus))
+    count = f"{len(found.gpus)} x " if len(found.gpus) > 1 else ""
+    config = _config(kind, request, cores, f"{count}{names}, driver for CUDA {dotted(found.cuda)}")
+    each = request.dali_processes or _suiting(found.gpus, cores)
+    processes = each * len(found.gpus)
+    return replace(
+        config,
+        processes=processes,
+        threads=max(1, min(MOST_THREADS, cores // processes)),
+        gpu=found.gpus[0].index,
+        cards=found.gpus,
+    )
+
+
+def _suiting(gpus: Sequence[Gpu], cores: int) -> int:
+    """Processes for each GPU, unasked."""
+    exclusive = any(gpu.exclusive for gpu in gpus)
+    return 1 if exclusive or cores < ENOUGH_CORES * len(gpus) else 2
 
 
 def _resolve_on_cpu(request: PipelineRequest, cores: int, why: str) -> PipelineConfig:
@@ -156,14 +269,19 @@ def _resolve_on_cpu(request: PipelineRequest, cores: int, why: str) -> PipelineC
 
 
 def _config(kind: Kind, request: PipelineRequest, cores: int, why: str) -> PipelineConfig:
-    threads, processes = (cores, 1) if kind.threaded else (1, cores)
+    """Config of a kind on the CPU; on a GPU its threads and processes are still to be divided."""
+    if not kind.threaded and request.dali_processes:
+        raise PipelineUnavailableError(
+            f"--dali_processes {request.dali_processes} goes with DALI, and this is {kind.device} "
+            f"({kind.name}): add --pipeline dali, or leave it out; --workers has the processes"
+        )
+    processes = (request.dali_processes or 1) if kind.threaded else cores
     return PipelineConfig(
         kind.name,
         kind.device,
         request.batch_size or kind.batch_size,
-        threads,
-        processes,
-        gpu=request.gpu if kind.device == "gpu" else 0,
+        threads=max(1, cores // processes),
+        processes=processes,
         rule=request.rule,
         why=f"{kind.device} ({kind.name}): {why}",
     )

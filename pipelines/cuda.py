@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import platform
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from pipelines.base import PipelineUnavailableError
 from pipelines.kinds import Kind
+from pipelines.packages import ARM, cuda_of_packages
 
 ASK_DRIVER = """
 import ctypes, json, sys
 
-def ask():
+MAJOR, MINOR, MODE = 75, 76, 20  # of CUdevice_attribute
+
+def ask(wanted):
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)
@@ -35,24 +42,108 @@ def ask():
     version, count = ctypes.c_int(), ctypes.c_int()
     driver.cuDriverGetVersion(ctypes.byref(version))
     driver.cuDeviceGetCount(ctypes.byref(count))
-    names = []
-    for index in range(count.value):
-        device, name = ctypes.c_int(), ctypes.create_string_buffer(128)
-        driver.cuDeviceGet(ctypes.byref(device), index)
-        driver.cuDeviceGetName(name, len(name), device)
-        names.append(name.value.decode(errors="replace"))
-    return [version.value, names] if names else "no CUDA GPU found"
+    asked = range(count.value) if wanted == "all" else map(int, filter(None, wanted.split(",")))
+    asked = set(asked)
+    gpus = [look(driver, index, index in asked) for index in range(count.value)]
+    return [version.value, gpus] if gpus else "no CUDA GPU found"
 
-print(json.dumps(ask()))
+def look(driver, index, wanted):
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(128)
+    driver.cuDeviceGet(ctypes.byref(device), index)
+    driver.cuDeviceGetName(name, len(name), device)
+    uuid = ctypes.create_string_buffer(16)
+    # The newer one gives the id of a MIG instance rather than that of the GPU it is a part of.
+    get = getattr(driver, "cuDeviceGetUuid_v2", None) or getattr(driver, "cuDeviceGetUuid", None)
+    known = get is not None and get(uuid, device) == 0
+    numbers = []
+    for attribute in (MAJOR, MINOR, MODE):
+        number = ctypes.c_int()
+        driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, device)
+        numbers.append(number.value)
+    refusal = 0
+    if wanted:  # others aren't woken
+        context = ctypes.c_void_p()
+        refusal = driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+        if not refusal:
+            driver.cuDevicePrimaryCtxRelease_v2(device)
+    return [name.value.decode(errors="replace"), uuid.raw.hex() if known else "", *numbers, refusal]
+
+print(json.dumps(ask(sys.argv[1])))
 """
-"""The CUDA Driver API through its C interface; no context is created on a GPU."""
+"""The CUDA Driver API through its C interface. A context is made on the GPUs that are wanted, and
+let go: a GPU in exclusive use, or without memory, refuses it."""
 PATIENCE = 60
 """Seconds for the child: a driver that isn't kept loaded takes several for each GPU."""
 OLDEST_CUDA = (12, 0)
 """What the wheels of the ``gpu`` extra are built for."""
+OLDEST_FOR_CUDA_13 = (7, 5)
+"""Compute capability, Turing's, from which on the libraries of CUDA 13 have code for a GPU."""
+OLDEST_GPU = (5, 0)
+"""Compute capability, Maxwell's, at which DALI for CUDA 12 begins; on ARM at `OLDEST_GPU_ON_ARM`
+(docs.nvidia.com/deeplearning/dali, "Support matrix")."""
+OLDEST_GPU_ON_ARM = (7, 0)
 NVIDIA_MODULE = Path("/proc/driver/nvidia/version")
 """Where there is this file there is NVIDIA's kernel module."""
 CPU_WORKS = "--device cpu works without"
+
+
+_PROHIBITED, _EXCLUSIVE = 2, (1, 3)
+"""Compute modes: no context at all; one thread's or one process's."""
+_OUT_OF_MEMORY, _UNAVAILABLE = 2, 46
+"""Statuses: CUDA_ERROR_OUT_OF_MEMORY, CUDA_ERROR_DEVICE_UNAVAILABLE."""
+
+Wanted: TypeAlias = "tuple[int, ...] | Literal['all']"
+"""Indices of GPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU as the driver describes it."""
+
+    index: int
+    """As ``CUDA_VISIBLE_DEVICES`` leaves them."""
+    name: str
+    uuid: str = ""
+    """32 hexadecimal digits; empty if unknown."""
+    capability: tuple[int, int] = (0, 0)
+    """Compute capability; zeros if unknown."""
+    mode: int = 0
+    """Compute mode, ``CUcomputemode``."""
+    status: int = 0
+    """What the driver said when a context was asked for: 0 if it gave one, or wasn't asked."""
+
+    def __str__(self) -> str:
+        return f"GPU {self.index} ({self.name})"
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it takes a single process at a time."""
+        return self.mode in _EXCLUSIVE
+
+    @property
+    def refusal(self) -> str:
+        """Why it takes no work; empty if it does, as far as that was asked."""
+        if self.mode == _PROHIBITED:
+            return f"{self} is in prohibited mode and takes no work: nvidia-smi -c DEFAULT"
+        if self.status == _UNAVAILABLE and self.exclusive:
+            return f"{self} is in exclusive mode, and another process has it"
+        if self.status == _OUT_OF_MEMORY:
+            return f"{self} has no memory left"
+        return f"{self} takes no work (CUDA error {self.status})" if self.status else ""
+
+    @property
+    def visible(self) -> str:
+        """What ``CUDA_VISIBLE_DEVICES`` has for a process that is to see this GPU alone.
+
+        The id names a MIG instance too. Where it is unknown, it is the entry that this process has
+        for the GPU, or its index.
+        """
+        if self.uuid:
+            prefix = "MIG" if " MIG " in self.name else "GPU"
+            return f"{prefix}-{uuid.UUID(self.uuid)}"
+        entries = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        mine = entries[self.index].strip() if self.index < len(entries) else ""
+        return mine or str(self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +152,24 @@ class Driver:
 
     cuda: tuple[int, int]
     """Newest CUDA that it supports."""
-    gpus: tuple[str, ...]
-    """Names of the GPUs by index, as ``CUDA_VISIBLE_DEVICES`` leaves them."""
+    gpus: tuple[Gpu, ...]
 
 
 @functools.cache
-def find_driver() -> Driver | str:
-    """Driver and GPUs, or in a few words what is missing; asked once per process."""
+def find_driver(wanted: Wanted = ()) -> Driver | str:
+    """Driver and all GPUs, or in a few words what is missing; asked once per process.
+
+    Parameters
+    ----------
+    wanted
+        Which of them are asked for a context.
+    """
     if not sys.executable:
         return "the CUDA driver can't be asked: this Python doesn't know its own program"
+    asked = wanted if wanted == "all" else ",".join(map(str, wanted))
     try:
         child = subprocess.run(
-            [sys.executable, "-P", "-c", ASK_DRIVER],
+            [sys.executable, "-P", "-c", ASK_DRIVER, asked],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE,
@@ -86,9 +183,19 @@ def find_driver() -> Driver | str:
         return f"the program that asks the CUDA driver {_ended(child.returncode, child.stderr)}"
     if isinstance(answer, str):
         return answer
-    # The driver counts 1000 for the major and 10 for the minor version.
-    version, names = answer
-    return Driver((version // 1000, version % 1000 // 10), tuple(names))
+    version, gpus = answer
+    return Driver(
+        _version(version),
+        tuple(
+            Gpu(index, name, digits, (major, minor), mode, status)
+            for index, (name, digits, major, minor, mode, status) in enumerate(gpus)
+        ),
+    )
+
+
+def _version(number: int) -> tuple[int, int]:
+    """The driver counts 1000 for the major and 10 for the minor version."""
+    return number // 1000, number % 1000 // 10
 
 
 def _ended(status: int, stderr: bytes) -> str:
@@ -113,40 +220,90 @@ class Missing:
     """What is missing, and what to do."""
 
 
-def find_gpu(kind: Kind, gpu: int) -> Driver | Missing:
-    """Driver of a GPU that a pipeline can use, or what is missing.
+def find_gpu(kind: Kind, wanted: Wanted = (0,)) -> Driver | Missing:
+    """Driver with the GPUs that are wanted, in that order, or what is missing.
 
     Parameters
     ----------
     kind : Kind
         A pipeline on the GPU.
-    gpu : int
-        Index of the CUDA device.
 
     Raises
     ------
     PipelineUnavailableError
-        There are usable GPUs, but not this one.
+        There are usable GPUs, but not these.
     """
     if not kind.fits_system:
         what = f"{kind.title} is for Linux only"
         return Missing(what, f"{what}; {CPU_WORKS}")
     if missing := kind.missing():
+        # Without NVIDIA's kernel module there is no driver to be asked.
+        driver = find_driver(()) if NVIDIA_MODULE.exists() else ""
         what = f"{' and '.join(missing)} not installed"
-        everything = f"{what}; {kind.install_line()}, {CPU_WORKS}"
+        everything = f"{what}; {_install_line(kind, driver, wanted)}, {CPU_WORKS}"
         # Without a GPU, nobody wants to read how to use one.
         return Missing(everything if NVIDIA_MODULE.exists() else what, everything)
-    driver = find_driver()
+    driver = find_driver(wanted)
     if isinstance(driver, str):
         return Missing(driver, f"{driver}; {CPU_WORKS}")
+    chosen = replace(driver, gpus=_chosen(driver, wanted))
+    if what := _unfit(kind, chosen):
+        return Missing(what, f"{what}; {CPU_WORKS}")
+    return chosen
+
+
+def _chosen(driver: Driver, wanted: Wanted) -> tuple[Gpu, ...]:
+    if wanted == "all":
+        return driver.gpus
+    last = len(driver.gpus) - 1
+    for index in wanted:
+        if not 0 <= index <= last:
+            there = f"the GPUs here are 0 to {last}" if last else "the only GPU here is 0"
+            raise PipelineUnavailableError(f"--gpu {index}: {there}")
+    return tuple(driver.gpus[index] for index in wanted)
+
+
+def _unfit(kind: Kind, driver: Driver) -> str:
+    """Why these GPUs, their driver and the packages don't go together; empty if they do."""
     if driver.cuda < OLDEST_CUDA:
-        what = f"the driver is for CUDA {dotted(driver.cuda)}"
-        remedy = f"update it to one for CUDA {dotted(OLDEST_CUDA)} or later"
-        return Missing(f"{what}; {remedy}", f"{what}; {remedy}")
-    if not 0 <= gpu < len(driver.gpus):
-        last = len(driver.gpus) - 1
-        raise PipelineUnavailableError(f"--gpu {gpu}: the GPUs here are 0 to {last}")
-    return driver
+        return (
+            f"the driver is for CUDA {dotted(driver.cuda)}; update it to one for CUDA "
+            f"{dotted(OLDEST_CUDA)} or later"
+        )
+    oldest = OLDEST_GPU_ON_ARM if platform.machine() in ARM else OLDEST_GPU
+    for gpu in driver.gpus:
+        if (0, 0) < gpu.capability < oldest:
+            has = f"{gpu} has compute capability {dotted(gpu.capability)}"
+            return f"{has}, and {kind.title} begins at {dotted(oldest)}"
+        if gpu.refusal:
+            return gpu.refusal
+    if cuda_of_packages() == 13 and (why := _only_cuda_12(driver)):
+        swap = kind.install_line(12, instead=True)
+        return f"{kind.title} for CUDA 13 is installed, and {why}: {swap}"
+    return ""
+
+
+def _only_cuda_12(driver: Driver) -> str:
+    """Why packages for CUDA 13 are none for these GPUs; empty if they are."""
+    if driver.cuda < (13, 0):
+        return f"the driver is for CUDA {dotted(driver.cuda)}"
+    for gpu in driver.gpus:
+        if (0, 0) < gpu.capability < OLDEST_FOR_CUDA_13:
+            return (
+                f"{gpu} has compute capability {dotted(gpu.capability)}, which CUDA 13 no longer "
+                "knows"
+            )
+    return ""
+
+
+def _install_line(kind: Kind, driver: Driver | str, wanted: Wanted) -> str:
+    """Command that installs what is missing, for these GPUs as far as they are known."""
+    if isinstance(driver, Driver):
+        there = range(len(driver.gpus)) if wanted == "all" else wanted
+        gpus = tuple(gpu for gpu in driver.gpus if gpu.index in there)
+        if _only_cuda_12(replace(driver, gpus=gpus)):
+            return kind.install_line(12)
+    return kind.install_line()
 
 
 def dotted(version: tuple[int, int]) -> str:

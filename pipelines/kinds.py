@@ -16,11 +16,13 @@ from pipelines.base import PER_IMAGE_BATCH, Device, Pipeline, Settings
 from pipelines.bounds import DALI_CPU, DALI_GPU, EXACT, Bounds
 from pipelines.packages import (
     DALI_INSTALL,
+    FOR_CUDA_13,
     GPU_INSTALL,
     TURBO_INSTALL,
     TURBO_PACKAGES,
     cuda_of_packages,
     installed,
+    without_dali_wheels,
 )
 
 AUTO = "auto"
@@ -32,6 +34,10 @@ DALI's default: the engine and CUDA work side by side, and which of them a photo
 its batch. With the others it depends on the photo alone."""
 LOAD = "split"
 """The load of a build."""
+
+SHARED_BATCHES = 4
+"""Batches per shard, at most, where several processes have one device: one decodes while another is
+between two shards. Of rows it is always a multiple of 4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +101,32 @@ class Kind:
         """Packages that aren't installed. They are looked for, not imported."""
         return [name for name, module in self.packages.items() if not installed(module)]
 
-    def install_line(self) -> str:
-        """Command that installs what it needs, to go with what is installed already."""
-        if self.install_cuda13 and cuda_of_packages() == 13:
-            return self.install_cuda13
-        return self.install
+    def install_line(self, cuda: int | None = None, *, instead: bool = False) -> str:
+        """Command that installs what it needs, or why there is none.
 
-    def rows_per_shard(self, batch_size: int) -> int:
-        """Rows per shard with batches of this size."""
-        return self.shard_batches * batch_size or self.shard_size
+        Parameters
+        ----------
+        cuda
+            Major version of CUDA; that of the packages that are installed already by default.
+        instead
+            Whether packages for another CUDA have to go first.
+        """
+        if self.linux_only and (machine := without_dali_wheels()):
+            return f"NVIDIA makes no {self.title} packages for {machine}: build it from source"
+        cuda = cuda or cuda_of_packages()
+        line = self.install_cuda13 if self.install_cuda13 and cuda == 13 else self.install
+        return f"pip uninstall -y {' '.join(FOR_CUDA_13)} && {line}" if instead else line
+
+    def rows_per_shard(self, batch_size: int, *, shared: bool = False) -> int:
+        """Rows per shard with batches of this size.
+
+        Parameters
+        ----------
+        shared
+            Whether several processes have one device.
+        """
+        batches = min(self.shard_batches, SHARED_BATCHES) if shared else self.shard_batches
+        return batches * batch_size or self.shard_size
 
     def open(self, settings: Settings) -> Pipeline:
         """Build the pipeline, in the process that will run it.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
+from pathlib import Path
 
 TURBO_PACKAGES = ("simplejpeg", "numba")
 TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "numba>=0.60" "isal>=1.7"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 GPU_INSTALL = {
-    12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13"',
-    13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6"',
+    12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13" "isal>=1.7"',
+    13: 'pip install "nvidia-dali-cuda130>=2.2" "cupy-cuda13x>=13.6" "isal>=1.7"',
 }
 """What the extras ``gpu`` and ``gpu-cuda13`` install. Drivers for CUDA 13 run both."""
 FOR_CUDA_13 = ("nvidia-dali-cuda130", "cupy-cuda13x")
+ARM = ("aarch64", "arm64")
+_HAVE_WHEELS = ("x86_64", "amd64", *ARM)
+_BOARD = Path("/proc/device-tree/model")
+_TEGRA = Path("/etc/nv_tegra_release")
 
 
 def installed(module: str) -> bool:
@@ -47,3 +53,21 @@ def cuda_of_packages() -> int:
 
     here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}
     return 13 if here.intersection(FOR_CUDA_13) else 12
+
+
+def without_dali_wheels() -> str:
+    """Which machine this is, if NVIDIA makes no DALI wheels for it; empty if it does.
+
+    Those for ARM are for servers; a Jetson board has another driver (docs.nvidia.com/deeplearning/
+    dali, "Support matrix").
+    """
+    machine = platform.machine()
+    if machine.lower() not in _HAVE_WHEELS:
+        return f"{machine} processors"
+    if _TEGRA.exists():
+        return "Jetson boards"
+    try:
+        board = _BOARD.read_text(errors="replace").strip("\0 \n")
+    except OSError:
+        return ""
+    return "Jetson boards" if any(word in board for word in ("Jetson", "Tegra")) else ""

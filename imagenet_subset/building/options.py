@@ -34,7 +34,8 @@ class BuildOptions:
     device: str = "auto"
     pipeline: str = "auto"
     batch_size: int | None = None
-    gpu: int = 0
+    gpu: int | Sequence[int] | str | None = None
+    dali_processes: int | None = None
     workers: int | None = None
     """None for all cores."""
     rule: PixelRule = DEFAULT
@@ -57,7 +58,14 @@ class BuildOptions:
         ValueError
             It makes no sense.
         """
-        return PipelineRequest(self.device, self.pipeline, self.batch_size, self.gpu, self.rule)
+        return PipelineRequest(
+            self.device,
+            self.pipeline,
+            self.batch_size,
+            self.gpu,
+            self.rule,
+            self.dali_processes,
+        )
 
     @property
     def ordered_splits(self) -> tuple[Split, ...]:

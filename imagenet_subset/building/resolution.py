@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from imagenet_subset.building.proof import worker_name
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import PipelineConfig, PipelineRequest, resolve
+from pipelines.choice import PipelineConfig, PipelineRequest, resolve, resolve_without
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,18 @@ def resolve_here(request: PipelineRequest, workers: int | None) -> PipelineConfi
         What was asked for can't run here.
     """
     return resolve(request, workers or available_cores())
+
+
+def resolved_without(request: PipelineRequest, workers: int | None, refused: str) -> Resolved:
+    """Resolve a request for the CPU, since the GPU that was found refuses, for a reason.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        What was asked for can't run here.
+    """
+    config = resolve_without(request, workers or available_cores(), refused)
+    return Resolved(config, config.versions())
 
 
 def resolve_on_worker(request: PipelineRequest, workers: int | None) -> Resolved:

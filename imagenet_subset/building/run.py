@@ -23,8 +23,7 @@ from imagenet_subset.building.finished import already_complete, tidy
 from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
-from imagenet_subset.building.shards import Progress, Run
-from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.building.shards import Progress, Run, local_pool
 from imagenet_subset.execution.runner import Runner
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
@@ -111,7 +110,7 @@ def run_build(
         run = Run(plan, fd, journal, progress)
         _say_where_photos_were(plan, journal, run)
         leaving_out.move_rows_back(fd, plan, journal)
-        runner = runner or LocalPool(plan.config.processes)
+        runner = runner or local_pool(plan.config)
         run.run(runner)
         carried_out = _without_failures(fd, plan, journal, run)
         seal(

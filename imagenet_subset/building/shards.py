@@ -17,6 +17,7 @@ from imagenet_subset.building.waiting import release
 from imagenet_subset.building.worker import run_shard
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
+from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import Runner, WorkerDied
 from imagenet_subset.records import Record
 from imagenet_subset.sources.grouping import divided
@@ -25,6 +26,7 @@ from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
 from pipelines.choice import PipelineConfig
+from pipelines.cuda import Gpu
 
 Progress = Callable[[ShardResult], None]
 
@@ -32,6 +34,11 @@ _PATIENCE = 5.0
 """Seconds that a network file system has to show its clients the unfinished file."""
 _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
+
+
+def local_pool(config: PipelineConfig) -> LocalPool:
+    """A pool of processes on this machine for a build with this pipeline."""
+    return LocalPool(config.processes, config.environments)
 
 
 def warm_up(runner: Runner, config: PipelineConfig) -> None:
@@ -87,7 +94,8 @@ class Run:
                 with self._looking_here_first():
                     runner.run(self._tasks(job), take)
             except WorkerDied as died:
-                raise worker_died(died, runner, self._in_hand(runner)) from died
+                card = None if died.slot is None else self._plan.config.card(died.slot)
+                raise worker_died(died, runner, self._in_hand(runner), card) from died
             finally:
                 let_go = functools.partial(release, job.proof.token)
                 runner.visit(self._processes, let_go, _RELEASE_SECONDS)
@@ -124,7 +132,7 @@ class Run:
         photos = () if here else tuple(self._some_photos())
         return Job(
             self._plan.store,
-            self._plan.config,
+            self._plan.config.for_pool() if here else self._plan.config,
             None if here else self._plan.options.request,
             self._plan.options.workers,
             str(self._partial.absolute()),
@@ -173,8 +181,20 @@ class Run:
             raise
 
 
-def worker_died(died: WorkerDied, runner: Runner, in_hand: str) -> WorkerDiedError:
-    """The error that ends a build whose worker died, with what it had in hand, if that is known."""
-    told = died.told(f"while it had {in_hand} in hand" if in_hand else "")
+def worker_died(
+    died: WorkerDied, runner: Runner, in_hand: str, card: Gpu | None = None
+) -> WorkerDiedError:
+    """The error that ends a build whose worker died.
+
+    Parameters
+    ----------
+    in_hand
+        The photos that it had in hand; empty if unknown.
+    card
+        The GPU that it had.
+    """
+    where = f"on {card}" if card else ""
+    doing = f"while it had {in_hand} in hand" if in_hand else ""
+    told = died.told(" ".join(filter(None, (where, doing))))
     again = "run the same command again" if runner.on_this_machine else "run the same again"
     return WorkerDiedError(f"{told}; what is done is kept: {again} to go on")

@@ -20,6 +20,7 @@ from imagenet_subset.building.proof import (
 from imagenet_subset.building.resolution import resolve_here
 from imagenet_subset.building.tasks import Job
 from imagenet_subset.errors import SourceError, UnfitWorkerError
+from imagenet_subset.execution.context import current
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import closing
 from imagenet_subset.system.text import printable
@@ -56,7 +57,7 @@ class Equipment:
                 "command again to go on"
             ) from error
         try:
-            return cls(reader, config.open())
+            return cls(reader, _opened(config))
         except BaseException:
             with closing(reader):
                 raise
@@ -82,6 +83,33 @@ _proving = threading.Lock()
 """Held while this process proves itself, so that each run's first thread does it for all."""
 _kept: dict[bytes, _Kept] = {}
 """By the token of the run."""
+_ahead: dict[PipelineConfig, Pipeline] = {}
+"""What was opened before the first shard that needs it."""
+
+
+def open_ahead(config: PipelineConfig) -> None:
+    """Open a pipeline that the first shard will need, in a process that ends with the build.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        It won't start.
+    """
+    pipeline = _opened(config)
+    with _lock:
+        _ahead[config] = pipeline
+
+
+def _opened(config: PipelineConfig) -> Pipeline:
+    """The pipeline, opened now or ahead; an error names its GPU."""
+    with _lock:
+        ahead = _ahead.pop(config, None)
+    try:
+        return ahead or config.open()
+    except PipelineUnavailableError as error:
+        if card := config.card(current().slot):
+            raise PipelineUnavailableError(f"{card}: {error}") from error
+        raise
 
 
 def prove(job: Job) -> None:

@@ -10,20 +10,19 @@ run's next one in `imagenet_subset.building.waiting`.
 from __future__ import annotations
 
 import errno
-import logging
-import threading
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.building.notices import noticed
 from imagenet_subset.building.proof import (
     open_same_file,
     this_process,
     worker_name,
 )
 from imagenet_subset.building.tasks import UNREADABLE, Job, Shard, ShardResult
-from imagenet_subset.building.waiting import equipment_of, let_go, prove
+from imagenet_subset.building.waiting import equipment_of, let_go, open_ahead, prove
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
@@ -32,19 +31,7 @@ from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.text import printable
-
-
-class _Notices(logging.Handler):
-    """Collects what the thread that made it logs."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.messages.append(record.getMessage())
+from pipelines.choice import PipelineConfig
 
 
 def run_shard(job: Job, shard: Shard) -> ShardResult:
@@ -63,21 +50,36 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
     pipelines.base.PipelineUnavailableError
         The pipeline can't be opened here.
     """
-    notices, logger = _Notices(), logging.getLogger("pipelines")
-    logger.addHandler(notices)
     try:
-        with open_same_file(job.partial, job.proof) as fd:
+        with noticed() as notices, open_same_file(job.partial, job.proof) as fd:
             prove(job)
             result = _Work(job, shard, fd).run()
     except BaseException:
         let_go(job.proof.token)  # the build ends, and nobody hears which process it was
         raise
     finally:
-        logger.removeHandler(notices)
         current().now_at(-1)
-    result.notices += notices.messages
+    result.notices += notices
     result.process = this_process()
     return result
+
+
+def open_pipeline(config: PipelineConfig) -> list[str]:
+    """Open a pipeline as a task before the first shard, which then finds it open.
+
+    Returns
+    -------
+    list of str
+        Lines for the user.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        It won't start.
+    """
+    with noticed() as notices:
+        open_ahead(config)
+    return notices
 
 
 class _Work:

@@ -133,7 +133,7 @@ def machine_versions(config: PipelineConfig) -> dict[str, str]:
     if config.device == "gpu":
         driver = find_driver()
         if isinstance(driver, Driver):
-            versions["GPU"] = driver.gpus[config.gpu]
+            versions["GPU"] = driver.gpus[config.gpu].name
             versions["driver for CUDA"] = dotted(driver.cuda)
         if DRIVER_VERSION.exists():
             versions["driver"] = DRIVER_VERSION.read_text().splitlines()[0]

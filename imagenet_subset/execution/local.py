@@ -12,7 +12,7 @@ import functools
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from types import TracebackType
@@ -45,6 +45,9 @@ class LocalPool:
     ----------
     slots
         Workers, at most: one a slot. Each starts with its first task.
+    environments
+        Variables of the worker of each slot, in turn, beside those of this process. They are set
+        before the worker's first task.
 
     Attributes
     ----------
@@ -54,9 +57,9 @@ class LocalPool:
 
     on_this_machine = True
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, environments: Sequence[Mapping[str, str]] = ()) -> None:
         self.in_hand: list[int] = []
-        self._slots = slots
+        self._slots, self._environments = slots, environments
         self._listener = Listener()
         self._workers: Workers | None = None
         self._executor: ThreadPoolExecutor | None = None
@@ -84,7 +87,11 @@ class LocalPool:
         self._unused = iter(range(self._slots))
         self._oom_kills = count_oom_kills()
         with _starting():
-            self._workers = start_workers(self._slots, modules, self._listener)
+            self._workers = start_workers(self._slots, modules, self._listener, self._environments)
+
+    def first(self, task: Callable[[], T]) -> Future[T]:
+        """Have the worker of the first slot run a task now, before `run`."""
+        return self._submit(functools.partial(self._run, task))
 
     def run(
         self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
@@ -183,7 +190,7 @@ class LocalPool:
             by_kernel = self._oom_kills < count_oom_kills()
             why = OUT_OF_MEMORY if by_kernel else "by whom is unknown"
         if workers.numbers.has_started(slot):
-            return WorkerDied(how, why)
+            return WorkerDied(how, why, slot)
         if not said or status == -_SIGKILL:
             said = f"one {how}" + (f"; {why}" if why else "")
         return WorkerStartError(f"worker processes can't start: {said}")

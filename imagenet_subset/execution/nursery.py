@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imagenet_subset.execution.channel import Channel, Handle, SharedNumbers
@@ -45,7 +45,12 @@ END_SECONDS = 1.0
 """How long workers have to end by themselves after their channels are closed."""
 
 
-def run_nursery(handle: Handle, channels: Sequence[int], modules: Sequence[str]) -> None:
+def run_nursery(
+    handle: Handle,
+    channels: Sequence[int],
+    modules: Sequence[str],
+    environments: Sequence[Mapping[str, str]] = (),
+) -> None:
     """Fork the workers that are asked for on standard input, until that is closed.
 
     Parameters
@@ -56,12 +61,14 @@ def run_nursery(handle: Handle, channels: Sequence[int], modules: Sequence[str])
         For each slot the file descriptor of its socket to the parent.
     modules
         What to import first.
+    environments
+        Variables of the worker of each slot, in turn, beside those of this process.
     """
     ignore_signals()
     os.dup2(2, 1)  # standard output belongs to the program
     _preload(modules)
     gc.freeze()  # what was imported is never garbage, and needn't be looked at again
-    _Nursery(SharedNumbers.attach(handle), list(channels)).serve()
+    _Nursery(SharedNumbers.attach(handle), list(channels), environments).serve()
     os._exit(0)
 
 
@@ -73,8 +80,13 @@ def _preload(modules: Sequence[str]) -> None:
 
 
 class _Nursery:
-    def __init__(self, numbers: SharedNumbers, channels: list[int]) -> None:
-        self._numbers, self._channels = numbers, channels
+    def __init__(
+        self,
+        numbers: SharedNumbers,
+        channels: list[int],
+        environments: Sequence[Mapping[str, str]],
+    ) -> None:
+        self._numbers, self._channels, self._environments = numbers, channels, environments
         self._slots: dict[int, int] = {}
         """Slot of each child by its process id."""
         self._woken, wake = os.pipe()
@@ -117,6 +129,7 @@ class _Nursery:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             for other in {*self._channels, self._woken} - {fd, -1}:
                 os.close(other)
+            os.environ.update(environment_of(slot, self._environments))
             work(Channel(fd, fd), self._numbers, slot)
         except BaseException:
             traceback.print_exc()
@@ -144,6 +157,11 @@ class _Nursery:
             select.select([self._woken], [], [], 0.05)
             self._reap()
         self._kill()
+
+
+def environment_of(slot: int, environments: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Variables of the worker of a slot; the slots have them in turn."""
+    return environments[slot % len(environments)] if environments else {}
 
 
 def run_worker(handle: Handle, slot: int) -> None:

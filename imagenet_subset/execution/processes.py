@@ -16,12 +16,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from imagenet_subset.execution.channel import Channel, SharedNumbers
 from imagenet_subset.execution.listening import REPORT_SECONDS, Listener, pipe_of
-from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER
+from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER, environment_of
 from imagenet_subset.execution.signals import signals_blocked
 from imagenet_subset.system.code import PACKAGES, package_file
 
@@ -103,8 +103,18 @@ class Workers(Protocol):
         ...
 
 
-def start_workers(slots: int, modules: Sequence[str], listener: Listener) -> Workers:
+def start_workers(
+    slots: int,
+    modules: Sequence[str],
+    listener: Listener,
+    environments: Sequence[Mapping[str, str]] = (),
+) -> Workers:
     """Get ready to start up to ``slots`` workers, which will need these modules.
+
+    Parameters
+    ----------
+    environments
+        Variables of the worker of each slot, in turn, beside those of this process.
 
     Raises
     ------
@@ -112,14 +122,20 @@ def start_workers(slots: int, modules: Sequence[str], listener: Listener) -> Wor
         No process can be started.
     """
     if hasattr(os, "fork"):
-        return _ForkedWorkers(slots, modules, listener)
-    return _SpawnedWorkers(slots, listener)
+        return _ForkedWorkers(slots, modules, listener, environments)
+    return _SpawnedWorkers(slots, listener, environments)
 
 
 class _ForkedWorkers:
     """Workers that a nursery forks."""
 
-    def __init__(self, slots: int, modules: Sequence[str], listener: Listener) -> None:
+    def __init__(
+        self,
+        slots: int,
+        modules: Sequence[str],
+        listener: Listener,
+        environments: Sequence[Mapping[str, str]],
+    ) -> None:
         self._used = False
         self._listener = listener
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
@@ -132,7 +148,13 @@ class _ForkedWorkers:
                 fds.append(theirs.enter_context(other).fileno())
             with signals_blocked():
                 self._nursery = subprocess.Popen(
-                    command("run_nursery", self.numbers.handle, fds, list(modules)),
+                    command(
+                        "run_nursery",
+                        self.numbers.handle,
+                        fds,
+                        list(modules),
+                        [dict(variables) for variables in environments],
+                    ),
                     bufsize=0,
                     stdin=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -182,7 +204,10 @@ class _ForkedWorkers:
 class _SpawnedWorkers:
     """Workers that are interpreters of their own."""
 
-    def __init__(self, slots: int, listener: Listener) -> None:
+    def __init__(
+        self, slots: int, listener: Listener, environments: Sequence[Mapping[str, str]]
+    ) -> None:
+        self._environments = environments
         self.numbers = SharedNumbers.create(slots, inherited=False)
         self._listener = listener
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
@@ -193,6 +218,7 @@ class _SpawnedWorkers:
             worker = subprocess.Popen(
                 command("run_worker", self.numbers.handle, slot),
                 bufsize=0,
+                env={**os.environ, **environment_of(slot, self._environments)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

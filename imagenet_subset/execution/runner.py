@@ -22,12 +22,14 @@ Worker = tuple[str, int]
 class WorkerDied(Exception):  # noqa: N818 - an event; the runner's user turns it into an error
     """A worker process ended in the middle of a task."""
 
-    def __init__(self, how: str, why: str = "") -> None:
-        super().__init__(how, why)
+    def __init__(self, how: str, why: str = "", slot: int | None = None) -> None:
+        super().__init__(how, why, slot)
         self.how = how
         """How it ended: ``"was killed (SIGKILL)"``."""
         self.why = why
         """The cause, if it is known; else empty."""
+        self.slot = slot
+        """Number of the worker in its pool, if that is known."""
 
     def told(self, doing: str = "") -> str:
         """The event as a sentence, with what the worker was doing, if that is known.

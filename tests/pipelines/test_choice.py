@@ -18,9 +18,7 @@ from pipelines.packages import TURBO_PACKAGES, installed
 
 GPU = KINDS["dali", "gpu"]
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="DALI is for Linux only")
-no_gpu = pytest.mark.skipif(
-    isinstance(find_gpu(GPU, 0), Driver), reason="there is a usable GPU here"
-)
+no_gpu = pytest.mark.skipif(isinstance(find_gpu(GPU), Driver), reason="there is a usable GPU here")
 dali = pytest.mark.skipif(not installed("nvidia.dali"), reason="DALI isn't installed")
 
 
@@ -49,7 +47,7 @@ def test_auto_without_a_gpu_takes_the_cpu_and_says_why() -> None:
     config = resolve(PipelineRequest("auto"), 2)
     assert config.device == "cpu"
     assert "\n" not in config.why
-    missing = find_gpu(GPU, 0)
+    missing = find_gpu(GPU)
     assert isinstance(missing, Missing)
     assert missing.what in config.why
 
@@ -146,7 +144,7 @@ def test_a_module_whose_parent_is_missing_is_not_installed() -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_is_taken_unasked() -> None:
-    if isinstance(missing := find_gpu(GPU, 0), Missing):
+    if isinstance(missing := find_gpu(GPU), Missing):
         pytest.skip(missing.everything)
     config = resolve(PipelineRequest(), 2)
     assert (config.name, config.device, config.processes) == ("dali", "gpu", 1)
@@ -156,7 +154,7 @@ def test_a_gpu_is_taken_unasked() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("gpu", [-1, 99])
 def test_a_gpu_that_does_not_exist_is_refused(gpu: int) -> None:
-    if isinstance(missing := find_gpu(GPU, 0), Missing):
+    if isinstance(missing := find_gpu(GPU), Missing):
         pytest.skip(missing.everything)
     with pytest.raises(PipelineUnavailableError, match=f"--gpu {gpu}: the GPUs here are 0 to"):
         resolve(PipelineRequest("gpu", gpu=gpu), 1)

@@ -29,7 +29,7 @@ SIZES = [
 @pytest.fixture(scope="module", params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> Iterator[tuple[DaliPipeline, Bounds]]:
     kind = KINDS["dali", request.param]
-    if kind.device == "gpu" and isinstance(missing := find_gpu(kind, 0), Missing):
+    if kind.device == "gpu" and isinstance(missing := find_gpu(kind), Missing):
         pytest.skip(missing.everything)
     pipeline = DaliPipeline(kind.device, 32, threads=2)
     yield pipeline, kind.bounds

@@ -18,7 +18,7 @@ from tests.harness.tiers import thorough
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 pytest.importorskip("nvidia.nvimgcodec", reason="nvImageCodec's Python module isn't installed")
-if not isinstance(find_gpu(KINDS["dali", "gpu"], 0), Missing):
+if not isinstance(find_gpu(KINDS["dali", "gpu"]), Missing):
     pytest.skip("there is a GPU here, and the proof takes nine minutes", allow_module_level=True)
 
 ROOT = Path(__file__).parents[2]

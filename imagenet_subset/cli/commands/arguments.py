@@ -33,7 +33,18 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images per batch (default: by pipeline)",
     )
-    add("--gpu", type=natural, default=0, metavar="ID", help="which GPU (default: %(default)s)")
+    add("--gpu", type=_gpus, metavar="ID", help="which GPU: 0, 0,2 or all (default: the first)")
+
+
+def add_dali_processes(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--dali_processes``."""
+    parser.add_argument(
+        "--dali_processes",
+        type=_dali_processes,
+        metavar="K",
+        help="processes of DALI for each GPU: auto (default: 2 where there are 8 cores or more for "
+        "each GPU, else 1) or a number; on the CPU, in all",
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +95,26 @@ def _batch_size(text: str) -> int:
     number = positive(text)
     if number > LARGEST_BATCH:
         raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST_BATCH}")
+    return number
+
+
+def _gpus(text: str) -> tuple[int, ...] | str:
+    if text == "all":
+        return text
+    chosen = tuple(natural(part) for part in text.split(","))
+    if len(set(chosen)) < len(chosen):
+        raise argparse.ArgumentTypeError(f"{text!r} names a GPU twice")
+    return chosen
+
+
+def _dali_processes(text: str) -> int | None:
+    from pipelines.choice import MOST_PROCESSES
+
+    if text == "auto":
+        return None
+    number = positive(text)
+    if number > MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MOST_PROCESSES}")
     return number
 
 

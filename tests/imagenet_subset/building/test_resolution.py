@@ -29,6 +29,7 @@ from pipelines.kinds import KINDS
 from pipelines.packages import TURBO_PACKAGES, installed, wheel_version
 from tests.harness.builds import Build
 from tests.harness.executors import Elsewhere, hook, note_resolutions
+from tests.harness.gpus import H100, PACKAGES, T4, driver_program
 from tests.harness.planned import carried_out, planned
 from tests.harness.tiers import thorough
 
@@ -117,26 +118,24 @@ def test_what_a_worker_lacks_is_reported_with_its_name(photos, tmp_path, without
 @linux
 def test_a_gpu_is_the_workers_and_planned_for_where_there_is_none(photos, tmp_path) -> None:
     """The worker's driver is a stub that says what there is. Nothing is decoded."""
-    driver = tmp_path / "driver"
-    driver.write_text('#!/bin/sh\necho \'[12080, ["H100", "T4"]]\'\n')
-    driver.chmod(0o755)
-    code = (
-        "import importlib.util, sys\n"
-        "found = importlib.util.find_spec\n"
-        "ours = ('cupy', 'nvidia.dali')\n"
-        "importlib.util.find_spec = lambda name, *p: name in ours or found(name, *p)\n"
-        f"sys.executable = {str(driver)!r}\n"
-    )
+    driver = driver_program(tmp_path / "driver", [H100, T4], 12080)
+    code = f"{PACKAGES}sys.executable = {str(driver)!r}\n"
     workers = Elsewhere(env=hook(tmp_path / "hook", code))
     asked = options(photos, tmp_path, device="gpu", gpu=1, batch_size=32, workers=3)
     plan = plan_with(workers, asked)
     config = plan.config
     assert (config.name, config.device, config.gpu) == ("dali", "gpu", 1)
     assert (config.batch_size, config.threads, config.processes) == (32, 3, 1)
-    assert plan.notes[0] == "gpu (dali): T4, driver for CUDA 12.8"
+    assert plan.notes[0] == "gpu (dali): Tesla T4, driver for CUDA 12.8"
     assert (plan.provenance.device, plan.provenance.versions) == ("gpu", plan.versions)
     with pytest.raises(PipelineUnavailableError, match=f"^{WORKER}: --gpu 2: the GPUs here are 0"):
         plan_with(workers, options(photos, tmp_path, device="gpu", gpu=2))
+
+
+def test_several_gpus_are_for_one_machine_alone(photos, tmp_path) -> None:
+    asked = options(photos, tmp_path, device="gpu", gpu=[0, 2])
+    with pytest.raises(ValueError, match=r"^--gpu 0,2 is for the processes of one machine; "):
+        plan_with(Elsewhere(), asked)
 
 
 def test_a_worker_uses_all_cores_that_its_machine_allows(photos, tmp_path) -> None:

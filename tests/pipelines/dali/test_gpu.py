@@ -16,7 +16,7 @@ from pipelines.cuda import Missing, find_gpu
 from pipelines.kinds import KINDS
 from tests.contracts.pipeline import photos, run
 
-if isinstance(missing := find_gpu(KINDS["dali", "gpu"], 0), Missing):
+if isinstance(missing := find_gpu(KINDS["dali", "gpu"]), Missing):
     pytest.skip(missing.everything, allow_module_level=True)
 pytestmark = pytest.mark.gpu
 
