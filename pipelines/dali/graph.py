@@ -1,33 +1,30 @@
 """The DALI graph: a batch of JPEGs in, ``(crop, crop, 3) uint8`` images out.
 
 One definition serves the GPU and DALI's CPU backend: what is tested on the one holds for the other,
-except for the decoder. DALI's errors have no types, so their text is read here too.
+except for the decoder.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pipelines.base import Device, PipelineUnavailableError
+from pipelines.dali.errors import last_line
 from pipelines.kinds import KINDS, LOAD, LOADS
 
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
 
+Region = tuple[tuple[float, float], tuple[float, float]]
+"""``(y, x)`` of the start and of the end, in pixels of the photo."""
+
 OLDEST_DALI = (2, 2)
 """The first whose ``decoders.image`` is nvImageCodec's; before, it was another decoder with other
 arguments."""
-
-OUT_OF_MEMORY = (
-    "out of memory",
-    "Can't allocate",
-    "allocation failed",
-    "bad_alloc",
-    "ALLOCATOR_FAILURE",
-    "nvImageCodec failure: '#5'",  # NVIMGCODEC_STATUS_ALLOCATOR_FAILURE in nvimgcodec.h
-)
-"""What DALI's messages say when memory is short."""
 
 FAILED = KINDS["dali", "cpu"].failed
 """Prefix of the reason when DALI failed and Pillow decoded the image instead; `pipelines.kinds` has
@@ -127,21 +124,21 @@ def build_graph(
     return graph
 
 
-def last_line(error: Exception) -> str:
-    """The error in one line, without DALI's own traceback around it."""
-    lines = [line.strip(" :") for line in str(error).splitlines()]
-    lines = [line for line in lines if line and "no longer valid" not in line]
-    return lines[-1] if lines else type(error).__name__
+def inputs_of(photos: Sequence[bytes], regions: Sequence[Region]) -> dict[str, Any]:
+    """What a graph is fed, by input: photos, and the region of each that the crop shows.
 
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether DALI failed for want of memory, rather than for an image.
-
-    Examples
-    --------
-    >>> is_out_of_memory(RuntimeError("Can't allocate 8589934592 bytes on device 0."))
-    True
-    >>> is_out_of_memory(RuntimeError("nvImageCodec failure: '#3'"))
-    False
+    DALI reads these arrays themselves; they must live until the output has been taken.
     """
-    return isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)
+    rois = np.array(regions, np.float32)
+    return {
+        ENCODED: [np.frombuffer(photo, np.uint8) for photo in photos],
+        ROI_START: np.ascontiguousarray(rois[:, 0]),
+        ROI_END: np.ascontiguousarray(rois[:, 1]),
+    }
+
+
+def launch(graph: Graph, inputs: dict[str, Any]) -> None:
+    """Feed a graph and have it run."""
+    for name, data in inputs.items():
+        graph.feed_input(name, data)
+    graph.schedule_run()

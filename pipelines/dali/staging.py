@@ -1,6 +1,6 @@
-"""From GPU memory to the host: a ring of pinned buffers, filled asynchronously with CuPy.
+"""From DALI's output to the host: on a GPU, a ring of pinned buffers, filled asynchronously.
 
-The only module that imports CuPy. Each step is held to these pages:
+The only module that imports CuPy. Each step of the ring is held to these pages:
 
 - ``cupyx.empty_pinned`` gives a NumPy array in page-locked memory
   (docs.cupy.dev/en/stable/reference/generated/cupyx.empty_pinned.html). Only to such memory is
@@ -19,14 +19,58 @@ The only module that imports CuPy. Each step is held to these pages:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.base import Device
+
 SLOTS = 3
 """One with the consumer, and two being filled, so that the copy engine never waits for it."""
+
+
+class Staged(Protocol):
+    """A batch of pixels on its way to the host."""
+
+    def wait(self) -> NDArray[np.uint8]:
+        """Pixels as a host array, once they are all there."""
+        ...
+
+
+class Stage(Protocol):
+    """Brings DALI's output to the host."""
+
+    depth: int
+    """Batches that can be on their way while the consumer has another."""
+    stream: Any
+    """CUDA stream that DALI orders its output on; None on the CPU."""
+
+    def copy(self, output: Any) -> Staged:
+        """Start to bring a batch over."""
+        ...
+
+
+class HostStage:
+    """Stage of the CPU backend: its output is host memory already, passed on without a copy."""
+
+    depth = 0
+    stream = None
+
+    def copy(self, output: Any) -> Staged:
+        """Wrap the output."""
+        return _OnHost(output)
+
+
+@dataclass(slots=True)
+class _OnHost:
+    output: Any
+
+    def wait(self) -> NDArray[np.uint8]:
+        # The array refers to the DALI tensor, which keeps the memory.
+        return np.asarray(self.output.as_tensor())
 
 
 class Slot:
@@ -70,7 +114,7 @@ class Slot:
 
 
 class PinnedRing:
-    """`pipelines.dali.pipeline.Stage` of the GPU.
+    """`Stage` of the GPU.
 
     Parameters
     ----------
@@ -99,3 +143,8 @@ class PinnedRing:
         with self._device:
             slot.fill(output, self.stream)
         return slot
+
+
+def open_stage(device: Device, shape: tuple[int, ...], gpu: int) -> Stage:
+    """Open the device's stage for batches of up to this shape."""
+    return HostStage() if device == "cpu" else PinnedRing(shape, gpu)

@@ -42,7 +42,7 @@ def test_a_batch_too_large_for_the_gpu_is_halved(caplog: pytest.LogCaptureFixtur
     """256 photos of 24 megapixels take 18 GB decoded; a GPU with more memory just does it."""
     large = jpeg(photo(1, 6000, 4000), subsampling="4:2:0")
     pipeline = resolve(PipelineRequest("gpu", batch_size=256), 2).open()
-    with caplog.at_level(logging.WARNING, logger="pipelines.dali.pipeline"):
+    with caplog.at_level(logging.WARNING, logger="pipelines.dali.graphs"):
         result = run(pipeline, ((k, large) for k in range(256)))
     pipeline.close()
     assert result.keys == list(range(256))

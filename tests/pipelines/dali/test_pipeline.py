@@ -164,9 +164,9 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
         from PIL import Image
         from tests.contracts.pipeline import photos
         from imagenet_subset.demo.photos import jpeg
-        from pipelines.dali import pipeline as dali
+        from pipelines.dali import graphs
         from pipelines.dali.pipeline import DaliPipeline
-        dali.BATCH_PIXELS["cpu"] = 1 << 30  # as on a machine with more memory than this one
+        graphs.BATCH_PIXELS["cpu"] = 1 << 30  # as on a machine with more memory than this one
         large = jpeg(Image.new("RGB", (2400, 2000), (9, 99, 199)), subsampling="4:2:0")
         pipeline = DaliPipeline("cpu", 64, threads=2)
         for batch in pipeline.run([("warm", photos(2)[1])]):

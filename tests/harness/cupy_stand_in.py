@@ -1,0 +1,85 @@
+"""A stand-in for CuPy, so that the pinned ring runs without a GPU.
+
+It copies as late as CUDA may: when somebody waits for the event that was recorded after the copy,
+and not a moment earlier.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.dali.pipeline import DaliPipeline
+from pipelines.dali.staging import PinnedRing
+from pipelines.rule import DEFAULT, PixelRule
+
+DEVICE_TO_HOST = 2
+"""``cudaMemcpyKind``."""
+
+
+class Stream:
+    """Work in its order, done when it is waited for."""
+
+    ptr = 7
+
+    def __init__(self, *, non_blocking: bool) -> None:
+        assert non_blocking
+        self.work: list[Callable[[], object]] = []
+        streams[self.ptr] = self
+
+
+streams: dict[int, Stream] = {}
+
+
+class Event:
+    def __init__(self, *, block: bool, disable_timing: bool) -> None:
+        self._position = 0
+
+    def record(self, stream: Stream) -> None:
+        self._stream, self._position = stream, len(stream.work)
+
+    def synchronize(self) -> None:
+        for k in range(self._position):
+            self._stream.work[k]()
+            self._stream.work[k] = int  # done: nothing is left to do
+
+
+def memcpy_async(target: int, source: int, size: int, kind: int, stream: int) -> None:
+    assert kind == DEVICE_TO_HOST
+    streams[stream].work.append(lambda: ctypes.memmove(target, source, size))
+
+
+class Device:
+    def __init__(self, _gpu: int) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``import cupy`` give the stand-in."""
+    cupy: Any
+    cuda: Any
+    runtime: Any
+    cupyx: Any
+    cupy, cuda, runtime, cupyx = map(ModuleType, ("cupy", "cupy.cuda", "runtime", "cupyx"))
+    runtime.memcpyAsync, runtime.memcpyDeviceToHost = memcpy_async, DEVICE_TO_HOST
+    cuda.runtime, cuda.Event, cuda.Stream, cupy.cuda = runtime, Event, Stream, cuda
+    cuda.Device = Device
+    cupyx.empty_pinned = np.zeros
+    for name, module in {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def staged_pipeline(ring: PinnedRing, rule: PixelRule = DEFAULT, **settings: Any) -> DaliPipeline:
+    """DALI's CPU backend can't order its output on a stream; it needn't, its output is there."""
+    pipeline = DaliPipeline("cpu", 8, threads=2, rule=rule, **settings)
+    pipeline._stage = SimpleNamespace(depth=ring.depth, stream=None, copy=ring.copy)
+    return pipeline
