@@ -19,7 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipelines.base import PipelineUnavailableError, one_line
+from pipelines.base import Device, PipelineUnavailableError, one_line
+
+WORKS_WITHOUT: dict[Device, str] = {
+    "gpu": "--device cpu works without",
+    "cpu": "--pipeline pillow works without",
+}
+"""The end of a message: what doesn't need what is missing."""
 
 OUT_OF_MEMORY = (
     "out of memory",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.base import Device, PipelineUnavailableError
-from pipelines.dali.errors import last_line
+from pipelines.dali.errors import WORKS_WITHOUT, OutOfMemoryError, is_out_of_memory, last_line
 from pipelines.kinds import KINDS, LOAD, LOADS
 
 Graph = Any
@@ -82,6 +82,8 @@ def build_graph(
 
     Raises
     ------
+    OutOfMemoryError
+        Memory is short.
     PipelineUnavailableError
         DALI can't be imported, is too old, or won't start on this device.
     """
@@ -89,7 +91,7 @@ def build_graph(
     os.environ.setdefault("DALI_NVIMGCODEC_LOG_LEVEL", "1")
     from pipelines.dali.imports import failure
 
-    other = "--device cpu works without" if device == "gpu" else "--pipeline pillow works without"
+    other = WORKS_WITHOUT[device]
     if failure:
         raise PipelineUnavailableError(f"DALI can't be imported: {failure}; {other}")
     from nvidia.dali import __cuda_version__, __version__, pipeline_def
@@ -116,7 +118,9 @@ def build_graph(
     )
     try:
         graph.build()
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(last_line(error)) from error
         raise PipelineUnavailableError(
             f"DALI won't start on the {device.upper()}: {last_line(error)}; "
             f"imagenet-subset selftest shows versions, {other}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 
 from pipelines.base import Device
+from pipelines.dali.errors import WORKS_WITHOUT, OutOfMemoryError
 from pipelines.dali.graph import Graph, build_graph
+from pipelines.dali.staging import Stage
+from pipelines.dali.warmup import PIXELS, warm_up
 from pipelines.rule import PixelRule
 
 BATCH_PIXELS: dict[Device, int] = {"cpu": 1 << 26, "gpu": 1 << 29}
@@ -36,6 +39,8 @@ class Graphs:
         Which pixels to make of each image.
     load : str
         Name of the hardware JPEG engine's share.
+    warm_up : bool
+        Whether a batch of usual photos goes through each new graph first.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Graphs:
         gpu: int,
         rule: PixelRule,
         load: str,
+        warm_up: bool,
     ) -> None:
         self.device: Device = device
         self.batch_size = batch_size
@@ -54,18 +60,34 @@ class Graphs:
         self._gpu = gpu
         self._rule = rule
         self._load = load
+        self._warm_up = warm_up
         self._graph: Graph | None = None
 
-    def ready(self) -> Graph:
-        """Give the graph; built first, if there is none.
+    def ready(self, stage: Stage | None = None) -> Graph:
+        """Give the graph; built and warmed up first, if there is none.
+
+        Parameters
+        ----------
+        stage
+            What brings pixels to the host, to be tried with the warm-up; only while it is empty.
 
         Raises
         ------
+        OutOfMemoryError
+            Even small batches are too large for the memory.
         PipelineUnavailableError
             DALI won't start on this device.
         """
-        if self._graph is None:
-            self._graph = build_graph(
+        while self._graph is None:
+            short = self._build(stage)
+            if short and not self.halve():
+                raise OutOfMemoryError(self._says_short_of_memory(short))
+        return self._graph
+
+    def _build(self, stage: Stage | None) -> str:
+        """Build the graph, or say in DALI's words that memory is short; then none is left of it."""
+        try:
+            graph = build_graph(
                 self.device,
                 self.batch_size,
                 self._threads,
@@ -73,7 +95,20 @@ class Graphs:
                 self._rule.crop,
                 self._load,
             )
-        return self._graph
+            if self._warm_up:
+                count = min(self.batch_size, self.batch_pixels // PIXELS)
+                warm_up(graph, self.device, count, self._rule, stage)
+        except OutOfMemoryError as error:
+            return str(error)
+        self._graph = graph
+        return ""
+
+    def _says_short_of_memory(self, words: str) -> str:
+        where = {"cpu": "memory", "gpu": "the GPU's memory"}[self.device]
+        return (
+            f"out of memory even with batches of {self.batch_size} ({words}): free {where}, or "
+            f"take a smaller --batch_size; {WORKS_WITHOUT[self.device]}"
+        )
 
     def drop(self) -> None:
         """Let go of the graph: its memory is free once no flight refers to it either."""

@@ -48,6 +48,9 @@ class DaliPipeline:
         Which pixels to make of each image.
     load : str
         Name of the hardware JPEG engine's share, of `pipelines.kinds.LOADS`.
+    warm_up : bool, optional
+        Whether a batch of usual photos goes through each new graph before any other; None for what
+        the device needs, which is on a GPU only.
 
     Raises
     ------
@@ -63,11 +66,13 @@ class DaliPipeline:
         gpu: int = 0,
         rule: PixelRule = DEFAULT,
         load: str = LOAD,
+        warm_up: bool | None = None,
     ) -> None:
         self.rule = rule
-        self._graphs = Graphs(device, batch_size, threads, gpu, rule, load)
-        self._graphs.ready()
         self._stage: Stage = open_stage(device, (batch_size, *rule.shape), gpu)
+        warm_up = device == "gpu" if warm_up is None else warm_up
+        self._graphs = Graphs(device, batch_size, threads, gpu, rule, load, warm_up)
+        self._graphs.ready(self._stage)
 
     @property
     def batch_size(self) -> int:

@@ -1,4 +1,4 @@
-"""The pinned ring without a GPU."""
+"""The pinned ring without a GPU, and graphs that are counted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pipelines.rule import DEFAULT
 
 if TYPE_CHECKING:
     from pipelines.dali.staging import PinnedRing
+    from tests.harness.dali_graphs import Builds
 
 
 @pytest.fixture
@@ -20,3 +21,13 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> PinnedRing:
 
     cupy_stand_in.install(monkeypatch)
     return PinnedRing((8, *DEFAULT.shape), gpu=0)
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> Builds:
+    """All graphs that pipelines build."""
+    from tests.harness.dali_graphs import Builds
+
+    builds = Builds()
+    monkeypatch.setattr("pipelines.dali.graphs.build_graph", builds)
+    return builds
