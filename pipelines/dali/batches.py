@@ -24,6 +24,18 @@ pixels beyond the photo's edge: DALI repeats the last one, and Pillow goes witho
 
 
 @dataclass(slots=True)
+class Tally:
+    """What became of the images that were for DALI in one batch, however it was taken apart."""
+
+    left: int
+    """Images that are still to be decoded."""
+    accepted: bool = False
+    """Whether DALI decoded any."""
+    by_pillow: int = 0
+    """Images that DALI refused and Pillow decoded."""
+
+
+@dataclass(slots=True)
 class Image(Generic[Key]):
     """A photo, and who decodes it."""
 
@@ -35,6 +47,10 @@ class Image(Generic[Key]):
     """Why it is left to Pillow."""
     pixels: int = 0
     """Of the whole photo, where it is for DALI."""
+    tally: Tally | None = None
+    """What became of the batch in which it was first launched; None if it never was."""
+    failed: bool = False
+    """Whether Pillow can't decode it either."""
 
 
 class Limits(Protocol):
@@ -70,15 +86,23 @@ def divided(images: Iterator[Image[Key]], limits: Limits) -> Iterator[list[Image
     pixels = 0
     for image in images:
         if batch and pixels + image.pixels > limits.batch_pixels:
-            yield batch
+            yield _tallied(batch)
             batch, pixels = [], 0
         batch.append(image)
         pixels += image.pixels
         if len(batch) >= limits.batch_size:
-            yield batch
+            yield _tallied(batch)
             batch, pixels = [], 0
     if batch:
-        yield batch
+        yield _tallied(batch)
+
+
+def _tallied(batch: list[Image[Key]]) -> list[Image[Key]]:
+    for_dali = [image for image in batch if image.roi is not None]
+    tally = Tally(len(for_dali))
+    for image in for_dali:
+        image.tally = tally
+    return batch
 
 
 def parts(images: list[Image[Key]], size: int) -> list[list[Image[Key]]]:
@@ -104,6 +128,7 @@ def delivered(
         try:
             row = next(rows) if image.roi is not None else decode(image.data, rule)
         except DecodeError as error:
+            image.failed = True
             batch.failures.append((image.key, str(error)))
         else:
             batch.images[len(batch.keys)] = row

@@ -23,6 +23,7 @@ from pipelines.dali.errors import Failure, attempt
 from pipelines.dali.flights import Flight
 from pipelines.dali.graph import FAILED
 from pipelines.dali.graphs import Graphs
+from pipelines.dali.silence import Silence
 from pipelines.dali.staging import HostStage, Stage, Staged, open_stage
 from pipelines.kinds import LOAD
 from pipelines.rule import DEFAULT, PixelRule
@@ -73,6 +74,7 @@ class DaliPipeline:
         warm_up = device == "gpu" if warm_up is None else warm_up
         self._graphs = Graphs(device, batch_size, threads, gpu, rule, load, warm_up)
         self._graphs.ready(self._stage)
+        self._silence = Silence(device)
 
     @property
     def batch_size(self) -> int:
@@ -85,7 +87,13 @@ class DaliPipeline:
         self._stage = HostStage()
 
     def run(self, encoded: Iterable[tuple[Key, bytes]]) -> Iterator[Batch[Key]]:
-        """See `pipelines.base.Pipeline.run`."""
+        """See `pipelines.base.Pipeline.run`.
+
+        Raises
+        ------
+        PipelineUnavailableError
+            DALI refuses one photo after the other, and Pillow decodes them.
+        """
         staged: deque[tuple[Flight[Key], Staged | None]] = deque()
         try:
             with contextlib.closing(self._taken(encoded)) as taken:
@@ -173,7 +181,9 @@ class DaliPipeline:
         return batches
 
     def _delivered(self, flight: Flight[Key], staged: Staged | None) -> Batch[Key]:
-        return delivered(flight.images, staged.wait() if staged else None, self.rule)
+        batch = delivered(flight.images, staged.wait() if staged else None, self.rule)
+        self._silence.heed(flight.images)
+        return batch
 
 
 def open_pipeline(settings: Settings) -> DaliPipeline:

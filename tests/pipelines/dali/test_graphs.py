@@ -38,10 +38,8 @@ def test_a_bad_image_leaves_no_graph_behind(built: Builds, ring: PinnedRing, pla
     pipeline.close()
 
 
-def test_short_memory_leaves_no_graph_behind(
-    monkeypatch: pytest.MonkeyPatch, built: Builds, ring: PinnedRing
-) -> None:
-    monkeypatch.setattr(built, "fails", lambda fed: SHORT if len(fed) > 4 else None)
+def test_short_memory_leaves_no_graph_behind(built: Builds, ring: PinnedRing) -> None:
+    built.fails = lambda fed: SHORT if len(fed) > 4 else None
     pipeline = staged_pipeline(ring)
     result = run(pipeline, enumerate(PLAIN[:45]))
     assert result.keys == list(range(45))

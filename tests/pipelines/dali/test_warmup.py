@@ -124,9 +124,9 @@ class TestContract(PipelineContract):
 
 
 def test_too_little_memory_for_the_first_batch_halves_it(
-    monkeypatch: pytest.MonkeyPatch, built: Builds, caplog: pytest.LogCaptureFixture
+    built: Builds, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(built, "fails", lambda fed: SHORT if len(fed) > 20 else None)
+    built.fails = lambda fed: SHORT if len(fed) > 20 else None
     pipeline = DaliPipeline("cpu", 64, threads=2, warm_up=True)
     assert pipeline.batch_size == 16
     assert [record.getMessage() for record in caplog.records] == [
@@ -140,9 +140,9 @@ def test_too_little_memory_for_the_first_batch_halves_it(
 
 
 def test_too_little_memory_for_any_batch_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, built: Builds, caplog: pytest.LogCaptureFixture
+    built: Builds, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(built, "fails", lambda _: SHORT)
+    built.fails = lambda _: SHORT
     with pytest.raises(OutOfMemoryError) as caught:
         DaliPipeline("cpu", 64, threads=2, warm_up=True)
     assert str(caught.value) == (
@@ -154,11 +154,9 @@ def test_too_little_memory_for_any_batch_says_what_to_do(
     assert built.alive == [0] * 4
 
 
-def test_a_device_that_starts_but_does_not_decode_is_not_used(
-    monkeypatch: pytest.MonkeyPatch, built: Builds
-) -> None:
+def test_a_device_that_starts_but_does_not_decode_is_not_used(built: Builds) -> None:
     words = "CUDA runtime API error cudaErrorNoKernelImageForDevice (209):\nno kernel image"
-    monkeypatch.setattr(built, "fails", lambda _: words)
+    built.fails = lambda _: words
     with pytest.raises(PipelineUnavailableError) as caught:
         DaliPipeline("cpu", 8, threads=2, warm_up=True)
     assert str(caught.value) == (
