@@ -17,9 +17,10 @@ import contextlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 
-from pipelines.base import Batch, Device, Key, Settings
+from pipelines.base import Batch, Device, Key, PipelineUnavailableError, Settings
 from pipelines.dali.batches import Image, delivered, divided, parts, routed
-from pipelines.dali.errors import Failure, attempt
+from pipelines.dali.decoders import decoders_of
+from pipelines.dali.errors import WORKS_WITHOUT, Failure, attempt
 from pipelines.dali.flights import Flight
 from pipelines.dali.graph import FAILED
 from pipelines.dali.graphs import Graphs
@@ -50,8 +51,8 @@ class DaliPipeline:
     load : str
         Name of the hardware JPEG engine's share, of `pipelines.kinds.LOADS`.
     warm_up : bool, optional
-        Whether a batch of usual photos goes through each new graph before any other; None for what
-        the device needs, which is on a GPU only.
+        Whether a batch of usual photos goes through each new graph before any other, and after the
+        first, each decoder is tried by itself; None for what the device needs: a GPU needs it.
 
     Raises
     ------
@@ -75,6 +76,8 @@ class DaliPipeline:
         self._graphs = Graphs(device, batch_size, threads, gpu, rule, load, warm_up)
         self._graphs.ready(self._stage)
         self._silence = Silence(device)
+        self._notices = [_decoders(device, gpu)] if warm_up else []
+        """For the first batch that comes out."""
 
     @property
     def batch_size(self) -> int:
@@ -183,7 +186,19 @@ class DaliPipeline:
     def _delivered(self, flight: Flight[Key], staged: Staged | None) -> Batch[Key]:
         batch = delivered(flight.images, staged.wait() if staged else None, self.rule)
         self._silence.heed(flight.images)
+        batch.notices, self._notices = self._notices, []
         return batch
+
+
+def _decoders(device: Device, gpu: int) -> str:
+    """Say which decoders run; where only the CPU's would, without a word, that is an error."""
+    decoders = decoders_of(device, gpu)
+    if decoders.none:
+        raise PipelineUnavailableError(
+            f"DALI starts on the {device.upper()}, but {decoders.line}; imagenet-subset selftest "
+            f"shows versions, {WORKS_WITHOUT[device]}"
+        )
+    return f"DALI {decoders.line}"
 
 
 def open_pipeline(settings: Settings) -> DaliPipeline:

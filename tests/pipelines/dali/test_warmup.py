@@ -12,6 +12,7 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 from pipelines.base import Device, PipelineUnavailableError
 from pipelines.bounds import DALI_CPU
+from pipelines.dali.decoders import decoders_of
 from pipelines.dali.errors import OutOfMemoryError
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, build_graph
 from pipelines.dali.graphs import SMALLEST_BATCH
@@ -99,7 +100,7 @@ def test_a_warm_up_in_a_rebuild_leaves_the_rings_batches_alone(ring: PinnedRing)
 def test_a_gpu_is_warmed_up_and_a_cpu_is_not(
     monkeypatch: pytest.MonkeyPatch, ring: PinnedRing, device: Device, warm: bool
 ) -> None:
-    """A graph of the CPU backend in place of the GPU's."""
+    """A graph and a decoder of the CPU in place of the GPU's."""
     stage = staged_pipeline(ring)._stage
     graphs: list[Watched] = []
 
@@ -109,6 +110,7 @@ def test_a_gpu_is_warmed_up_and_a_cpu_is_not(
 
     monkeypatch.setattr("pipelines.dali.pipeline.open_stage", lambda *_: stage)
     monkeypatch.setattr("pipelines.dali.graphs.build_graph", build)
+    monkeypatch.setattr("pipelines.dali.pipeline.decoders_of", lambda *_: decoders_of("cpu", 0))
     DaliPipeline(device, 8, threads=2).close()
     assert [warmed_up(graph, 8) for graph in graphs if graph.fed[0]] == [True] * warm
 
