@@ -9,7 +9,8 @@ Where the texts are from:
 - nvImageCodec gives a number, ``NVIMGCODEC_STATUS_...`` of ``nvimgcodec.h``.
 - CuPy's ``CUDARuntimeError`` and ``CUDADriverError`` are `RuntimeError` with CUDA's name and words,
   ``cudaErrorMemoryAllocation: out of memory``; its ``OutOfMemoryError`` is a `MemoryError`
-  (``cupy_backends/cuda/api/runtime.pyx``, ``cupy/cuda/memory.pyx``).
+  (``cupy_backends/cuda/api``, ``cupy/cuda/memory.pyx``). Where its libraries are missing, it raises
+  an `ImportError` of many lines (``cupy/__init__.py``).
 """
 
 from __future__ import annotations
@@ -92,6 +93,28 @@ class Failure:
         return cls(last_line(error), is_out_of_memory(error), is_lost(error))
 
 
+WONT_START = (ImportError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What DALI and CuPy raise that won't start: what DALI's C++ errors become in Python, and what
+packages give rise to that are missing or of another version."""
+
+
+def unavailable(error: BaseException, software: str, device: Device) -> PipelineUnavailableError:
+    """What to raise when one of `WONT_START` says that DALI or CuPy won't start on a device."""
+    return PipelineUnavailableError(
+        f"{software} won't start on the {device.upper()}: {last_line(error)}; "
+        f"imagenet-subset selftest shows versions, {WORKS_WITHOUT[device]}"
+    )
+
+
+def out_of_memory(batches: str, words: str, device: Device) -> OutOfMemoryError:
+    """What to raise when memory is short for such batches, whatever is tried."""
+    where = {"cpu": "memory", "gpu": "memory on the GPU"}[device]
+    return OutOfMemoryError(
+        f"out of memory {batches} ({words}): free {where}, or take a smaller --batch_size; "
+        f"{WORKS_WITHOUT[device]}"
+    )
+
+
 def attempt(work: Callable[..., T], *arguments: object) -> T | Failure:
     """Call DALI; an error comes back as a value, and the exception is gone with what it held."""
     try:
@@ -111,7 +134,8 @@ def last_line(error: BaseException) -> str:
     'CUDA runtime API error cudaErrorX (9): unknown'
     """
     lines = [line.strip(" :") for line in str(error).splitlines()]
-    lines = [line for line in lines if line and "no longer valid" not in line]
+    # CuPy rules off what it says of a failed import.
+    lines = [line for line in lines if line.strip("=") and "no longer valid" not in line]
     if not lines:
         return type(error).__name__
     # CUDA's own words are in a line by themselves.

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from pipelines.base import Device, PipelineUnavailableError
-from pipelines.dali.errors import WORKS_WITHOUT, OutOfMemoryError, is_out_of_memory, last_line
+from pipelines.dali.errors import (
+    WONT_START,
+    WORKS_WITHOUT,
+    OutOfMemoryError,
+    is_out_of_memory,
+    last_line,
+    unavailable,
+)
 from pipelines.kinds import KINDS, LOAD, LOADS
 
 Graph = Any
@@ -91,10 +98,11 @@ def build_graph(
     os.environ.setdefault("DALI_NVIMGCODEC_LOG_LEVEL", "1")
     from pipelines.dali.imports import failure
 
-    other = WORKS_WITHOUT[device]
     if failure:
-        raise PipelineUnavailableError(f"DALI can't be imported: {failure}; {other}")
-    from nvidia.dali import __cuda_version__, __version__, pipeline_def
+        raise PipelineUnavailableError(
+            f"DALI can't be imported: {failure}; {WORKS_WITHOUT[device]}"
+        )
+    from nvidia.dali import __cuda_version__, __version__
 
     if tuple(map(int, __version__.split(".")[:2])) < OLDEST_DALI:
         oldest = ".".join(map(str, OLDEST_DALI))
@@ -102,6 +110,17 @@ def build_graph(
         raise PipelineUnavailableError(
             f'DALI {__version__} is installed, {oldest} is needed: pip install "{wheel}"'
         )
+    try:
+        return _build(device, batch_size, threads, gpu, crop, load)
+    except WONT_START as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(last_line(error)) from error
+        raise unavailable(error, "DALI", device) from error
+
+
+def _build(device: Device, batch_size: int, threads: int, gpu: int, crop: int, load: str) -> Graph:
+    from nvidia.dali import pipeline_def
+
     graph = pipeline_def(define_graph)(
         device,
         crop,
@@ -116,15 +135,7 @@ def build_graph(
         # it on a stream of ours.
         exec_dynamic=True,
     )
-    try:
-        graph.build()
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise OutOfMemoryError(last_line(error)) from error
-        raise PipelineUnavailableError(
-            f"DALI won't start on the {device.upper()}: {last_line(error)}; "
-            f"imagenet-subset selftest shows versions, {other}"
-        ) from error
+    graph.build()
     return graph
 
 

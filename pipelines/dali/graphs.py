@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from pipelines.base import Device
-from pipelines.dali.errors import WORKS_WITHOUT, OutOfMemoryError
+from pipelines.dali.errors import OutOfMemoryError, out_of_memory
 from pipelines.dali.graph import Graph, build_graph
 from pipelines.dali.staging import Stage
 from pipelines.dali.warmup import PIXELS, warm_up
@@ -81,7 +81,7 @@ class Graphs:
         while self._graph is None:
             short = self._build(stage)
             if short and not self.halve():
-                raise OutOfMemoryError(self._says_short_of_memory(short))
+                raise out_of_memory(f"even for batches of {self.batch_size}", short, self.device)
         return self._graph
 
     def _build(self, stage: Stage | None) -> str:
@@ -102,13 +102,6 @@ class Graphs:
             return str(error)
         self._graph = graph
         return ""
-
-    def _says_short_of_memory(self, words: str) -> str:
-        where = {"cpu": "memory", "gpu": "the GPU's memory"}[self.device]
-        return (
-            f"out of memory even with batches of {self.batch_size} ({words}): free {where}, or "
-            f"take a smaller --batch_size; {WORKS_WITHOUT[self.device]}"
-        )
 
     def drop(self) -> None:
         """Let go of the graph: its memory is free once no flight refers to it either."""

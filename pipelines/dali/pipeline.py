@@ -15,23 +15,25 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from pipelines.base import Batch, Device, Key, PipelineUnavailableError, Settings
-from pipelines.dali.batches import Image, delivered, divided, parts, routed
+from pipelines.base import (
+    Batch,
+    Device,
+    DeviceFailedError,
+    Key,
+    PipelineUnavailableError,
+    Settings,
+)
+from pipelines.dali.batches import delivered, divided, routed
 from pipelines.dali.decoders import decoders_of
 from pipelines.dali.errors import WORKS_WITHOUT, Failure, attempt
-from pipelines.dali.flights import Flight
-from pipelines.dali.graph import FAILED
+from pipelines.dali.flights import Flight, Flights
 from pipelines.dali.graphs import Graphs
 from pipelines.dali.silence import Silence
 from pipelines.dali.staging import HostStage, Stage, Staged, open_stage
 from pipelines.kinds import LOAD
 from pipelines.rule import DEFAULT, PixelRule
-
-AHEAD = 2
-"""Batches that DALI has in hand besides the one being taken: one that it decodes, and one after
-it, so that its threads never wait for reading, routing and writing, which all happen here."""
 
 
 class DaliPipeline:
@@ -94,12 +96,17 @@ class DaliPipeline:
 
         Raises
         ------
+        DeviceFailedError
+            CUDA can't be used any more, or DALI doesn't start again after an error.
         PipelineUnavailableError
-            DALI refuses one photo after the other, and Pillow decodes them.
+            DALI refuses one photo after the other, and Pillow decodes them; or memory is short for
+            even small batches.
         """
+        batches = divided((routed(key, data, self.rule) for key, data in encoded), self._graphs)
+        flights = Flights(self._graphs, batches)
         staged: deque[tuple[Flight[Key], Staged | None]] = deque()
         try:
-            with contextlib.closing(self._taken(encoded)) as taken:
+            with contextlib.closing(flights.taken(self._stage)) as taken:
                 for item in taken:
                     staged.append(item)
                     if len(staged) > self._stage.depth:
@@ -110,81 +117,14 @@ class DaliPipeline:
             # Given up midway: the GPU must not go on writing to memory that is about to be freed.
             for _, pixels in staged:
                 if pixels is not None:
-                    pixels.wait()
-
-    def _taken(
-        self, encoded: Iterable[tuple[Key, bytes]]
-    ) -> Generator[tuple[Flight[Key], Staged | None], None, None]:
-        """Launch batch after batch, with `AHEAD` others under way when one is taken from DALI."""
-        batches = divided((routed(key, data, self.rule) for key, data in encoded), self._graphs)
-        again: deque[list[Image[Key]]] = deque()
-        flights: deque[Flight[Key]] = deque()
-        try:
-            while True:
-                failure, at = self._launch(flights, again, batches), len(flights) - 1
-                if failure is None:
-                    if not flights:
-                        return
-                    staged, at = attempt(flights[0].output, self._stage), 0
-                    if not isinstance(staged, Failure):
-                        yield flights.popleft(), staged
-                        continue
-                    failure = staged
-                again.extendleft(reversed(self._recover(flights, at, failure)))
-        finally:
-            if flights:
-                # The run was given up, or an image couldn't be read; the next run starts clean.
-                self._let_go(flights)
-
-    def _launch(
-        self,
-        flights: deque[Flight[Key]],
-        again: deque[list[Image[Key]]],
-        batches: Iterator[list[Image[Key]]],
-    ) -> Failure | None:
-        """Launch what is missing to `AHEAD`; stops at the first that DALI doesn't take."""
-        while len(flights) <= AHEAD and (
-            batch := again.popleft() if again else next(batches, None)
-        ):
-            flights.append(Flight(batch))
-            if any(image.roi is not None for image in batch):
-                failure = attempt(flights[-1].launch, self._graphs.ready())
-                if failure:
-                    return failure
-        return None
-
-    def _let_go(self, flights: deque[Flight[Key]]) -> list[list[Image[Key]]]:
-        """Free the graph, and give back the batches that were under way in it."""
-        self._graphs.drop()
-        # The graph goes before the flights do, since it may be reading what they hold.
-        for flight in flights:
-            flight.graph = None
-        batches = [flight.images for flight in flights]
-        flights.clear()
-        return batches
-
-    def _recover(
-        self, flights: deque[Flight[Key]], at: int, failure: Failure
-    ) -> list[list[Image[Key]]]:
-        """Batches to launch again after DALI failed one of them: none lost, none twice.
-
-        The batch is taken apart, so that an image's pixels depend on that image alone and never
-        on its neighbours. One that fails by itself goes to Pillow, which decodes or names it.
-        """
-        # After an error a graph can't be used, says DALI; building another takes milliseconds.
-        batches = self._let_go(flights)
-        for_dali = [image for image in batches[at] if image.roi is not None]
-        if len(for_dali) == 1:
-            for_dali[0].roi, for_dali[0].reason = None, f"{FAILED}{failure.text}"
-        elif failure.out_of_memory:
-            self._graphs.halve()
-            return [part for batch in batches for part in parts(batch, -(-len(batch) // 2))]
-        else:
-            batches[at : at + 1] = parts(batches[at], 1)
-        return batches
+                    attempt(pixels.wait)
 
     def _delivered(self, flight: Flight[Key], staged: Staged | None) -> Batch[Key]:
-        batch = delivered(flight.images, staged.wait() if staged else None, self.rule)
+        pixels = attempt(staged.wait) if staged else None
+        if isinstance(pixels, Failure):
+            # Its copy was enqueued, and CUDA has failed since.
+            raise DeviceFailedError(pixels.text, flight.keys)
+        batch = delivered(flight.images, pixels, self.rule)
         self._silence.heed(flight.images)
         batch.notices, self._notices = self._notices, []
         return batch

@@ -45,6 +45,7 @@ class Event:
         self._stream, self._position = stream, len(stream.work)
 
     def synchronize(self) -> None:
+        assert Device.within, "CuPy's calls belong into the device's context"
         for k in range(self._position):
             self._stream.work[k]()
             self._stream.work[k] = int  # done: nothing is left to do
@@ -52,15 +53,47 @@ class Event:
 
 def memcpy_async(target: int, source: int, size: int, kind: int, stream: int) -> None:
     assert kind == DEVICE_TO_HOST
+    assert Device.within
     streams[stream].work.append(lambda: ctypes.memmove(target, source, size))
 
 
 class Device:
+    within = 0
+    """How often it was entered and not left."""
+
     def __init__(self, _gpu: int) -> None: ...
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> None:
+        Device.within += 1
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        Device.within -= 1
+
+
+STATUSES = {
+    2: "cudaErrorMemoryAllocation: out of memory",
+    46: "cudaErrorDevicesUnavailable: CUDA-capable device(s) is/are busy or unavailable",
+    700: "cudaErrorIllegalAddress: an illegal memory access was encountered",
+    719: "cudaErrorLaunchFailure: unspecified launch failure",
+    999: "cudaErrorUnknown: unknown error",
+}
+
+
+class CUDARuntimeError(RuntimeError):
+    """As in ``cupy_backends/cuda/api/runtime.pyx``: CUDA's name and words of a status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(STATUSES[status])
+
+
+class OutOfMemoryError(MemoryError):
+    """As in ``cupy/cuda/memory.pyx``."""
+
+    def __init__(self, size: int, total: int) -> None:
+        super().__init__(
+            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes)."
+        )
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:

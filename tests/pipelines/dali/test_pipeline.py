@@ -17,7 +17,8 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
 from pipelines.choice import PipelineRequest, resolve
-from pipelines.dali.pipeline import AHEAD, DaliPipeline
+from pipelines.dali.flights import AHEAD
+from pipelines.dali.pipeline import DaliPipeline
 from pipelines.jpeg import JpegHeader, route
 from pipelines.rule import PixelRule
 from tests.contracts.pipeline import Result, reference, run

@@ -148,7 +148,7 @@ def test_too_little_memory_for_any_batch_says_what_to_do(
     with pytest.raises(OutOfMemoryError) as caught:
         DaliPipeline("cpu", 64, threads=2, warm_up=True)
     assert str(caught.value) == (
-        f"out of memory even with batches of {SMALLEST_BATCH} ({SHORT}): free memory, or take a "
+        f"out of memory even for batches of {SMALLEST_BATCH} ({SHORT}): free memory, or take a "
         "smaller --batch_size; --pipeline pillow works without"
     )
     assert isinstance(caught.value, PipelineUnavailableError)
