@@ -68,7 +68,7 @@ class Flights(Generic[Key]):
         """To be launched before the others, since they were once already."""
         self._flights: deque[Flight[Key]] = deque()
         self._failed: tuple[Failure, list[Key]] | None = None
-        """What DALI failed at, and the keys of its batch, until another graph is ready."""
+        """What DALI failed at last, and the keys of that batch."""
 
     def taken(self, stage: Stage) -> Generator[tuple[Flight[Key], Staged | None], None, None]:
         """Launch batch after batch, with `AHEAD` others under way when one is taken from DALI.
@@ -115,7 +115,7 @@ class Flights(Generic[Key]):
     def _ready(self) -> Graph:
         """Give the graph; another one after a failure."""
         try:
-            graph = self._graphs.ready()
+            return self._graphs.ready()
         except OutOfMemoryError:
             raise
         except PipelineUnavailableError as error:
@@ -123,8 +123,6 @@ class Flights(Generic[Key]):
                 raise
             failure, keys = self._failed
             raise DeviceFailedError(f"{failure.text}; and after that, {error}", keys) from error
-        self._failed = None
-        return graph
 
     def _recover(self, at: int, failure: Failure) -> None:
         """Launch all batches again after DALI failed one of them: none lost, none twice.
