@@ -23,6 +23,19 @@ DEVICE_TO_HOST = 2
 """``cudaMemcpyKind``."""
 
 
+IMPORT_FAILS = """
+================================================================
+Failed to import CuPy.
+
+If you installed CuPy via wheels (cupy-cudaXXX or cupy-rocm-X-X), see that it matches.
+
+Original error:
+  ImportError: libcudart.so.13: cannot open shared object file: No such file or directory
+================================================================
+"""
+"""As ``cupy/__init__.py`` says it."""
+
+
 class Stream:
     """Work in its order, done when it is waited for."""
 

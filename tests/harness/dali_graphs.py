@@ -24,6 +24,15 @@ def poison(data: bytes) -> bytes:
     return data[:table] + b"\xff" * 16 + data[table + 16 :]
 
 
+def raising(error: Exception) -> Callable[..., Any]:
+    """A function that does nothing else."""
+
+    def function(*_: object, **__: object) -> Any:
+        raise error
+
+    return function
+
+
 class Watched:
     """A graph that writes down what it is fed, and fails some batches as DALI would.
 
