@@ -96,7 +96,7 @@ class Graphs:
                 self._load,
             )
             if self._warm_up:
-                count = min(self.batch_size, self.batch_pixels // PIXELS)
+                count = max(1, min(self.batch_size, self.batch_pixels // PIXELS))
                 warm_up(graph, self.device, count, self._rule, stage)
         except OutOfMemoryError as error:
             return str(error)

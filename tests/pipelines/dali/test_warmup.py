@@ -174,3 +174,9 @@ def test_a_batch_of_very_many_is_warmed_up_with_as_many_pixels_as_it_may_have(
 ) -> None:
     DaliPipeline("cpu", 1000, threads=2, warm_up=True).close()
     assert warmed_up(graphs[0], (1 << 26) // (500 * 375))
+
+
+def test_the_largest_batch_is_halved_down_to_the_smallest(built: Builds) -> None:
+    built.fails = lambda _: SHORT
+    with pytest.raises(OutOfMemoryError, match=f"even for batches of {SMALLEST_BATCH} "):
+        DaliPipeline("cpu", 4096, threads=2, warm_up=True)
