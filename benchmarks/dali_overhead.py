@@ -24,8 +24,8 @@ from tree import make_tree, plan_again
 
 from imagenet_subset.building.run import run_build
 from imagenet_subset.execution.borrowed import Borrowed
+from pipelines.dali.flights import AHEAD
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
-from pipelines.dali.pipeline import AHEAD
 from pipelines.jpeg import JpegHeader, route
 from pipelines.kinds import KINDS
 from pipelines.rule import DEFAULT

@@ -14,6 +14,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.gpu.rates import GpuUse
 from benchmarks.gpu.setting import Numbers, Setting, descendants, memory_of, say
 from imagenet_subset.building.options import BuildOptions
@@ -97,7 +99,8 @@ def _one_build(data: Path, subset: Path, fast: Path, case: Case) -> Numbers:
         )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
-        return {"error": f"exit status {done.returncode}: {done.stderr[-1500:]}"}
+        *_, last = done.stderr.strip().splitlines() or [""]
+        return {"error": f"exit status {done.returncode}: {last}", "stderr": done.stderr[-1500:]}
     return json.loads(lines[-1]) | use.most() | {"stderr": done.stderr[-500:]}
 
 
@@ -117,7 +120,7 @@ def _plan(data: str, subset: str, out: str, case: Case) -> BuildPlan:
     )
     plan = plan_build(options)
     records = plan.records["train"]
-    few = records.take(range(min(case.photos, len(records))))
+    few = records.take(np.arange(min(case.photos, len(records))))
     config = replace(plan.config, load=case.load)
     return replace(plan, config=config, records=plan.records | {"train": few})
 

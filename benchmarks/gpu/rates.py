@@ -18,8 +18,9 @@ import numpy as np
 from benchmarks.gpu.setting import Numbers, Setting, say
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.system.files import pwrite_all
-from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
-from pipelines.dali.pipeline import AHEAD, DaliPipeline
+from pipelines.dali.flights import AHEAD
+from pipelines.dali.graph import build_graph, inputs_of, launch
+from pipelines.dali.pipeline import DaliPipeline
 from pipelines.jpeg import has_stray_marker, route
 from pipelines.kinds import LOADS
 from pipelines.rule import DEFAULT
@@ -74,21 +75,9 @@ def fed(data: list[bytes], size: int, batches: int) -> list[dict[str, Any]]:
     made = []
     for _ in range(batches):
         which = list(itertools.islice(ring, size))
-        rois = [DEFAULT.crop_roi(headers[k].width, headers[k].height) for k in which]
-        both = np.array(rois, np.float32)
-        made.append({
-            ENCODED: [np.frombuffer(data[k], np.uint8) for k in which],
-            ROI_START: np.ascontiguousarray(both[:, 0]),
-            ROI_END: np.ascontiguousarray(both[:, 1]),
-        })  # fmt: skip
+        regions = [DEFAULT.crop_roi(headers[k].width, headers[k].height) for k in which]
+        made.append(inputs_of([data[k] for k in which], regions))
     return made
-
-
-def launch(graph: Graph, batch: dict[str, Any]) -> None:
-    """Feed a batch and start it."""
-    for name, value in batch.items():
-        graph.feed_input(name, value)
-    graph.schedule_run()
 
 
 def bare_rate(

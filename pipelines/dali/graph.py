@@ -1,33 +1,37 @@
 """The DALI graph: a batch of JPEGs in, ``(crop, crop, 3) uint8`` images out.
 
 One definition serves the GPU and DALI's CPU backend: what is tested on the one holds for the other,
-except for the decoder. DALI's errors have no types, so their text is read here too.
+except for the decoder.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pipelines.base import Device, PipelineUnavailableError
+from pipelines.dali.errors import (
+    WONT_START,
+    WORKS_WITHOUT,
+    OutOfMemoryError,
+    is_out_of_memory,
+    last_line,
+    unavailable,
+)
 from pipelines.kinds import KINDS, LOAD, LOADS
 
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
 
+Region = tuple[tuple[float, float], tuple[float, float]]
+"""``(y, x)`` of the start and of the end, in pixels of the photo."""
+
 OLDEST_DALI = (2, 2)
 """The first whose ``decoders.image`` is nvImageCodec's; before, it was another decoder with other
 arguments."""
-
-OUT_OF_MEMORY = (
-    "out of memory",
-    "Can't allocate",
-    "allocation failed",
-    "bad_alloc",
-    "ALLOCATOR_FAILURE",
-    "nvImageCodec failure: '#5'",  # NVIMGCODEC_STATUS_ALLOCATOR_FAILURE in nvimgcodec.h
-)
-"""What DALI's messages say when memory is short."""
 
 FAILED = KINDS["dali", "cpu"].failed
 """Prefix of the reason when DALI failed and Pillow decoded the image instead; `pipelines.kinds` has
@@ -85,6 +89,8 @@ def build_graph(
 
     Raises
     ------
+    OutOfMemoryError
+        Memory is short.
     PipelineUnavailableError
         DALI can't be imported, is too old, or won't start on this device.
     """
@@ -92,10 +98,11 @@ def build_graph(
     os.environ.setdefault("DALI_NVIMGCODEC_LOG_LEVEL", "1")
     from pipelines.dali.imports import failure
 
-    other = "--device cpu works without" if device == "gpu" else "--pipeline pillow works without"
     if failure:
-        raise PipelineUnavailableError(f"DALI can't be imported: {failure}; {other}")
-    from nvidia.dali import __cuda_version__, __version__, pipeline_def
+        raise PipelineUnavailableError(
+            f"DALI can't be imported: {failure}; {WORKS_WITHOUT[device]}"
+        )
+    from nvidia.dali import __cuda_version__, __version__
 
     if tuple(map(int, __version__.split(".")[:2])) < OLDEST_DALI:
         oldest = ".".join(map(str, OLDEST_DALI))
@@ -103,6 +110,17 @@ def build_graph(
         raise PipelineUnavailableError(
             f'DALI {__version__} is installed, {oldest} is needed: pip install "{wheel}"'
         )
+    try:
+        return _build(device, batch_size, threads, gpu, crop, load)
+    except WONT_START as error:
+        if is_out_of_memory(error):
+            raise OutOfMemoryError(last_line(error)) from error
+        raise unavailable(error, "DALI", device) from error
+
+
+def _build(device: Device, batch_size: int, threads: int, gpu: int, crop: int, load: str) -> Graph:
+    from nvidia.dali import pipeline_def
+
     graph = pipeline_def(define_graph)(
         device,
         crop,
@@ -117,31 +135,25 @@ def build_graph(
         # it on a stream of ours.
         exec_dynamic=True,
     )
-    try:
-        graph.build()
-    except RuntimeError as error:
-        raise PipelineUnavailableError(
-            f"DALI won't start on the {device.upper()}: {last_line(error)}; "
-            f"imagenet-subset selftest shows versions, {other}"
-        ) from error
+    graph.build()
     return graph
 
 
-def last_line(error: Exception) -> str:
-    """The error in one line, without DALI's own traceback around it."""
-    lines = [line.strip(" :") for line in str(error).splitlines()]
-    lines = [line for line in lines if line and "no longer valid" not in line]
-    return lines[-1] if lines else type(error).__name__
+def inputs_of(photos: Sequence[bytes], regions: Sequence[Region]) -> dict[str, Any]:
+    """What a graph is fed, by input: photos, and the region of each that the crop shows.
 
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether DALI failed for want of memory, rather than for an image.
-
-    Examples
-    --------
-    >>> is_out_of_memory(RuntimeError("Can't allocate 8589934592 bytes on device 0."))
-    True
-    >>> is_out_of_memory(RuntimeError("nvImageCodec failure: '#3'"))
-    False
+    DALI reads these arrays themselves; they must live until the output has been taken.
     """
-    return isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)
+    rois = np.array(regions, np.float32)
+    return {
+        ENCODED: [np.frombuffer(photo, np.uint8) for photo in photos],
+        ROI_START: np.ascontiguousarray(rois[:, 0]),
+        ROI_END: np.ascontiguousarray(rois[:, 1]),
+    }
+
+
+def launch(graph: Graph, inputs: dict[str, Any]) -> None:
+    """Feed a graph and have it run."""
+    for name, data in inputs.items():
+        graph.feed_input(name, data)
+    graph.schedule_run()

@@ -1,6 +1,6 @@
-"""From GPU memory to the host: a ring of pinned buffers, filled asynchronously with CuPy.
+"""From DALI's output to the host: on a GPU, a ring of pinned buffers, filled asynchronously.
 
-The only module that imports CuPy. Each step is held to these pages:
+The only module that imports CuPy. Each step of the ring is held to these pages:
 
 - ``cupyx.empty_pinned`` gives a NumPy array in page-locked memory
   (docs.cupy.dev/en/stable/reference/generated/cupyx.empty_pinned.html). Only to such memory is
@@ -18,23 +18,75 @@ The only module that imports CuPy. Each step is held to these pages:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import cycle
-from typing import Any
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipelines.base import Device
+from pipelines.dali.errors import (
+    WONT_START,
+    is_out_of_memory,
+    last_line,
+    out_of_memory,
+    unavailable,
+)
 
 SLOTS = 3
 """One with the consumer, and two being filled, so that the copy engine never waits for it."""
 
 
+class Staged(Protocol):
+    """A batch of pixels on its way to the host."""
+
+    def wait(self) -> NDArray[np.uint8]:
+        """Pixels as a host array, once they are all there."""
+        ...
+
+
+class Stage(Protocol):
+    """Brings DALI's output to the host."""
+
+    depth: int
+    """Batches that can be on their way while the consumer has another."""
+    stream: Any
+    """CUDA stream that DALI orders its output on; None on the CPU."""
+
+    def copy(self, output: Any) -> Staged:
+        """Start to bring a batch over."""
+        ...
+
+
+class HostStage:
+    """Stage of the CPU backend: its output is host memory already, passed on without a copy."""
+
+    depth = 0
+    stream = None
+
+    def copy(self, output: Any) -> Staged:
+        """Wrap the output."""
+        return _OnHost(output)
+
+
+@dataclass(slots=True)
+class _OnHost:
+    output: Any
+
+    def wait(self) -> NDArray[np.uint8]:
+        # The array refers to the DALI tensor, which keeps the memory.
+        return np.asarray(self.output.as_tensor())
+
+
 class Slot:
     """A pinned buffer and the copy into it."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], device: Any) -> None:
         import cupy
         import cupyx
+
+        self._device = device
 
         self._buffer: NDArray[np.uint8] = cupyx.empty_pinned(shape, np.uint8)
         # Spinning would cost a core; timing isn't needed.
@@ -64,13 +116,14 @@ class Slot:
     def wait(self) -> NDArray[np.uint8]:
         """Pixels, once they are all there; the next `fill` overwrites them."""
         if self._source is not None:
-            self._copied.synchronize()
+            with self._device:
+                self._copied.synchronize()
             self._source = None
         return self._buffer[: self._count]
 
 
 class PinnedRing:
-    """`pipelines.dali.pipeline.Stage` of the GPU.
+    """`Stage` of the GPU.
 
     Parameters
     ----------
@@ -88,14 +141,36 @@ class PinnedRing:
         self._device = cupy.cuda.Device(gpu)
         with self._device:
             self.stream = cupy.cuda.Stream(non_blocking=True)
-            self._slots: Iterator[Slot] = cycle([Slot(shape) for _ in range(SLOTS)])
+            self._slots = deque(Slot(shape, self._device) for _ in range(SLOTS))
 
     def copy(self, output: Any) -> Slot:
         """Start the copy of a DALI output into the next slot.
 
         The slot is free again: the consumer has asked for the batch after the one in it.
         """
-        slot = next(self._slots)
+        slot = self._slots[0]
         with self._device:
             slot.fill(output, self.stream)
+        # Only now: after a copy that fails, the slot after this one isn't free yet.
+        self._slots.rotate(-1)
         return slot
+
+
+def open_stage(device: Device, shape: tuple[int, ...], gpu: int) -> Stage:
+    """Open the device's stage for batches of up to this shape.
+
+    Raises
+    ------
+    OutOfMemoryError
+        There is no memory for the ring.
+    PipelineUnavailableError
+        CuPy can't be imported, or CUDA doesn't start.
+    """
+    if device == "cpu":
+        return HostStage()
+    try:
+        return PinnedRing(shape, gpu)
+    except WONT_START as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(f"for batches of {shape[0]}", last_line(error), device) from error
+        raise unavailable(error, "CuPy", device) from error

@@ -18,6 +18,7 @@ from nvidia.dali import pipeline_def, types
 
 from pipelines.base import Device
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, define_graph
+from pipelines.kinds import LOAD, LOADS
 from pipelines.rule import DEFAULT
 
 Fields = dict[int, list[Any]]
@@ -84,11 +85,11 @@ def operator_of(message: bytes) -> Operator:
 
 
 def serialized(
-    device: Device, crop: int = DEFAULT.crop
+    device: Device, crop: int = DEFAULT.crop, load: str = LOAD
 ) -> tuple[dict[str, list[Operator]], list[tuple[str, str]]]:
     """Operators by name, and the outputs of the pipeline."""
     graph = pipeline_def(define_graph)(
-        device, crop, batch_size=4, num_threads=1, device_id=None, exec_dynamic=True
+        device, crop, load, batch_size=4, num_threads=1, device_id=None, exec_dynamic=True
     )
     fields = fields_of(graph.serialize())
     operators = defaultdict(list)
@@ -131,6 +132,18 @@ def test_the_decoder_takes_host_bytes_to_the_gpu(gpu: dict[str, list[Operator]])
 
 def test_chroma_is_interpolated_as_libjpeg_turbo_does(gpu: dict[str, list[Operator]]) -> None:
     assert gpu["decoders__Image"][0].arguments["jpeg_fancy_upsampling"] is True
+
+
+@pytest.mark.parametrize(("load", "share"), [("split", 0.65), ("engine", 1.0), ("cuda", 0.0)])
+def test_each_load_is_the_share_of_the_hardware_engine(load: str, share: float) -> None:
+    decoder = serialized("gpu", load=load)[0]["decoders__Image"][0]
+    assert decoder.arguments["hw_decoder_load"] == pytest.approx(share)
+    assert "hw_decoder_load" not in serialized("cpu", load=load)[0]["decoders__Image"][0].arguments
+
+
+def test_these_are_all_loads_and_split_is_a_builds() -> None:
+    assert LOADS == {"split": 0.65, "engine": 1.0, "cuda": 0.0}
+    assert LOAD == "split"
 
 
 def test_exif_orientation_is_not_applied(gpu: dict[str, list[Operator]]) -> None:

@@ -17,14 +17,15 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
 from pipelines.choice import PipelineRequest, resolve
-from pipelines.dali.pipeline import AHEAD, DaliPipeline
+from pipelines.dali.flights import AHEAD
+from pipelines.dali.pipeline import DaliPipeline
 from pipelines.jpeg import JpegHeader, route
 from pipelines.rule import PixelRule
-from tests.contracts.pipeline import Result, photos, reference, run
+from tests.contracts.pipeline import Result, reference, run
+from tests.harness.dali_graphs import PLAIN, poison
 from tests.harness.tiers import thorough
 
 BATCH = 8
-PHOTOS = [data for data in photos(75) if isinstance(route(data), JpegHeader)]
 
 
 @pytest.fixture
@@ -34,23 +35,17 @@ def pipeline() -> Iterator[DaliPipeline]:
     pipeline.close()
 
 
-def poison(data: bytes) -> bytes:
-    """Spoil the Huffman table: the header stays whole, and no decoder can decode it."""
-    table = data.index(b"\xff\xc4") + 5
-    return data[:table] + b"\xff" * 16 + data[table + 16 :]
-
-
 def failed_by_dali(result: Result) -> list[int]:
     return [key for key, reason in result.fallbacks.items() if reason.startswith("DALI: ")]
 
 
 def test_a_poisoned_file_passes_the_header_check() -> None:
-    assert isinstance(route(poison(PHOTOS[1])), JpegHeader)
+    assert isinstance(route(poison(PLAIN[1])), JpegHeader)
 
 
 @pytest.mark.parametrize("place", [0, 3, BATCH - 1, BATCH, 3 * BATCH + 1, 39])
 def test_a_batch_that_dali_fails_costs_only_its_culprit(pipeline: DaliPipeline, place: int) -> None:
-    fed = dict(enumerate(PHOTOS[:40]))
+    fed = dict(enumerate(PLAIN[:40]))
     fed[place] = poison(fed[place])
     result = run(pipeline, fed.items())
     assert list(result.failures) == [place]
@@ -61,7 +56,7 @@ def test_a_batch_that_dali_fails_costs_only_its_culprit(pipeline: DaliPipeline, 
 def test_culprits_in_neighbouring_batches_and_in_a_row_are_all_named(
     pipeline: DaliPipeline,
 ) -> None:
-    fed = dict(enumerate(PHOTOS[:45]))
+    fed = dict(enumerate(PLAIN[:45]))
     culprits = [1, 2, 7, 8, 9, 15, 16, 24, 43, 44]
     for place in culprits:
         fed[place] = poison(fed[place])
@@ -85,7 +80,7 @@ def test_a_marker_amid_the_compressed_data_is_refused_as_by_pillow(
 
 
 def test_a_photos_pixels_do_not_depend_on_its_neighbours(pipeline: DaliPipeline) -> None:
-    fed = dict(enumerate(PHOTOS[:30]))
+    fed = dict(enumerate(PLAIN[:30]))
     alone = run(pipeline, fed.items()).images
     beside = run(pipeline, ({**fed, 5: poison(fed[5]), 29: b"no image"}).items()).images
     assert beside.keys() == alone.keys() - {5, 29}
@@ -94,7 +89,7 @@ def test_a_photos_pixels_do_not_depend_on_its_neighbours(pipeline: DaliPipeline)
 
 def test_a_file_that_only_pillow_decodes_comes_out_in_its_place(pipeline: DaliPipeline) -> None:
     cmyk = jpeg(photo(1, 90, 60).convert("CMYK"))
-    fed = dict(enumerate([*PHOTOS[:10], cmyk, *PHOTOS[10:20]]))
+    fed = dict(enumerate([*PLAIN[:10], cmyk, *PLAIN[10:20]]))
     result = run(pipeline, fed.items())
     assert result.keys == list(fed)
     assert result.fallbacks == {10: "CMYK"}
@@ -103,19 +98,19 @@ def test_a_file_that_only_pillow_decodes_comes_out_in_its_place(pipeline: DaliPi
 
 def test_batches_of_nothing_but_leftovers_go_by_between_others(pipeline: DaliPipeline) -> None:
     cmyk = jpeg(photo(1, 90, 60).convert("CMYK"))
-    fed = dict(enumerate([*PHOTOS[:BATCH], *[cmyk] * (3 * BATCH), *PHOTOS[:BATCH]]))
+    fed = dict(enumerate([*PLAIN[:BATCH], *[cmyk] * (3 * BATCH), *PLAIN[:BATCH]]))
     result = run(pipeline, fed.items())
     assert result.keys == list(fed)
     assert len(result.fallbacks) == 3 * BATCH
 
 
 def test_a_batch_without_leftovers_is_passed_on_without_a_copy(pipeline: DaliPipeline) -> None:
-    (batch,) = pipeline.run(enumerate(PHOTOS[1:3]))
+    (batch,) = pipeline.run(enumerate(PLAIN[1:3]))
     assert not batch.images.flags.owndata
 
 
 def test_no_more_is_read_than_the_batches_under_way(pipeline: DaliPipeline) -> None:
-    reader = enumerate(PHOTOS)
+    reader = enumerate(PLAIN)
     with contextlib.closing(pipeline.run(reader)) as batches:  # type: ignore[type-var]
         next(batches)
         assert next(reader)[0] == (AHEAD + 1) * BATCH
@@ -164,9 +159,9 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
         from PIL import Image
         from tests.contracts.pipeline import photos
         from imagenet_subset.demo.photos import jpeg
-        from pipelines.dali import pipeline as dali
+        from pipelines.dali import graphs
         from pipelines.dali.pipeline import DaliPipeline
-        dali.BATCH_PIXELS["cpu"] = 1 << 30  # as on a machine with more memory than this one
+        graphs.BATCH_PIXELS["cpu"] = 1 << 30  # as on a machine with more memory than this one
         large = jpeg(Image.new("RGB", (2400, 2000), (9, 99, 199)), subsampling="4:2:0")
         pipeline = DaliPipeline("cpu", 64, threads=2)
         for batch in pipeline.run([("warm", photos(2)[1])]):

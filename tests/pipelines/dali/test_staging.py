@@ -1,20 +1,16 @@
 """The pinned ring's order of events, without a GPU.
 
-A stand-in for CuPy copies as late as CUDA may: when somebody waits for the event that was recorded
-behind the copy, and not a moment earlier. The batches come from DALI's CPU backend, so a pipeline
-that reads a buffer too early, fills one that is still needed, or lets DALI use its memory again
-before the copy, gives wrong pixels. That CuPy and CUDA behave like this is for `test_gpu`.
+A stand-in for CuPy copies as late as CUDA may (`tests.harness.cupy_stand_in`). The batches come
+from DALI's CPU backend, so a pipeline that reads a buffer too early, fills one that is still
+needed, or lets DALI use its memory again before the copy, gives wrong pixels. That CuPy and CUDA
+behave like this is for `test_gpu`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType, SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
@@ -24,74 +20,9 @@ from pipelines.bounds import DALI_CPU
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import SLOTS, PinnedRing
 from pipelines.jpeg import JpegHeader, route
-from pipelines.rule import DEFAULT, PixelRule
+from pipelines.rule import PixelRule
 from tests.contracts.pipeline import PipelineContract, Result, photos, run
-
-DEVICE_TO_HOST = 2
-"""``cudaMemcpyKind``."""
-
-
-class Stream:
-    """Work in its order, done when it is waited for."""
-
-    ptr = 7
-
-    def __init__(self, *, non_blocking: bool) -> None:
-        assert non_blocking
-        self.work: list[Callable[[], object]] = []
-        streams[self.ptr] = self
-
-
-streams: dict[int, Stream] = {}
-
-
-class Event:
-    def __init__(self, *, block: bool, disable_timing: bool) -> None:
-        self._position = 0
-
-    def record(self, stream: Stream) -> None:
-        self._stream, self._position = stream, len(stream.work)
-
-    def synchronize(self) -> None:
-        for k in range(self._position):
-            self._stream.work[k]()
-            self._stream.work[k] = int  # done: nothing is left to do
-
-
-def memcpy_async(target: int, source: int, size: int, kind: int, stream: int) -> None:
-    assert kind == DEVICE_TO_HOST
-    streams[stream].work.append(lambda: ctypes.memmove(target, source, size))
-
-
-@pytest.fixture
-def ring(monkeypatch: pytest.MonkeyPatch) -> PinnedRing:
-    cupy: Any
-    cuda: Any
-    runtime: Any
-    cupyx: Any
-    cupy, cuda, runtime, cupyx = map(ModuleType, ("cupy", "cupy.cuda", "runtime", "cupyx"))
-    runtime.memcpyAsync, runtime.memcpyDeviceToHost = memcpy_async, DEVICE_TO_HOST
-    cuda.runtime, cuda.Event, cuda.Stream, cupy.cuda = runtime, Event, Stream, cuda
-    cuda.Device = _Device
-    cupyx.empty_pinned = np.zeros
-    for name, module in {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return PinnedRing((8, *DEFAULT.shape), gpu=0)
-
-
-class _Device:
-    def __init__(self, _gpu: int) -> None: ...
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-def staged_pipeline(ring: PinnedRing, rule: PixelRule = DEFAULT) -> DaliPipeline:
-    """DALI's CPU backend can't order its output on a stream; it needn't, its output is there."""
-    pipeline = DaliPipeline("cpu", 8, threads=2, rule=rule)
-    pipeline._stage = SimpleNamespace(depth=ring.depth, stream=None, copy=ring.copy)
-    return pipeline
+from tests.harness.cupy_stand_in import staged_pipeline
 
 
 @pytest.fixture
