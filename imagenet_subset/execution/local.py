@@ -64,6 +64,7 @@ class LocalPool:
         self._workers: Workers | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._channels: list[Channel] = []
+        self._first: list[Future[Any]] = []
         self._oom_kills = 0
         self._killed = False
 
@@ -91,7 +92,9 @@ class LocalPool:
 
     def first(self, task: Callable[[], T]) -> Future[T]:
         """Have the worker of the first slot run a task now, before `run`."""
-        return self._submit(functools.partial(self._run, task))
+        future = self._submit(functools.partial(self._run, task))
+        self._first.append(future)
+        return future
 
     def run(
         self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
@@ -136,7 +139,7 @@ class LocalPool:
         workers.numbers.stop = True
         try:
             self._executor.shutdown(wait=False, cancel_futures=True)
-            if wait_for_futures(running, STOP_SECONDS).not_done:
+            if wait_for_futures([*running, *self._first], STOP_SECONDS).not_done:
                 self._killed = True
                 workers.kill()
             self._executor.shutdown()

@@ -10,8 +10,8 @@ from imagenet_subset.system.cores import available_cores
 from pipelines.kinds import AUTO, NAMES, UNASKED, on_gpu
 
 
-def add_pipeline(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags that choose a pipeline."""
+def add_pipeline(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Declare the flags that choose a pipeline; on ``several`` GPUs where the command can."""
     add = parser.add_argument
     add(
         "--device",
@@ -33,7 +33,10 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images per batch (default: by pipeline)",
     )
-    add("--gpu", type=_gpus, metavar="ID", help="which GPU: 0, 0,2 or all (default: the first)")
+    if several:
+        add("--gpu", type=_gpus, metavar="IDS", help="GPUs: 1, 0,2 or all (default: the first)")
+    else:
+        add("--gpu", type=natural, metavar="ID", help="which GPU (default: the first)")
 
 
 def add_dali_processes(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +104,10 @@ def _batch_size(text: str) -> int:
 def _gpus(text: str) -> tuple[int, ...] | str:
     if text == "all":
         return text
-    chosen = tuple(natural(part) for part in text.split(","))
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on, some as in 0,2, or all")
+    chosen = tuple(map(int, parts))
     if len(set(chosen)) < len(chosen):
         raise argparse.ArgumentTypeError(f"{text!r} names a GPU twice")
     return chosen

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the NPZ and the CSV go (default: %(default)s)",
     )
-    arguments.add_pipeline(parser)
+    arguments.add_pipeline(parser, several=True)
     arguments.add_dali_processes(parser)
     arguments.add_workers(parser)
     arguments.add_train_list(parser)

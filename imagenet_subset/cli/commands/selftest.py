@@ -36,8 +36,6 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.choice import PipelineRequest, resolve
 
     request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu)
-    if request.several:
-        raise ValueError(f"{request.gpu_flag}: selftest takes one GPU; run it once for each")
     config = resolve(request, args.workers)
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
     if data_dir is not None and not sample_files(data_dir, 1):
