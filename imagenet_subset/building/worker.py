@@ -28,9 +28,10 @@ from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
+from imagenet_subset.npz.rows import runs
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
-from imagenet_subset.system.files import pread_into, pwrite_all, writing
+from imagenet_subset.system.files import pread_into, pwrite_each, writing
 from imagenet_subset.system.text import printable
 
 
@@ -124,8 +125,7 @@ class _Work:
         indices, result = self._shard.indices, self._result
         with equipment_of(self._job) as equipment:
             for batch in equipment.pipeline.run(self._read(equipment.reader, pending)):
-                for i, image in zip(batch.keys, batch.images, strict=True):
-                    result.crcs[i] = self._write(i, image)
+                self._write(batch.keys, batch.images)
                 result.failures += [(indices[i], reason) for i, reason in batch.failures]
                 result.fallbacks += [(indices[i], reason) for i, reason in batch.fallbacks]
                 result.notices += [self._doubt(i, what) for i, what in batch.doubts]
@@ -153,11 +153,17 @@ class _Work:
                 reason = f"{UNREADABLE}{data.strerror or data}"
                 self._result.unreadable.append((index, reason))
 
-    def _write(self, i: int, image: NDArray[np.uint8]) -> int:
-        row = memoryview(image.data).cast("B")
+    def _write(self, keys: list[int], images: NDArray[np.uint8]) -> None:
+        """Write the rows of a batch, neighbours in the file in one call."""
+        views = [memoryview(image.data).cast("B") for image in images]
+        indices = [self._shard.indices[i] for i in keys]
+        rows = dict(zip(indices, views, strict=True))
         with writing(self._job.partial, kept=True):
-            pwrite_all(self._fd, row, self._offsets[i])
-        return crc32(row)
+            for run in runs(indices):
+                neighbours = [rows[index] for index in run]
+                pwrite_each(self._fd, neighbours, self._job.rows.offset(run.start))
+        for i, view in zip(keys, views, strict=True):
+            self._result.crcs[i] = crc32(view)
 
     def _check_that_some_could_be_read(self, pending: int) -> None:
         """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""
