@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.building.lost_device import lost_device
 from imagenet_subset.building.proof import (
     open_same_file,
     this_process,
@@ -33,6 +34,7 @@ from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_each, writing
 from imagenet_subset.system.text import printable
+from pipelines.base import DeviceFailedError
 
 
 class _Notices(logging.Handler):
@@ -59,6 +61,8 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         No photo of the shard can be read.
     UnfitWorkerError
         This process sees other files than the build, or might make other pixels.
+    WorkerError
+        A GPU failed for good.
     WorkerMemoryError
         An image takes more memory than there is.
     pipelines.base.PipelineUnavailableError
@@ -100,6 +104,9 @@ class _Work:
                 self._decode(pending)
             except MemoryError as error:
                 raise self._out_of_memory() from error
+            except DeviceFailedError as error:
+                photos = [self._path(self._shard.locations[i]) for i in error.keys]
+                raise lost_device(error.cause, photos) from error
             self._check_that_some_could_be_read(len(pending))
         return self._result
 
@@ -129,6 +136,7 @@ class _Work:
                 result.failures += [(indices[i], reason) for i, reason in batch.failures]
                 result.fallbacks += [(indices[i], reason) for i, reason in batch.fallbacks]
                 result.notices += [self._doubt(i, what) for i, what in batch.doubts]
+                result.notices += batch.notices
 
     def _doubt(self, i: int, what: str) -> str:
         path = self._path(self._shard.locations[i])
