@@ -9,10 +9,11 @@ run's next one in `imagenet_subset.building.waiting`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.rows import runs
+from imagenet_subset.sources.ahead import read_ahead
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_each, writing
@@ -130,8 +132,12 @@ class _Work:
 
     def _decode(self, pending: list[int]) -> None:
         indices, result = self._shard.indices, self._result
-        with equipment_of(self._job) as equipment:
-            for batch in equipment.pipeline.run(self._read(equipment.reader, pending)):
+        with (
+            equipment_of(self._job) as equipment,
+            # Closed here: after an error the traceback would keep the threads that read ahead.
+            contextlib.closing(self._read(equipment.reader, pending)) as photos,
+        ):
+            for batch in equipment.pipeline.run(photos):
                 self._write(batch.keys, batch.images)
                 result.failures += [(indices[i], reason) for i, reason in batch.failures]
                 result.fallbacks += [(indices[i], reason) for i, reason in batch.fallbacks]
@@ -145,21 +151,28 @@ class _Work:
     def _path(self, at: Location) -> str:
         return printable(self._job.store.describe(at))
 
-    def _read(self, reader: PhotoReader, pending: list[int]) -> Iterator[tuple[int, bytes]]:
+    def _read(self, reader: PhotoReader, pending: list[int]) -> Generator[tuple[int, bytes]]:
+        """The photos that can be read, under their places; the others are noted."""
         locations = [self._shard.locations[i] for i in pending]
-        photos = read_each(reader, locations)
-        for i, location, data in zip(pending, locations, photos, strict=True):
-            if current().should_stop():
-                return
-            index, self._in_hand = self._shard.indices[i], location
-            current().now_at(index)
-            if not isinstance(data, OSError):
-                yield i, data
-            elif data.errno == errno.EFBIG:
-                self._result.failures.append((index, str(data.strerror)))
-            else:
-                reason = f"{UNREADABLE}{data.strerror or data}"
-                self._result.unreadable.append((index, reason))
+        with contextlib.closing(self._photos(reader, locations)) as photos:
+            for i, location, data in zip(pending, locations, photos, strict=True):
+                if current().should_stop():
+                    return
+                index, self._in_hand = self._shard.indices[i], location
+                current().now_at(index)
+                if not isinstance(data, OSError):
+                    yield i, data
+                elif data.errno == errno.EFBIG:
+                    self._result.failures.append((index, str(data.strerror)))
+                else:
+                    reason = f"{UNREADABLE}{data.strerror or data}"
+                    self._result.unreadable.append((index, reason))
+
+    def _photos(self, reader: PhotoReader, locations: list[Location]) -> Generator[bytes | OSError]:
+        config = self._job.config
+        if config.kind.reads_ahead:
+            return read_ahead(reader, locations, 2 * config.batch_size)
+        return read_each(reader, locations)
 
     def _write(self, keys: list[int], images: NDArray[np.uint8]) -> None:
         """Write the rows of a batch, neighbours in the file in one call."""

@@ -28,7 +28,7 @@ class Photo(NamedTuple):
 class PhotoReader(Protocol):
     """Reads photos in one process. It holds the handles.
 
-    One thread at a time uses it, but not always the same, and another one may close it.
+    Several threads may read at a time, and any may close it when none does.
     """
 
     def read(self, location: Location) -> bytes:
