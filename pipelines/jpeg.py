@@ -239,18 +239,25 @@ def has_stray_marker(data: bytes) -> bool:
     """Whether the compressed data of a file that `route` let through is broken by a marker.
 
     There is a single scan, so all but restarts and the end of the image is astray. There libjpeg
-    gives up and Pillow refuses the file, while DALI passes on what it has. The whole file is read
+    gives up and Pillow refuses the file, while DALI passes on what it has. The whole scan is read
     for it, so this isn't part of `route`: turbo gets a warning of libjpeg's.
     """
-    content = np.frombuffer(data, np.uint8)
-    places = np.flatnonzero(content[:-1] == 0xFF)
-    markers = places[_ENDS_SCAN[content[places + 1]]]
-    at, in_scan = 2, False
-    for place in markers.tolist():
-        if place < at:
-            continue  # within a segment
-        if in_scan:
-            return bool(data[place + 1] != EOI)
-        in_scan = data[place + 1] == SOS
-        at = place + 2 + _length(data, place)
-    return True
+    try:
+        scan = _first_scan(data)
+        start = len(data) if scan is None else scan + 2 + _length(data, scan)
+    except IndexError:
+        return True
+    content = np.frombuffer(data, np.uint8)[start:]
+    if len(content) < 2:
+        return True
+    # True at each 0xFF that no zero follows: the lesser of the one and of the next byte isn't 0.
+    after_ff = (content[:-1] == 0xFF).view(np.uint8)
+    marked = np.minimum(after_ff, content[1:]).view(bool)
+    first = int(marked.argmax())
+    if not _ENDS_SCAN[content[first + 1]]:  # a restart, a fill byte, or there is none at all
+        places = np.flatnonzero(marked)
+        ends = places[_ENDS_SCAN[content[places + 1]]]
+        if not ends.size:
+            return True
+        first = int(ends[0])
+    return bool(content[first] != 0xFF or content[first + 1] != EOI)
