@@ -177,14 +177,15 @@ class _Work:
     def _write(self, keys: list[int], images: NDArray[np.uint8]) -> None:
         """Write the rows of a batch, neighbours in the file in one call."""
         views = [memoryview(image.data).cast("B") for image in images]
+        crcs = [crc32(view) for view in views]
         indices = [self._shard.indices[i] for i in keys]
         rows = dict(zip(indices, views, strict=True))
         with writing(self._job.partial, kept=True):
             for run in runs(indices):
                 neighbours = [rows[index] for index in run]
                 pwrite_each(self._fd, neighbours, self._job.rows.offset(run.start))
-        for i, view in zip(keys, views, strict=True):
-            self._result.crcs[i] = crc32(view)
+        for i, crc in zip(keys, crcs, strict=True):
+            self._result.crcs[i] = crc
 
     def _check_that_some_could_be_read(self, pending: int) -> None:
         """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""
