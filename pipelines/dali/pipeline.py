@@ -297,7 +297,7 @@ def _routed(key: Key, data: bytes, rule: PixelRule) -> _Image[Key]:
     header = route(data)
     if isinstance(header, str):
         return _Image(key, data, None, header)
-    if has_stray_marker(data):
+    if has_stray_marker(data, header.scan):
         return _Image(key, data, None, "a marker amid the compressed data")
     width, height = header.width, header.height
     if rule.resize - rule.crop < _MARGIN and min(width, height) > rule.resize:

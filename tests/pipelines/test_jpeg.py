@@ -252,6 +252,16 @@ def test_whether_a_marker_is_astray_is_what_reading_byte_by_byte_says(whole, dam
     if cut:
         data = data[: int(kept * len(data))]
     assert has_stray_marker(data) == plainly_has_stray_marker(data)
+    if isinstance(header := route(data), JpegHeader):
+        assert has_stray_marker(data, header.scan) == has_stray_marker(data)
+
+
+@pytest.mark.parametrize("whole", WHOLE)
+def test_a_header_says_where_its_scan_is(whole):
+    header = route(whole)
+    assert isinstance(header, JpegHeader)
+    assert whole[header.scan : header.scan + 2] == b"\xff\xda"
+    assert whole[header.scan + 4] == header.components
 
 
 MARKER_BYTES = st.sampled_from([0, 1, 2, 3, 0x11, 0xC0, 0xD0, 0xD8, 0xD9, 0xDA, 0xDB, 0xFE, 0xFF])
