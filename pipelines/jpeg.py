@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL.JpegImagePlugin import jpeg_factory
 
 from pipelines.base import WARN_PIXELS
@@ -65,6 +66,8 @@ class JpegHeader:
     height: int
     components: int
     """1 for gray, 3 for YCbCr."""
+    scan: int = field(default=0, compare=False)
+    """Offset of its only scan."""
 
 
 def route(data: bytes) -> JpegHeader | str:
@@ -156,7 +159,7 @@ def _route(data: bytes) -> JpegHeader | str:
         at += 2 + length
     if not frame:
         return "a scan before its frame"
-    header = _read_frame(data, frame, adobe)
+    header = _read_frame(data, frame, adobe, at)
     if isinstance(header, str):
         return header
     if data[at + 4] != header.components or _length(data, at) != 6 + 2 * header.components:
@@ -192,8 +195,8 @@ def _pillow_opens(data: bytes) -> bool:
     return True
 
 
-def _read_frame(data: bytes, at: int, adobe: int) -> JpegHeader | str:
-    """Judge the frame header at offset ``at``."""
+def _read_frame(data: bytes, at: int, adobe: int, scan: int) -> JpegHeader | str:
+    """Judge the frame header at offset ``at`` of the scan at offset ``scan``."""
     if data[at + 4] != 8:
         return "not 8 bits a sample"
     height = data[at + 5] << 8 | data[at + 6]
@@ -206,14 +209,14 @@ def _read_frame(data: bytes, at: int, adobe: int) -> JpegHeader | str:
     if _length(data, at) != 8 + 3 * components:
         return "a frame of odd length"
     if components == 1:
-        return JpegHeader(width, height, 1) if data[at + 11] == 0x11 else "unusual sampling"
+        return JpegHeader(width, height, 1, scan) if data[at + 11] == 0x11 else "unusual sampling"
     if components != 3:
         return "CMYK" if components == 4 else "neither gray nor YCbCr"
     if adobe != ADOBE_YCBCR or data[at + 10 : at + 19 : 3] not in YCBCR_IDS:
         return "neither gray nor YCbCr"
     if data[at + 11 : at + 20 : 3] not in COMMON_SAMPLING:
         return "unusual sampling"
-    return JpegHeader(width, height, 3)
+    return JpegHeader(width, height, 3, scan)
 
 
 def _ends(data: bytes, scan: int) -> bool:
@@ -235,22 +238,39 @@ def _ends(data: bytes, scan: int) -> bool:
             return True
 
 
-def has_stray_marker(data: bytes) -> bool:
+def has_stray_marker(data: bytes, scan: int | None = None) -> bool:
     """Whether the compressed data of a file that `route` let through is broken by a marker.
 
     There is a single scan, so all but restarts and the end of the image is astray. There libjpeg
-    gives up and Pillow refuses the file, while DALI passes on what it has. The whole file is read
+    gives up and Pillow refuses the file, while DALI passes on what it has. The whole scan is read
     for it, so this isn't part of `route`: turbo gets a warning of libjpeg's.
+
+    Parameters
+    ----------
+    data
+        A whole file.
+    scan
+        `JpegHeader.scan`, if it is at hand.
     """
-    content = np.frombuffer(data, np.uint8)
-    places = np.flatnonzero(content[:-1] == 0xFF)
-    markers = places[_ENDS_SCAN[content[places + 1]]]
-    at, in_scan = 2, False
-    for place in markers.tolist():
-        if place < at:
-            continue  # within a segment
-        if in_scan:
-            return bool(data[place + 1] != EOI)
-        in_scan = data[place + 1] == SOS
-        at = place + 2 + _length(data, place)
-    return True
+    try:
+        scan = _first_scan(data) if scan is None else scan
+        start = len(data) if scan is None else scan + 2 + _length(data, scan)
+    except IndexError:
+        return True
+    content = np.frombuffer(data, np.uint8)[start:]
+    return len(content) < 2 or _is_broken(content)
+
+
+def _is_broken(content: NDArray[np.uint8]) -> bool:
+    """Whether the first marker after compressed data isn't the end of the image."""
+    # True at each 0xFF that no zero follows: the lesser of the one and of the next byte isn't 0.
+    after_ff = (content[:-1] == 0xFF).view(np.uint8)
+    marked = np.minimum(after_ff, content[1:]).view(bool)
+    first = int(marked.argmax())
+    if not _ENDS_SCAN[content[first + 1]]:  # a restart, a fill byte, or there is none at all
+        places = np.flatnonzero(marked)
+        ends = places[_ENDS_SCAN[content[places + 1]]]
+        if not ends.size:
+            return True
+        first = int(ends[0])
+    return bool(content[first] != 0xFF or content[first + 1] != EOI)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipelines.base import PER_IMAGE_BATCH, Device, Pipeline, Settings
 from pipelines.bounds import DALI_CPU, DALI_GPU, EXACT, Bounds
@@ -82,6 +83,9 @@ class Kind:
     """``auto`` on the CPU takes the kind with the highest number that can be had, and Pillow if
     that won't start. 0: only who asks for it gets it. Kinds with a number have exact
     bounds."""
+    decoders: str = ""
+    """``module:function`` that takes a device and the index of a GPU, and gives what has a ``line``
+    on which decoders run; empty where there is nothing to say."""
     failed: str = ""
     """Prefix of the reason when the pipeline failed and Pillow decoded the image instead."""
     is_pillow: bool = False
@@ -136,9 +140,19 @@ class Kind:
         PipelineUnavailableError
             It won't start.
         """
-        module, function = self.opener.split(":")
-        pipeline: Pipeline = getattr(importlib.import_module(module), function)(settings)
+        pipeline: Pipeline = _loaded(self.opener)(settings)
         return pipeline
+
+    def running_decoders(self, gpu: int) -> str:
+        """Which decoders run in this process, in one line; empty where there is nothing to say."""
+        return str(_loaded(self.decoders)(self.device, gpu).line) if self.decoders else ""
+
+
+def _loaded(name: str) -> Callable[..., Any]:
+    """A function by ``module:function``."""
+    module, function = name.split(":")
+    loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return loaded
 
 
 _DALI = Kind(
@@ -161,6 +175,7 @@ _DALI = Kind(
     shard_batches=8,
     threaded=True,
     reads_ahead=True,
+    decoders="pipelines.dali.decoders:decoders_of",
     failed="DALI: ",
 )
 

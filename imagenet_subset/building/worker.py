@@ -9,12 +9,14 @@ run's next one in `imagenet_subset.building.waiting`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.building.lost_device import lost_device
 from imagenet_subset.building.notices import noticed
 from imagenet_subset.building.proof import (
     open_same_file,
@@ -27,10 +29,13 @@ from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
+from imagenet_subset.npz.rows import runs
+from imagenet_subset.sources.ahead import read_ahead
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
-from imagenet_subset.system.files import pread_into, pwrite_all, writing
+from imagenet_subset.system.files import pread_into, pwrite_each, writing
 from imagenet_subset.system.text import printable
+from pipelines.base import DeviceFailedError
 from pipelines.choice import PipelineConfig
 
 
@@ -45,6 +50,8 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         No photo of the shard can be read.
     UnfitWorkerError
         This process sees other files than the build, or might make other pixels.
+    WorkerError
+        A GPU failed for good.
     WorkerMemoryError
         An image takes more memory than there is.
     pipelines.base.PipelineUnavailableError
@@ -101,6 +108,11 @@ class _Work:
                 self._decode(pending)
             except MemoryError as error:
                 raise self._out_of_memory() from error
+            except DeviceFailedError as error:
+                photos = [self._path(self._shard.locations[i]) for i in error.keys]
+                card = self._job.config.card(current().slot)
+                cause = f"{card}: {error.cause}" if card else error.cause
+                raise lost_device(cause, photos) from error
             self._check_that_some_could_be_read(len(pending))
         return self._result
 
@@ -124,13 +136,17 @@ class _Work:
 
     def _decode(self, pending: list[int]) -> None:
         indices, result = self._shard.indices, self._result
-        with equipment_of(self._job) as equipment:
-            for batch in equipment.pipeline.run(self._read(equipment.reader, pending)):
-                for i, image in zip(batch.keys, batch.images, strict=True):
-                    result.crcs[i] = self._write(i, image)
+        with (
+            equipment_of(self._job) as equipment,
+            # Closed here: after an error the traceback would keep the threads that read ahead.
+            contextlib.closing(self._read(equipment.reader, pending)) as photos,
+        ):
+            for batch in equipment.pipeline.run(photos):
+                self._write(batch.keys, batch.images)
                 result.failures += [(indices[i], reason) for i, reason in batch.failures]
                 result.fallbacks += [(indices[i], reason) for i, reason in batch.fallbacks]
                 result.notices += [self._doubt(i, what) for i, what in batch.doubts]
+                result.notices += batch.notices
 
     def _doubt(self, i: int, what: str) -> str:
         path = self._path(self._shard.locations[i])
@@ -139,27 +155,41 @@ class _Work:
     def _path(self, at: Location) -> str:
         return printable(self._job.store.describe(at))
 
-    def _read(self, reader: PhotoReader, pending: list[int]) -> Iterator[tuple[int, bytes]]:
+    def _read(self, reader: PhotoReader, pending: list[int]) -> Generator[tuple[int, bytes]]:
+        """The photos that can be read, under their places; the others are noted."""
         locations = [self._shard.locations[i] for i in pending]
-        photos = read_each(reader, locations)
-        for i, location, data in zip(pending, locations, photos, strict=True):
-            if current().should_stop():
-                return
-            index, self._in_hand = self._shard.indices[i], location
-            current().now_at(index)
-            if not isinstance(data, OSError):
-                yield i, data
-            elif data.errno == errno.EFBIG:
-                self._result.failures.append((index, str(data.strerror)))
-            else:
-                reason = f"{UNREADABLE}{data.strerror or data}"
-                self._result.unreadable.append((index, reason))
+        with contextlib.closing(self._photos(reader, locations)) as photos:
+            for i, location, data in zip(pending, locations, photos, strict=True):
+                if current().should_stop():
+                    return
+                index, self._in_hand = self._shard.indices[i], location
+                current().now_at(index)
+                if not isinstance(data, OSError):
+                    yield i, data
+                elif data.errno == errno.EFBIG:
+                    self._result.failures.append((index, str(data.strerror)))
+                else:
+                    reason = f"{UNREADABLE}{data.strerror or data}"
+                    self._result.unreadable.append((index, reason))
 
-    def _write(self, i: int, image: NDArray[np.uint8]) -> int:
-        row = memoryview(image.data).cast("B")
+    def _photos(self, reader: PhotoReader, locations: list[Location]) -> Generator[bytes | OSError]:
+        config = self._job.config
+        if config.kind.reads_ahead:
+            return read_ahead(reader, locations, 2 * config.batch_size)
+        return read_each(reader, locations)
+
+    def _write(self, keys: list[int], images: NDArray[np.uint8]) -> None:
+        """Write the rows of a batch, neighbours in the file in one call."""
+        views = [memoryview(image.data).cast("B") for image in images]
+        crcs = [crc32(view) for view in views]
+        indices = [self._shard.indices[i] for i in keys]
+        rows = dict(zip(indices, views, strict=True))
         with writing(self._job.partial, kept=True):
-            pwrite_all(self._fd, row, self._offsets[i])
-        return crc32(row)
+            for run in runs(indices):
+                neighbours = [rows[index] for index in run]
+                pwrite_each(self._fd, neighbours, self._job.rows.offset(run.start))
+        for i, crc in zip(keys, crcs, strict=True):
+            self._result.crcs[i] = crc
 
     def _check_that_some_could_be_read(self, pending: int) -> None:
         """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""

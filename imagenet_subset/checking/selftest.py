@@ -10,8 +10,6 @@ import itertools
 import os
 import platform
 import random
-import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from imagenet_subset.checking import rates
 from imagenet_subset.demo.photos import jpeg, odd_images, photo
 from imagenet_subset.errors import SourceError
-from imagenet_subset.npz.crc import crc32
+from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.text import printable
 from pipelines.base import DecodeError, Pipeline
 from pipelines.bounds import Bounds
@@ -33,8 +32,6 @@ from pipelines.pillow import decode
 
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
-RATE_PHOTOS = 512
-"""Photos of a throughput measurement."""
 SAMPLE = 300
 """Files taken from the user's folder."""
 PER_FOLDER = 5
@@ -68,6 +65,12 @@ class SelftestReport:
     """Images/s of one pipeline on files in memory, pixels dropped."""
     whole_rate: float = 0.0
     """Images/s with reading each file, and writing and checksumming each row."""
+    references: dict[str, float] = field(default_factory=dict)
+    """``decode_rate`` of the other pipelines of the CPU by name, each on one core."""
+    cores: int = field(default_factory=available_cores)
+    """Cores that this process may use."""
+    decoders: str = ""
+    """Which decoders run, in one line; empty where the pipeline doesn't say."""
 
     @property
     def ok(self) -> bool:
@@ -86,6 +89,9 @@ class SelftestReport:
             "problems": self.problems,
             "decode_rate": self.decode_rate,
             "whole_rate": self.whole_rate,
+            "references": self.references,
+            "cores": self.cores,
+            "decoders": self.decoders,
         }
 
 
@@ -94,7 +100,7 @@ def selftest(
     data_dir: Path | None = None,
     *,
     sample: int = SAMPLE,
-    rate_photos: int = RATE_PHOTOS,
+    rate_photos: int = rates.PHOTOS,
 ) -> SelftestReport:
     """Compare a pipeline with Pillow, and time it.
 
@@ -102,6 +108,8 @@ def selftest(
     ----------
     data_dir
         A folder with images, at any depth; ``sample`` of them are compared too.
+    rate_photos
+        Photos of each measurement, if they don't take longer than `rates.SECONDS`.
 
     Raises
     ------
@@ -113,6 +121,7 @@ def selftest(
     report = SelftestReport(config, machine_versions(config), config.kind.bounds)
     pipeline = config.open()
     try:
+        report.decoders = config.kind.running_decoders(config.gpu)
         odd = ((image.name, image.data) for image in odd_images())
         files = sample_files(data_dir, sample) if data_dir is not None else []
         yours = ((_yours(data), data) for data in map(_read, files))
@@ -240,23 +249,9 @@ def sample_files(root: Path, count: int, seed: int = 0) -> list[Path]:
 
 
 def _measure(pipeline: Pipeline, report: SelftestReport, count: int) -> None:
-    """Time photos of ImageNet's mean size, from memory and from files to a file."""
-    made = [jpeg(photo(k, 500, 375), subsampling="4:2:0") for k in range(min(count, 24))]
-    photos = [data for data, _ in zip(itertools.cycle(made), range(count), strict=False)]
-    for _ in pipeline.run(enumerate(photos[: len(made)])):
-        pass  # the first batches allocate
-    start = time.perf_counter()
-    for _ in pipeline.run(enumerate(photos)):
-        pass
-    report.decode_rate = count / (time.perf_counter() - start)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, f"{k}.JPEG") for k in range(count)]
-        for path, data in zip(paths, photos, strict=True):
-            path.write_bytes(data)
-        start = time.perf_counter()
-        with Path(folder, "rows").open("wb") as rows:
-            for batch in pipeline.run((path.name, path.read_bytes()) for path in paths):
-                for image in batch.images:
-                    rows.write(image)
-                    crc32(image)
-        report.whole_rate = count / (time.perf_counter() - start)
+    photos = rates.usual_photos(count)
+    report.decode_rate = rates.decode_rate(pipeline, photos, count)
+    report.whole_rate = rates.whole_rate(pipeline, photos, count)
+    report.references = rates.reference_rates(
+        report.config.rule, photos, count, without=report.config.name
+    )

@@ -28,7 +28,7 @@ class Photo(NamedTuple):
 class PhotoReader(Protocol):
     """Reads photos in one process. It holds the handles.
 
-    One thread at a time uses it, but not always the same, and another one may close it.
+    Several threads may read at a time, and any may close it when none does.
     """
 
     def read(self, location: Location) -> bytes:
@@ -91,9 +91,9 @@ class Store(ABC):
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Indices of the photos, in the order in which it is cheap to read them.
 
-        A group is never divided: one worker reads it, one photo after the other, and what is done
-        is noted when all of it is. By default each photo is a group of its own, and they come in
-        the order given.
+        A group is never divided: one worker reads it, in this order or a few photos at a time, and
+        what is done is noted when all of it is. By default each photo is a group of its own, and
+        they come in the order given.
 
         Parameters
         ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from imagenet_subset.columns import Location
 from imagenet_subset.sources.base import PhotoReader
@@ -27,18 +27,29 @@ def closing(reader: PhotoReader) -> Iterator[PhotoReader]:
             reader.close()
 
 
-def read_each(reader: PhotoReader, locations: Iterable[Location]) -> Iterator[bytes | OSError]:
-    """File contents at each location, in the same order; an `OSError` for one that fails.
+class Patience:
+    """How often reads that fail are tried again; threads may share it.
 
     A read that fails is tried again after a pause, also with ENOENT. After `_PATIENCE` photos that
     couldn't be read the disk is taken to be gone: the others are tried once.
     """
-    patience = _PATIENCE
+
+    def __init__(self) -> None:
+        self._left = _PATIENCE
+
+    def read(self, reader: PhotoReader, location: Location) -> bytes | OSError:
+        """Contents of a photo's file, or why it can't be read."""
+        data = _read(reader, location, _PAUSES if self._left > 0 else ())
+        if isinstance(data, OSError) and data.errno not in _FINAL:
+            self._left -= 1
+        return data
+
+
+def read_each(reader: PhotoReader, locations: Iterable[Location]) -> Generator[bytes | OSError]:
+    """File contents at each location, in the same order; an `OSError` for one that fails."""
+    patience = Patience()
     for location in locations:
-        data = _read(reader, location, _PAUSES if patience else ())
-        if patience and isinstance(data, OSError) and data.errno not in _FINAL:
-            patience -= 1
-        yield data
+        yield patience.read(reader, location)
 
 
 def _read(reader: PhotoReader, location: Location, pauses: Sequence[float]) -> bytes | OSError:

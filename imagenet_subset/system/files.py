@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imagenet_subset.errors import OutputError, ReadError, ReadRefusedError
@@ -15,6 +15,8 @@ from imagenet_subset.system.text import printable
 
 _BINARY = getattr(os, "O_BINARY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_MOST_PIECES = 1024
+"""That one call may write: ``IOV_MAX`` of Linux, macOS and the BSDs."""
 
 
 def regular(path: str | os.PathLike[str], flags: int) -> int:
@@ -56,6 +58,18 @@ def pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
+def pwrite_each(fd: int, pieces: Sequence[memoryview], offset: int) -> None:
+    """Write pieces of bytes one after the other from ``offset`` on, with few calls."""
+    for first in range(0, len(pieces), _MOST_PIECES):
+        some = pieces[first : first + _MOST_PIECES]
+        written = _pwritev(fd, some, offset)
+        for piece in some:
+            if written < len(piece):
+                pwrite_all(fd, piece[written:], offset + written)
+            written = max(written - len(piece), 0)
+            offset += len(piece)
+
+
 def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
     """Fill ``buffer`` from ``offset``; the number of bytes read, less only at the file's end."""
     view, done = buffer.cast("B"), 0
@@ -80,6 +94,16 @@ else:
         with _position:
             os.lseek(fd, offset, os.SEEK_SET)
             return os.write(fd, data)
+
+
+if hasattr(os, "pwritev"):
+
+    def _pwritev(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        return os.pwritev(fd, pieces, offset)
+else:
+
+    def _pwritev(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
+        return 0  # so that each piece is written for itself
 
 
 if hasattr(os, "preadv"):

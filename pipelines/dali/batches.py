@@ -72,7 +72,7 @@ def routed(key: Key, data: bytes, rule: PixelRule) -> Image[Key]:
     header = route(data)
     if isinstance(header, str):
         return Image(key, data, None, header)
-    if has_stray_marker(data):
+    if has_stray_marker(data, header.scan):
         return Image(key, data, None, "a marker amid the compressed data")
     width, height = header.width, header.height
     if rule.resize - rule.crop < MARGIN and min(width, height) > rule.resize:

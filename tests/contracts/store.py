@@ -135,6 +135,14 @@ class StoreContract:
             )
         reader.close()
 
+    def test_several_threads_may_read_at_a_time(self, store: Store) -> None:
+        found = [photo for split in ("val", "train") for photo in store.photos(split, SUBSET.wnids)]
+        reader, locations = store.open(), [photo.location for photo in found]
+        with ThreadPoolExecutor(8) as threads:
+            for photo, data in zip(found, threads.map(reader.read, locations), strict=True):
+                assert data == photos()[name_of_photo(photo)]
+        reader.close()
+
     def test_two_readers_do_not_disturb_each_other(self, store: Store) -> None:
         found = list(store.photos("val", SUBSET.wnids))
         first, second = store.open(), store.open()

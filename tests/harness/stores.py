@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import secrets
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,12 +57,14 @@ class OneFileReader:
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "rb")  # noqa: SIM115 - the handle is what a reader is for
+        self._position = threading.Lock()
 
     def read(self, location: Location) -> bytes:
         """Read a part of the file."""
         assert isinstance(location, Span)
-        self._file.seek(location.offset)
-        data = self._file.read(location.nbytes)
+        with self._position:
+            self._file.seek(location.offset)
+            data = self._file.read(location.nbytes)
         if data.startswith(HOLE):
             raise OSError(errno.EIO, "a hole")
         return data

@@ -186,6 +186,101 @@ def test_any_marker_amid_the_scan_is_astray(marker):
     assert has_stray_marker(PLAIN[:middle] + stray + PLAIN[middle:])
 
 
+def plainly_has_stray_marker(data: bytes) -> bool:
+    """`has_stray_marker` byte by byte: the segments up to the scan, then the scan."""
+    try:
+        at = 2
+        while True:
+            while data[at] == data[at + 1] == 0xFF:
+                at += 1
+            if data[at] != 0xFF or data[at + 1] in (0, 1, *range(0xD0, 0xDA)):
+                return True
+            in_scan = data[at + 1] == 0xDA
+            at += 2 + int.from_bytes((data[at + 2], data[at + 3]))
+            if in_scan:
+                break
+        while data[at] != 0xFF or data[at + 1] in (0, 0xFF, *range(0xD0, 0xD8)):
+            at += 1
+        return data[at + 1] != 0xD9
+    except IndexError:
+        return True
+
+
+WHOLE = (
+    PLAIN,
+    jpeg(PICTURE, quality=98, subsampling="4:4:4"),
+    jpeg(PICTURE.convert("L"), quality=96),
+    jpeg(PICTURE, restart_marker_rows=1),
+    jpeg(PICTURE, restart_marker_blocks=1, quality=96),
+    jpeg(photo(3, 1, 1), quality=5),
+    PLAIN[:2] + segment(0xE1, b"Exif\0\0" + jpeg(photo(2, 16, 16))) + PLAIN[2:],
+    jpeg(PICTURE, comment=b"\xff\xda\xff\xd9\xff\xdb"),
+    PLAIN + b"\xff\xd8 more \xff\xdb",
+)
+FRAGMENTS = st.one_of(
+    st.sampled_from(
+        [
+            *(bytes([0xFF, marker]) for marker in (0, 1, 0xC4, 0xD0, 0xD7, 0xD8, 0xD9, 0xDA, 0xDB)),
+            *(
+                b"\xff",
+                b"\xff\xff",
+                b"\xff\xff\xff\xd0",
+                b"\xff\xff\xd9",
+                b"\xff\xff\x00",
+                b"\x01\xff",
+            ),
+            *(
+                segment(0xDB, bytes(8)),
+                segment(0xFE, b"\xff\xd9"),
+                segment(0xDA, b"\1\1\0\0\x3f\0"),
+            ),
+        ]
+    ),
+    st.binary(max_size=3),
+)
+DAMAGE = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 3), FRAGMENTS), min_size=0, max_size=3
+)  # fmt: skip
+
+
+@given(st.sampled_from(WHOLE), DAMAGE, st.floats(0, 1), st.booleans())
+def test_whether_a_marker_is_astray_is_what_reading_byte_by_byte_says(whole, damage, kept, cut):
+    data = whole
+    for place, replaced, fragment in damage:
+        at = int(place * len(data))
+        data = data[:at] + fragment + data[at + replaced :]
+    if cut:
+        data = data[: int(kept * len(data))]
+    assert has_stray_marker(data) == plainly_has_stray_marker(data)
+    if isinstance(header := route(data), JpegHeader):
+        assert has_stray_marker(data, header.scan) == has_stray_marker(data)
+
+
+@pytest.mark.parametrize("whole", WHOLE)
+def test_a_header_says_where_its_scan_is(whole):
+    header = route(whole)
+    assert isinstance(header, JpegHeader)
+    assert whole[header.scan : header.scan + 2] == b"\xff\xda"
+    assert whole[header.scan + 4] == header.components
+
+
+MARKER_BYTES = st.sampled_from([0, 1, 2, 3, 0x11, 0xC0, 0xD0, 0xD8, 0xD9, 0xDA, 0xDB, 0xFE, 0xFF])
+SHORT_SCAN = b"\xff\xd8\xff\xda\0\2"
+
+
+@given(st.one_of(st.binary(max_size=40), st.lists(MARKER_BYTES, max_size=40).map(bytes)))
+@example(b"")
+@example(b"\xff\xd9")
+@example(b"\xff")
+@example(b"a\xff\xd9")
+@example(b"\xff\xff\xd9")
+@example(b"\xff\xd0\xff\xd9")
+@example(b"\xff\xd0\xff")
+def test_no_bytes_in_a_scan_or_before_it_are_misjudged(raw):
+    for data in (raw, SHORT_SCAN[:2] + raw, SHORT_SCAN + raw, PLAIN[:-2] + raw):
+        assert has_stray_marker(data) == plainly_has_stray_marker(data)
+
+
 def test_components_named_rgb_are_left_to_pillow():
     at = PLAIN.index(b"\xff\xc0") + 10
     named = bytearray(PLAIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
@@ -11,6 +12,7 @@ from imagenet_subset.cli.commands import arguments
 if TYPE_CHECKING:
     from imagenet_subset.checking.selftest import Kind, SelftestReport
 
+_YOURS = "yours: "
 HELP = "compare this machine's pipeline with Pillow, image by image, and time it"
 
 
@@ -48,30 +50,47 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_report(report: SelftestReport) -> None:
-    print("".join(f"  {name:16} {version}\n" for name, version in report.versions.items()))
+    about = report.versions | ({"decoders": report.decoders} if report.decoders else {})
+    print("".join(f"  {name:16} {value}\n" for name, value in about.items()))
     print(f"{'kind':30} {'images':>6} {'largest':>8} {'mean':>7}   difference from Pillow, of 255")
-    for kind in report.kinds:
-        if kind.by_pillow < kind.images or report.config.kind.is_pillow:
-            print(f"{kind.name:30} {kind.images:6} {kind.largest:8} {kind.mean:7.3f}")
+    is_pillow = report.config.kind.is_pillow
+    for kind in _in_short([k for k in report.kinds if k.by_pillow < k.images or is_pillow]):
+        print(f"{kind.name:30} {kind.images:6} {kind.largest:8} {kind.mean:7.3f}")
     bounds = report.bounds
     print(f"{'allowed':30} {'':6} {bounds.largest:8} {bounds.mean:7.3f}\n")
-    if not report.config.kind.is_pillow:
+    if not is_pillow:
         print(f"{_left_to_pillow(report.kinds)}\n")
-    processes = report.config.processes
-    print(f"decode alone    {report.decode_rate:7.0f} images/s, from memory, pixels dropped")
-    print(f"whole pipeline  {report.whole_rate:7.0f} images/s, from files to a file")
-    if processes > 1:
-        print(f"each for one process; a build here runs {processes}")
-    print()
+    _print_rates(report)
     for problem in report.problems:
         print(f"WRONG  {problem}")
     print("selftest failed" if report.problems else "selftest passed")
 
 
+def _in_short(kinds: list[Kind]) -> list[Kind]:
+    """The kinds with those of a single image as one, so that the report fits on a screen."""
+    odd = [kind for kind in kinds if kind.images == 1 and not kind.name.startswith(_YOURS)]
+    if not odd:
+        return kinds
+    largest, mean = max(kind.largest for kind in odd), max(kind.mean for kind in odd)
+    summary = replace(odd[0], name="odd images", images=len(odd), largest=largest, mean=mean)
+    first = kinds.index(odd[0])
+    return [*kinds[:first], summary, *(kind for kind in kinds[first:] if kind not in odd)]
+
+
+def _print_rates(report: SelftestReport) -> None:
+    print(f"decode alone    {report.decode_rate:7.0f} images/s, from memory, pixels dropped")
+    print(f"whole pipeline  {report.whole_rate:7.0f} images/s, from files to a file")
+    if (processes := report.config.processes) > 1:
+        print(f"each for one process; a build here runs {processes}")
+    for name, rate in report.references.items():
+        print(f"{name:15} {rate:7.0f} images/s, decode alone on one core; there are {report.cores}")
+    print()
+
+
 def _left_to_pillow(kinds: list[Kind]) -> str:
     names = ", ".join(kind.name for kind in kinds if kind.by_pillow == kind.images)
     text = textwrap.fill(f"left to Pillow: {_share(kinds)}: {names}", 100)
-    if yours := [kind for kind in kinds if kind.name.startswith("yours: ")]:
+    if yours := [kind for kind in kinds if kind.name.startswith(_YOURS)]:
         text += f"\nof yours: {_share(yours)}"
     return text
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from imagenet_subset.checking import rates
 from imagenet_subset.checking.selftest import SelftestReport, compare, sample_files, selftest
 from imagenet_subset.demo.photos import encoded, jpeg, photo
+from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
 from pipelines.bounds import DALI_CPU
 from pipelines.choice import PipelineConfig, PipelineRequest, resolve
 from pipelines.dali.graph import FAILED
-from pipelines.kinds import NAMES
+from pipelines.kinds import KINDS, NAMES
 from pipelines.per_image import PillowPipeline
 from pipelines.rule import PixelRule
 from tests.harness.tiers import thorough
@@ -35,6 +38,10 @@ def test_each_cpu_pipeline_passes(name: str) -> None:
     found = json.loads(json.dumps(report.to_dict()))
     assert (found["ok"], found["pipeline"], found["device"]) == (True, name, "cpu")
     assert [kind["name"] for kind in found["kinds"]] == [kind.name for kind in report.kinds]
+    others = {"pillow", "turbo"} - {name}
+    assert set(found["references"]) == {n for n in others if not KINDS[n, "cpu"].missing()}
+    assert all(rate > 0 for rate in found["references"].values())
+    assert found["cores"] == available_cores()
     assert found["allowed"] == {"largest": report.bounds.largest, "mean": report.bounds.mean}
 
 
@@ -105,6 +112,40 @@ def test_a_photo_that_dali_should_have_decoded_is_a_problem() -> None:
     assert report.problems == ["fine: decoded by Pillow alone: DALI: no such decoder"]
 
 
+def test_the_decoders_that_run_are_in_the_report_where_a_pipeline_knows_them() -> None:
+    pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
+    report = selftest(resolve(PipelineRequest("cpu", "dali"), 1), rate_photos=8)
+    assert report.decoders == "decodes with libjpeg-turbo on the CPU"
+    assert report.to_dict()["decoders"] == report.decoders
+    assert selftest(resolve(PipelineRequest("cpu", "pillow"), 1), rate_photos=8).decoders == ""
+
+
+class Endless(PillowPipeline):
+    """Takes a moment for each photo, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoded = 0
+
+    def decode_into(self, data: bytes, out: np.ndarray) -> str | None:
+        self.decoded += 1
+        time.sleep(0.001)
+        return None
+
+
+@pytest.mark.parametrize("measure", [rates.decode_rate, rates.whole_rate])
+def test_a_measurement_ends_in_time_and_counts_what_is_done(measure) -> None:
+    pipeline, photos = Endless(), rates.usual_photos(2)
+    start = time.perf_counter()
+    rate = measure(pipeline, photos, 1_000_000, 0.3)
+    assert time.perf_counter() - start < 10
+    assert 0 < rate <= 1000
+    assert pipeline.decoded < 1000
+    pipeline.decoded = 0
+    assert measure(pipeline, photos, 40, 60) > 0
+    assert pipeline.decoded in (40, 42), "where it warms up, by two photos"
+
+
 def test_a_sample_comes_from_many_folders(tmp_path: Path) -> None:
     for folder in range(20):
         (tmp_path / str(folder)).mkdir()
@@ -130,6 +171,7 @@ def test_the_command_prints_a_table_and_its_verdict(cli) -> None:
     assert done.stdout.splitlines()[0] == "cpu (pillow): as asked"
     assert "photos 4:2:0" in done.stdout
     assert "images/s" in done.stdout
+    assert len(done.stdout.splitlines()) < 40, "it fits on a screen"
     assert done.stdout.endswith("selftest passed\n")
     assert done.stderr == ""
 

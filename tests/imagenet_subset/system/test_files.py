@@ -189,6 +189,58 @@ def test_only_the_file_that_was_opened_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "a").exists()
 
 
+def pieces_of(*sizes: int) -> list[memoryview]:
+    return [memoryview(bytes([1 + k % 255]) * size) for k, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [5], [3, 0, 4], [2] * 1024, [2] * 2500])
+def test_pieces_are_written_one_after_the_other(tmp_path: Path, sizes: list[int]) -> None:
+    pieces = pieces_of(*sizes)
+    with publishing.locked(tmp_path / "a") as fd:
+        files.pwrite_each(fd, pieces, 7)
+    assert (tmp_path / "a").read_bytes()[7:] == b"".join(pieces)
+
+
+@pytest.mark.skipif(not hasattr(os, "pwritev"), reason="has no such call")
+@pytest.mark.parametrize("most", [0, 1, 999, 1000, 1001, 2500])
+def test_what_a_call_leaves_of_the_pieces_is_written_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    pieces, true = pieces_of(1000, 1000, 0, 1000), os.pwritev
+
+    def short(fd: int, some: list[memoryview], offset: int) -> int:
+        return true(fd, [memoryview(b"".join(some)[:most])], offset)
+
+    monkeypatch.setattr(os, "pwritev", short)
+    with publishing.locked(tmp_path / "a") as fd:
+        files.pwrite_each(fd, pieces, 0)
+    assert (tmp_path / "a").read_bytes() == b"".join(pieces)
+
+
+BEYOND_THE_LIMIT = """
+import resource, sys
+from imagenet_subset.errors import OutputError
+from imagenet_subset.system import files
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (25_000, 25_000))
+fd = files.open_for_update(sys.argv[1], create=True)
+try:
+    with files.writing(sys.argv[1]):
+        files.pwrite_each(fd, [memoryview(bytes([k]) * 10_000) for k in (1, 2, 3)], 0)
+except OutputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_pieces_that_find_no_room_are_reported(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BEYOND_THE_LIMIT, str(tmp_path / "a")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith(f"can't write {tmp_path / 'a'}: File too large;")
+    assert (tmp_path / "a").stat().st_size == 25_000
+
+
 WITHOUT_OFFSETS = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -202,7 +254,8 @@ def there_and_back(k):
     data, buffer = bytes([k]) * 5000, bytearray(5000)
     files.pwrite_all(fd, data, 5000 * k)
     files.pread_into(fd, memoryview(buffer), 5000 * k)
-    return buffer == data
+    files.pwrite_each(fd, [memoryview(data[:2000]), memoryview(data[2000:])], 5000 * (200 + k))
+    return buffer == data and os.stat(sys.argv[1]).st_size >= 5000 * (201 + k)
 
 sys.setswitchinterval(1e-6)
 with ThreadPoolExecutor(8) as pool:
@@ -215,3 +268,5 @@ def test_threads_that_share_a_descriptor_need_no_calls_with_offsets(tmp_path: Pa
     command = [sys.executable, "-c", WITHOUT_OFFSETS, str(tmp_path / "a")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")
+    once = b"".join(bytes([k]) * 5000 for k in range(200))
+    assert (tmp_path / "a").read_bytes() == 2 * once

@@ -1,0 +1,41 @@
+"""What a build says when a GPU failed for good: why, and over which photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imagenet_subset.errors import WorkerError
+
+_NAMED = 4
+"""Photos that the line names one by one; a batch of a GPU has hundreds."""
+
+
+def lost_device(cause: str, photos: Sequence[str]) -> WorkerError:
+    """The error that ends the build; all photos are in its notes, which ``--debug`` shows.
+
+    Parameters
+    ----------
+    photos
+        Paths of those that the GPU had in hand, for people, in the order in which it got them.
+    """
+    had = f" while it had {_in_hand(photos)} in hand" if photos else ""
+    error = WorkerError(
+        f"{cause.removesuffix('.')}{had}; what is done is kept: run the same command again to go on"
+    )
+    if photos:
+        error.add_note("\n  ".join(["in hand:", *photos]))
+    return error
+
+
+def _in_hand(photos: Sequence[str]) -> str:
+    """The photos in a few words.
+
+    Examples
+    --------
+    >>> _in_hand("a"), _in_hand("abcd"), _in_hand("abcdef")
+    ('a', 'a, b, c and d', '6 photos, a to f,')
+    """
+    if len(photos) > _NAMED:
+        return f"{len(photos):,} photos, {photos[0]} to {photos[-1]},"
+    *others, last = photos
+    return f"{', '.join(others)} and {last}" if others else last
