@@ -48,26 +48,35 @@ def wheel_version(*names: str) -> str:
 
 
 def cuda_of_packages() -> int:
-    """Major version of CUDA to install packages for: 13 if one for CUDA 13 is here, else 12."""
+    """Major version of CUDA to install packages for: 13 if one for it is here, else 12.
+
+    On a Jetson Thor it is 13.
+    """
     from importlib import metadata
 
     here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}
-    return 13 if here.intersection(FOR_CUDA_13) else 12
+    return 13 if here.intersection(FOR_CUDA_13) or "Thor" in _board() else 12
 
 
 def without_dali_wheels() -> str:
     """Which machine this is, if NVIDIA makes no DALI wheels for it; empty if it does.
 
-    Those for ARM are for servers; a Jetson board has another driver (docs.nvidia.com/deeplearning/
-    dali, "Support matrix").
+    Those for ARM are for servers and, with CUDA 13, for Jetson Thor; the other Jetson boards have
+    another driver (docs.nvidia.com/deeplearning/dali, "Support matrix").
     """
     machine = platform.machine()
     if machine.lower() not in _HAVE_WHEELS:
         return f"{machine} processors"
-    if _TEGRA.exists():
-        return "Jetson boards"
+    board = _board()
+    return f"{board} boards" if board and "Thor" not in board else ""
+
+
+def _board() -> str:
+    """Which Jetson board this is; empty if it is none."""
     try:
         board = _BOARD.read_text(errors="replace").strip("\0 \n")
     except OSError:
-        return ""
-    return "Jetson boards" if any(word in board for word in ("Jetson", "Tegra")) else ""
+        board = ""
+    if any(word in board for word in ("Jetson", "Tegra")):
+        return board if board.isprintable() else ascii(board)
+    return "Jetson" if _TEGRA.exists() else ""

@@ -14,6 +14,8 @@ from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import Patience
 
 _THREADS = 8
+_MOST_NBYTES = 1 << 28
+"""About so many bytes may be read before they are asked for, however many photos that are."""
 _PIECE = 8
 """Photos that a thread hands over at a time."""
 _SLOW = 1e-4
@@ -55,13 +57,21 @@ def _read_by_threads(
     size = max(1, min(_PIECE, window // _THREADS))
     pieces = (locations[k : k + size] for k in range(0, len(locations), size))
     under_way: deque[Future[list[bytes | OSError]]] = deque()
+    handed, nbytes = 0, 0
     pool = ThreadPoolExecutor(_THREADS, "imagenet-subset-read")
     try:
-        for piece in itertools.islice(pieces, max(1, window // size)):
-            under_way.append(pool.submit(read, piece))
+        more = min(_THREADS, max(1, window // size))
+        under_way.extend(pool.submit(read, piece) for piece in itertools.islice(pieces, more))
         while under_way:
             photos = under_way.popleft().result()
-            under_way.extend(pool.submit(read, piece) for piece in itertools.islice(pieces, 1))
+            handed += len(photos)
+            nbytes += sum(len(data) for data in photos if isinstance(data, bytes))
+            # The next ones are taken to be as large as those so far.
+            most = min(window, _MOST_NBYTES * handed // max(1, nbytes)) // size
+            more = max(1, most) - len(under_way)
+            under_way.extend(
+                pool.submit(read, piece) for piece in itertools.islice(pieces, max(0, more))
+            )
             yield from photos
     finally:
         given_up.set()

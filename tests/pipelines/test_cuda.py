@@ -274,7 +274,10 @@ def test_the_install_line_is_for_the_card(
         ("aarch64", "", 'pip install "nvidia-dali-cuda120>=2.2"'),
         ("x86_64", "", 'pip install "nvidia-dali-cuda120>=2.2"'),
         ("aarch64", "NVIDIA Jetson AGX Orin Developer Kit",
-         "NVIDIA makes no DALI packages for Jetson boards: build it from source"),
+         "NVIDIA makes no DALI packages for NVIDIA Jetson AGX Orin Developer Kit boards: build it "
+         "from source"),
+        ("aarch64", "NVIDIA Jetson AGX Thor Developer Kit",
+         'pip install "nvidia-dali-cuda120>=2.2"'),
         ("riscv64", "",
          "NVIDIA makes no DALI packages for riscv64 processors: build it from source"),
     ],
@@ -288,6 +291,8 @@ def test_machines_for_which_there_are_no_wheels_are_named(
     monkeypatch.setattr(packages, "_BOARD", model)
     monkeypatch.setattr(packages, "_TEGRA", tmp_path / "none")
     assert KINDS["dali", "cpu"].install_line(12) == said
+    if "Thor" in board:
+        assert "cuda130" in KINDS["dali", "gpu"].install_line()
 
 
 def test_a_process_sees_its_card_by_the_id(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,16 @@ def test_no_more_is_read_ahead_than_the_window(window: int) -> None:
         assert len(reader.begun) - handed <= window + piece
 
 
+def test_of_large_photos_fewer_are_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "_MOST_NBYTES", 30 * 2)  # each photo's contents are "p10" or so
+    reader = Slow()
+    for handed, _ in enumerate(read_ahead(reader, names(300), 256), 1):
+        if handed in (100, 200):
+            time.sleep(0.1)
+        if handed > 80:  # the first pieces go out before a size is known
+            assert len(reader.begun) - handed <= 30 + 8
+
+
 @pytest.mark.parametrize("taken", [1, 9, 30])
 def test_who_gives_up_waits_for_a_photo_at_most(
     taken: int, monkeypatch: pytest.MonkeyPatch
