@@ -34,7 +34,8 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, PhotoReader, Store
 from imagenet_subset.sources.catalogue import list_images
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
+from pipelines.request import PipelineRequest
 
 ROUNDS = 3
 

@@ -3,109 +3,23 @@
 from __future__ import annotations
 
 import logging
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard, cast
 
 from pipelines.base import Device, Pipeline, PipelineUnavailableError
-from pipelines.cuda import Driver, Gpu, Wanted, dotted, find_gpu
-from pipelines.kinds import AUTO, KINDS, LOAD, NAMES, UNASKED, Kind, on_gpu
+from pipelines.cuda import find_gpu
+from pipelines.driver import Driver, Gpu, dotted
+from pipelines.kinds import AUTO, KINDS, LOAD, UNASKED, Kind, on_gpu
 from pipelines.packages import wheel_version
+from pipelines.request import PipelineRequest
 from pipelines.rule import DEFAULT, PixelRule
 
-LARGEST_BATCH = 4096
-"""Beyond, a batch is a mistake: 600 MB of pixels."""
-MOST_PROCESSES = 64
-"""Beyond, so many processes of DALI on a device are a mistake."""
 ENOUGH_CORES = 8
 """Cores for each GPU from which on two processes feed it unasked."""
 MOST_THREADS = 16
 """Threads of a process that feeds a GPU: they parse what it decodes."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineRequest:
-    """Which pipeline was asked for: picklable, goes to the machine that decodes.
-
-    Raises
-    ------
-    ValueError
-        An argument makes no sense.
-    """
-
-    device: str = "auto"
-    """``auto``, ``gpu`` or ``cpu``; ``auto`` takes the GPU when DALI, CuPy and a CUDA GPU are all
-    there."""
-    pipeline: str = AUTO
-    """``auto``, or one of `pipelines.kinds.NAMES`. On the CPU, ``auto`` takes turbo if it is
-    installed, else Pillow."""
-    batch_size: int | None = None
-    """Images per batch; None for what suits the pipeline."""
-    gpu: int | Sequence[int] | str | None = None
-    """Index of the CUDA device, or of several, or ``"all"``; kept as ``"all"`` or a tuple. None is
-    the first, if there is one."""
-    rule: PixelRule = DEFAULT
-    """Which pixels to make of each image."""
-    dali_processes: int | None = None
-    """Processes of DALI for each GPU, or on the CPU; None for what suits the machine."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "gpu", _indices(self.gpu))
-        if self.device not in ("auto", "gpu", "cpu"):
-            raise ValueError(f"device is auto, gpu or cpu, not {self.device!r}")
-        if self.pipeline not in (AUTO, *NAMES):
-            *others, last = (AUTO, *NAMES)
-            raise ValueError(f"pipeline is {', '.join(others)} or {last}, not {self.pipeline!r}")
-        if self.batch_size is not None and not 1 <= self.batch_size <= LARGEST_BATCH:
-            raise ValueError(f"batch_size is 1 to {LARGEST_BATCH}, not {self.batch_size}")
-        if self.dali_processes is not None and not 1 <= self.dali_processes <= MOST_PROCESSES:
-            raise ValueError(
-                f"dali_processes is 1 to {MOST_PROCESSES}, or None for what suits the machine, not "
-                f"{self.dali_processes}"
-            )
-
-    @property
-    def wanted(self) -> Wanted:
-        """GPUs by index, or ``"all"``."""
-        return (0,) if self.gpu is None else cast(Wanted, self.gpu)
-
-    @property
-    def several(self) -> bool:
-        """Whether it may be more than one GPU."""
-        return self.wanted == "all" or len(self.wanted) > 1
-
-    @property
-    def gpu_flag(self) -> str:
-        """What the command line has for the GPUs that were asked for."""
-        return f"--gpu {self.gpu if self.gpu == 'all' else ','.join(map(str, self.wanted))}"
-
-
-def _indices(gpu: int | Sequence[int] | str | None) -> tuple[int, ...] | str | None:
-    """GPUs as a tuple, ``"all"`` or None.
-
-    Raises
-    ------
-    ValueError
-        They are neither.
-    """
-    if gpu is None or gpu == "all":
-        return gpu
-    indices: Sequence[object] = () if isinstance(gpu, str) else gpu if is_several(gpu) else (gpu,)
-    try:
-        chosen = tuple(operator.index(index) for index in indices)  # type: ignore[arg-type]
-    except TypeError:
-        chosen = ()
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"gpu is an index, several different ones or 'all', not {gpu!r}")
-    return chosen
-
-
-def is_several(gpu: object) -> TypeGuard[Sequence[object]]:
-    """Whether it is a sequence of indices."""
-    return isinstance(gpu, Sequence) and not isinstance(gpu, str)
 
 
 @dataclass(frozen=True, slots=True)

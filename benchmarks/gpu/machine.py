@@ -17,7 +17,8 @@ from benchmarks.tree import write_photo
 from imagenet_subset.checking.selftest import machine_versions
 from imagenet_subset.checking.selftest import selftest as run_selftest
 from imagenet_subset.demo.photos import jpeg, photo
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
+from pipelines.request import PipelineRequest
 
 GPU_TESTS = ("dali/test_gpu.py", "test_parity.py", "test_choice.py", "test_kinds.py")
 """Modules of ``tests/pipelines`` with tests marked ``gpu``."""

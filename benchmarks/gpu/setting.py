@@ -12,8 +12,9 @@ from typing import Any
 
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
 from pipelines.jpeg import JpegHeader, route
+from pipelines.request import PipelineRequest
 
 Numbers = dict[str, Any]
 

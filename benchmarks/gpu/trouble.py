@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.gpu.rates import fed
 from benchmarks.gpu.setting import Numbers, Setting, say
 from imagenet_subset.demo.photos import jpeg, odd_images, photo
-from pipelines.cuda import find_driver
 from pipelines.dali.errors import last_line
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, build_graph, launch
 from pipelines.dali.pipeline import DaliPipeline
+from pipelines.driver import find_driver
 from pipelines.jpeg import has_stray_marker, route
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from imagenet_subset.records import SPLITS, Split
-from pipelines.choice import PipelineRequest
+from pipelines.request import PipelineRequest
 from pipelines.rule import DEFAULT, PixelRule
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from imagenet_subset.building.proof import worker_name
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import PipelineConfig, PipelineRequest, resolve, resolve_without
+from pipelines.choice import PipelineConfig, resolve, resolve_without
+from pipelines.request import PipelineRequest
 
 
 @dataclass(frozen=True, slots=True)

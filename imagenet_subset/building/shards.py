@@ -26,7 +26,7 @@ from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
 from pipelines.choice import PipelineConfig
-from pipelines.cuda import Gpu
+from pipelines.driver import Gpu
 
 Progress = Callable[[ShardResult], None]
 

@@ -8,7 +8,8 @@ from imagenet_subset.building.proof import Proof
 from imagenet_subset.columns import Location
 from imagenet_subset.npz.rows import Rows
 from imagenet_subset.sources.base import Store
-from pipelines.choice import PipelineConfig, PipelineRequest
+from pipelines.choice import PipelineConfig
+from pipelines.request import PipelineRequest
 
 UNREADABLE = "can't be read: "
 """Prefix of the reason when a file can't be read."""

@@ -12,7 +12,8 @@ from typing import TypeVar
 from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.npz.crc import crc32
 from pipelines.base import Pipeline, PipelineUnavailableError
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
+from pipelines.request import PipelineRequest
 from pipelines.rule import PixelRule
 
 PHOTOS = 8192

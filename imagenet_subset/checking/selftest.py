@@ -25,7 +25,7 @@ from imagenet_subset.system.text import printable
 from pipelines.base import DecodeError, Pipeline
 from pipelines.bounds import Bounds
 from pipelines.choice import PipelineConfig
-from pipelines.cuda import Driver, dotted, find_driver
+from pipelines.driver import Driver, dotted, find_driver
 from pipelines.jpeg import route
 from pipelines.packages import wheel_version
 from pipelines.pillow import decode

@@ -182,6 +182,8 @@ class LocalPool:
             mine.slot = next(self._unused)
             mine.channel = workers.start(mine.slot)
         self._channels.append(mine.channel)
+        if self._killed:  # while it started, so that it may have been missed
+            workers.kill()
 
     def _death(self, workers: Workers, slot: int) -> Exception:
         place = workers.numbers.place(slot)

@@ -13,7 +13,8 @@ from typing import Any
 
 from imagenet_subset.building import resolution
 from pipelines import choice
-from pipelines.choice import PipelineConfig, PipelineRequest
+from pipelines.choice import PipelineConfig
+from pipelines.request import PipelineRequest
 
 
 class Elsewhere(Executor):

@@ -1,7 +1,7 @@
 """A driver that says which GPUs there are, without any: a program in place of Python.
 
-The program answers the one question that `pipelines.cuda` has for the driver. Everything else that
-Python is started for, such as worker processes, it leaves to the real one.
+The program answers the one question that `pipelines.driver` has for the driver. Everything else
+that Python is started for, such as worker processes, it leaves to the real one.
 """
 
 from __future__ import annotations

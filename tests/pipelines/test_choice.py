@@ -11,10 +11,12 @@ from importlib.util import find_spec
 import pytest
 
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import PipelineRequest, resolve
-from pipelines.cuda import Driver, Missing, find_driver, find_gpu
+from pipelines.choice import resolve
+from pipelines.cuda import Missing, find_gpu
+from pipelines.driver import Driver, find_driver
 from pipelines.kinds import KINDS, NAMES
 from pipelines.packages import TURBO_PACKAGES, installed
+from pipelines.request import PipelineRequest
 
 GPU = KINDS["dali", "gpu"]
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="DALI is for Linux only")
@@ -130,7 +132,8 @@ def test_a_unit_of_work_is_several_dali_batches() -> None:
 @dali
 def test_dalis_version_is_read_without_importing_it() -> None:
     script = (
-        "import sys; from pipelines.choice import PipelineRequest, resolve;"
+        "import sys; from pipelines.choice import resolve;"
+        "from pipelines.request import PipelineRequest;"
         "resolve(PipelineRequest('cpu', 'dali'), 1).versions();"
         "print('nvidia.dali' in sys.modules, 'cupy' in sys.modules, 'numba' in sys.modules)"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import packages
-from pipelines.cuda import Gpu
+from pipelines.driver import Gpu
 from pipelines.kinds import KINDS
 from tests.harness.gpus import (
     EXCLUSIVE,
@@ -44,7 +44,7 @@ def python(script: str, **env: str) -> str:
     return done.stdout.strip()
 
 
-ANSWER = "from pipelines.cuda import find_driver\nprint(find_driver())"
+ANSWER = "from pipelines.driver import find_driver\nprint(find_driver())"
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_the_driver_is_asked_by_a_child_alone() -> None:
         import ctypes, sys
         opened = []
         ctypes.CDLL = lambda *names, **options: opened.append(names)
-        from pipelines.cuda import find_driver
+        from pipelines.driver import find_driver
         find_driver()
         print(opened, "libcuda" in open("/proc/self/maps").read())
     """
@@ -92,7 +92,7 @@ def test_without_the_packages_no_driver_is_asked() -> None:
 def test_a_driver_is_asked_once_for_each_process(program: Path) -> None:
     driver_program(program, [H100, T4], 12080)
     out = python(
-        f"import sys; sys.executable = {str(program)!r}\nfrom pipelines.cuda import find_driver\n"
+        f"import sys; sys.executable = {str(program)!r}\nfrom pipelines.driver import find_driver\n"
         "print(find_driver().cuda, *find_driver().gpus, sep='; ')"
     )
     assert out == "(12, 8); GPU 0 (NVIDIA H100 80GB HBM3); GPU 1 (Tesla T4)"
@@ -117,7 +117,7 @@ def test_a_driver_that_fails_is_told_in_a_line(program: Path, shell: str, said: 
 @linux
 def test_a_driver_that_hangs_is_told_in_a_line(program: Path) -> None:
     program.write_text("#!/bin/sh\nexec sleep 1000\n")
-    script = f"import sys, pipelines.cuda as c; c.PATIENCE = 1; sys.executable = {str(program)!r}"
+    script = f"import sys, pipelines.driver as c; c.PATIENCE = 1; sys.executable = {str(program)!r}"
     assert python(f"{script}\n{ANSWER}") == "the CUDA driver didn't answer within 1 s"
 
 
@@ -136,7 +136,8 @@ def test_a_machine_without_a_driver_is_told_so() -> None:
 
 RESOLVE = """
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
+from pipelines.request import PipelineRequest
 try:
     c = resolve(PipelineRequest({request}), {cores})
 except (PipelineUnavailableError, ValueError) as error:
@@ -314,7 +315,7 @@ def test_the_answer_of_the_real_driver_program_is_read(tmp_path: Path) -> None:
         pytest.skip("no C compiler here")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
     out = python(
-        "from pipelines.cuda import find_driver\nprint(find_driver((1,)))",
+        "from pipelines.driver import find_driver\nprint(find_driver((1,)))",
         LD_LIBRARY_PATH=str(tmp_path),
     )
     zeros = "00" * 15

@@ -17,9 +17,10 @@ import pipelines
 from imagenet_subset.cli.commands.arguments import add_pipeline
 from pipelines.base import Pipeline, PipelineUnavailableError
 from pipelines.bounds import EXACT
-from pipelines.choice import PipelineConfig, PipelineRequest, resolve
+from pipelines.choice import PipelineConfig, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import AUTO, KINDS, NAMES, TABLE, UNASKED, Kind, bounds_of
+from pipelines.request import PipelineRequest
 from pipelines.rule import PixelRule
 from tests.contracts.pipeline import PipelineContract
 

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from imagenet_subset.demo.photos import Subsampling, jpeg, photo
 from pipelines.base import DecodeError, PipelineUnavailableError
 from pipelines.bounds import Bounds
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
 from pipelines.kinds import TABLE
 from pipelines.pillow import decode
+from pipelines.request import PipelineRequest
 from tests.contracts.pipeline import run
 from tests.harness.tiers import thorough
 

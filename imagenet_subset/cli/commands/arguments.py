@@ -93,7 +93,7 @@ def _at_least(least: int, text: str) -> int:
 
 
 def _batch_size(text: str) -> int:
-    from pipelines.choice import LARGEST_BATCH
+    from pipelines.request import LARGEST_BATCH
 
     number = positive(text)
     if number > LARGEST_BATCH:
@@ -114,7 +114,7 @@ def _gpus(text: str) -> tuple[int, ...] | str:
 
 
 def _dali_processes(text: str) -> int | None:
-    from pipelines.choice import MOST_PROCESSES
+    from pipelines.request import MOST_PROCESSES
 
     if text == "auto":
         return None

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.checking.selftest import sample_files, selftest
     from imagenet_subset.errors import SourceError
     from imagenet_subset.system.text import printable
-    from pipelines.choice import PipelineRequest, resolve
+    from pipelines.choice import resolve
+    from pipelines.request import PipelineRequest
 
     request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu)
     config = resolve(request, args.workers)

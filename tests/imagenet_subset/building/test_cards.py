@@ -17,7 +17,8 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 from imagenet_subset.building.shards import worker_died
 from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import WorkerDied
-from pipelines.cuda import Gpu, Missing, find_gpu
+from pipelines.cuda import Missing, find_gpu
+from pipelines.driver import Gpu
 from pipelines.kinds import KINDS
 from tests.harness.builds import Build, sent, two_classes
 from tests.harness.executors import hook

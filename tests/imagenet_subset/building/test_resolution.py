@@ -24,9 +24,10 @@ from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.borrowed import Borrowed
 from pipelines import choice
 from pipelines.base import Pipeline, PipelineUnavailableError
-from pipelines.choice import PipelineConfig, PipelineRequest
+from pipelines.choice import PipelineConfig
 from pipelines.kinds import KINDS
 from pipelines.packages import TURBO_PACKAGES, installed, wheel_version
+from pipelines.request import PipelineRequest
 from tests.harness.builds import Build
 from tests.harness.executors import Elsewhere, hook, note_resolutions
 from tests.harness.gpus import H100, PACKAGES, T4, driver_program

@@ -15,10 +15,11 @@ from imagenet_subset.demo.photos import encoded, jpeg, photo
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
 from pipelines.bounds import DALI_CPU
-from pipelines.choice import PipelineConfig, PipelineRequest, resolve
+from pipelines.choice import PipelineConfig, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import KINDS, NAMES
 from pipelines.per_image import PillowPipeline
+from pipelines.request import PipelineRequest
 from pipelines.rule import PixelRule
 from tests.harness.tiers import thorough
 

@@ -13,11 +13,11 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 
 from pipelines.base import PipelineUnavailableError
-from pipelines.cuda import find_driver
 from pipelines.dali import decoders
 from pipelines.dali.decoders import BACKENDS, Decoders, decoders_of
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.dali.staging import PinnedRing
+from pipelines.driver import find_driver
 from tests.harness.cupy_stand_in import staged_pipeline
 from tests.harness.dali_graphs import PLAIN
 

@@ -14,9 +14,10 @@ from imagenet_subset.checking.selftest import selftest
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import PipelineUnavailableError
 from pipelines.bounds import DALI_GPU
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
 from pipelines.cuda import Missing, find_gpu
 from pipelines.kinds import KINDS, LOADS
+from pipelines.request import PipelineRequest
 from tests.contracts.pipeline import Result, reference, run
 
 if isinstance(missing := find_gpu(KINDS["dali", "gpu"]), Missing):

@@ -16,10 +16,11 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.base import DecodeError
-from pipelines.choice import PipelineRequest, resolve
+from pipelines.choice import resolve
 from pipelines.dali.flights import AHEAD
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.jpeg import JpegHeader, route
+from pipelines.request import PipelineRequest
 from pipelines.rule import PixelRule
 from tests.contracts.pipeline import Result, reference, run
 from tests.harness.dali_graphs import PLAIN, poison
@@ -184,7 +185,8 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
 def test_a_dali_that_cannot_be_imported_is_told_in_a_line_with_its_own_words() -> None:
     done = subprocess.run(
         [sys.executable, "-OO", "-c", "import pipelines.dali.imports\n"
-         "from pipelines.choice import PipelineRequest, resolve\n"
+         "from pipelines.choice import resolve\n"
+         "from pipelines.request import PipelineRequest\n"
          "resolve(PipelineRequest('cpu', 'dali'), 1).open()"],
         capture_output=True,
         text=True,

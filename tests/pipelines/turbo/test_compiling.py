@@ -19,7 +19,8 @@ from tests.harness.tiers import first_quick, thorough
 
 CODE = (
     "import logging; logging.basicConfig(format='%(message)s')\n"
-    "from pipelines.choice import PipelineRequest, resolve\n"
+    "from pipelines.choice import resolve\n"
+    "from pipelines.request import PipelineRequest\n"
     "pipeline = resolve(PipelineRequest('cpu', {pipeline!r}), 1).open()\n"
     "print(type(pipeline).__name__)"
 )
