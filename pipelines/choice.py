@@ -82,17 +82,24 @@ class PipelineConfig:
         """The same for workers that have their `environments`."""
         return replace(self, gpu=0)
 
-    def open(self) -> Pipeline:
+    def open(self, slot: int = 0) -> Pipeline:
         """Build the pipeline, in the process that will run it.
+
+        Parameters
+        ----------
+        slot
+            Of the worker, which decides about its GPU.
 
         Raises
         ------
         PipelineUnavailableError
-            It won't start.
+            It won't start; a GPU is named.
         """
         try:
             return self.kind.open(self)
         except PipelineUnavailableError as error:
+            if card := self.card(slot):
+                raise PipelineUnavailableError(f"{card}: {error}") from error
             if not self.or_pillow:
                 raise
             _log.warning("%s; Pillow decodes instead: the same pixels, but slower", error)
@@ -156,9 +163,14 @@ def resolve_without(request: PipelineRequest, cores: int, refused: str) -> Pipel
 def _on_gpu(kind: Kind, request: PipelineRequest, cores: int, found: Driver) -> PipelineConfig:
     names = " and ".join(dict.fromkeys(gpu.name for gpu in found.gpus))
     count = f"{len(found.gpus)} x " if len(found.gpus) > 1 else ""
-    config = _config(kind, request, cores, f"{count}{names}, driver for CUDA {dotted(found.cuda)}")
     each = request.dali_processes or _suiting(found.gpus, cores)
     processes = each * len(found.gpus)
+    why = f"{count}{names}, driver for CUDA {dotted(found.cuda)}"
+    if each > 1:
+        why += f"; {each} processes" + (" for each" if count else "")
+        if any(gpu.exclusive for gpu in found.gpus):
+            why += ", which take turns with MPS only: it is in exclusive mode"
+    config = _config(kind, request, cores, why)
     return replace(
         config,
         processes=processes,
@@ -187,7 +199,8 @@ def _config(kind: Kind, request: PipelineRequest, cores: int, why: str) -> Pipel
     if not kind.threaded and request.dali_processes:
         raise PipelineUnavailableError(
             f"--dali_processes {request.dali_processes} goes with DALI, and this is {kind.device} "
-            f"({kind.name}): add --pipeline dali, or leave it out; --workers has the processes"
+            f"({kind.name}: {why}); add --pipeline dali, or leave it out: --workers has the "
+            "processes"
         )
     processes = (request.dali_processes or 1) if kind.threaded else cores
     return PipelineConfig(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard, cast
+from typing import Literal, cast
 
 from pipelines.driver import Wanted
 from pipelines.kinds import AUTO, NAMES
@@ -45,6 +45,7 @@ class PipelineRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gpu", _indices(self.gpu))
+        object.__setattr__(self, "dali_processes", _processes(self.dali_processes))
         if self.device not in ("auto", "gpu", "cpu"):
             raise ValueError(f"device is auto, gpu or cpu, not {self.device!r}")
         if self.pipeline not in (AUTO, *NAMES):
@@ -52,11 +53,6 @@ class PipelineRequest:
             raise ValueError(f"pipeline is {', '.join(others)} or {last}, not {self.pipeline!r}")
         if self.batch_size is not None and not 1 <= self.batch_size <= LARGEST_BATCH:
             raise ValueError(f"batch_size is 1 to {LARGEST_BATCH}, not {self.batch_size}")
-        if self.dali_processes is not None and not 1 <= self.dali_processes <= MOST_PROCESSES:
-            raise ValueError(
-                f"dali_processes is 1 to {MOST_PROCESSES}, or None for what suits the machine, not "
-                f"{self.dali_processes}"
-            )
 
     @property
     def wanted(self) -> Wanted:
@@ -74,7 +70,7 @@ class PipelineRequest:
         return f"--gpu {self.gpu if self.gpu == 'all' else ','.join(map(str, self.wanted))}"
 
 
-def _indices(gpu: int | Sequence[int] | str | None) -> tuple[int, ...] | str | None:
+def _indices(gpu: object) -> tuple[int, ...] | Literal["all"] | None:
     """GPUs as a tuple, ``"all"`` or None.
 
     Raises
@@ -82,18 +78,48 @@ def _indices(gpu: int | Sequence[int] | str | None) -> tuple[int, ...] | str | N
     ValueError
         They are neither.
     """
-    if gpu is None or gpu == "all":
-        return gpu
-    indices: Sequence[object] = () if isinstance(gpu, str) else gpu if is_several(gpu) else (gpu,)
+    if gpu is None or (isinstance(gpu, str) and gpu == "all"):
+        return cast('Literal["all"] | None', gpu)
+    chosen: tuple[int, ...]
     try:
-        chosen = tuple(operator.index(index) for index in indices)  # type: ignore[arg-type]
+        chosen = (_index(gpu),)
     except TypeError:
-        chosen = ()
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"gpu is an index, several different ones or 'all', not {gpu!r}")
+        chosen = _several(gpu)
+    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
+        raise ValueError(f"gpu is an index from 0 on, several different ones or 'all', not {gpu!r}")
     return chosen
 
 
-def is_several(gpu: object) -> TypeGuard[Sequence[object]]:
-    """Whether it is a sequence of indices."""
-    return isinstance(gpu, Sequence) and not isinstance(gpu, str)
+def _several(gpu: object) -> tuple[int, ...]:
+    """Indices in a sequence, also one of NumPy's; empty if it is none."""
+    if isinstance(gpu, str | bytes) or not isinstance(gpu, Iterable):
+        return ()
+    try:
+        return tuple(map(_index, gpu))
+    except TypeError:
+        return ()
+
+
+def _index(number: object) -> int:
+    if isinstance(number, bool):
+        raise TypeError(number)
+    return operator.index(number)  # type: ignore[arg-type]
+
+
+def _processes(count: object) -> int | None:
+    """Processes of DALI; None if it isn't said.
+
+    Raises
+    ------
+    ValueError
+        It is no number that makes sense.
+    """
+    if count is None or (isinstance(count, str) and count == AUTO):
+        return None
+    try:
+        number = _index(count)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= MOST_PROCESSES:
+        raise ValueError(f"dali_processes is 1 to {MOST_PROCESSES}, or 'auto', not {count!r}")
+    return number

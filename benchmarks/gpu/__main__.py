@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.gpu.setting import Numbers, Setting, say
-from benchmarks.gpu.steps import SECONDS, STEPS
+from benchmarks.gpu.steps import FAILED, SECONDS, STEPS
 from benchmarks.gpu.table import table
 
 LINE = 300
@@ -38,15 +38,31 @@ LINE = 300
 
 
 def main() -> int:
-    """Run the steps that were asked for; 1 if one of them found no result."""
+    """Run the steps that were asked for; 1 if one of them found no result, 130 after Ctrl-C."""
     args = _arguments()
-    args.out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     setting = replace(
         Setting.here(), work=args.work, photos=args.photos, build_photos=args.build_photos
     )
-    setting.work.mkdir(parents=True, exist_ok=True)
     report: Numbers = {"device": setting.device, "why": setting.why, "seconds": {}}
+    try:
+        setting.work.mkdir(parents=True, exist_ok=True)
+        args.out.mkdir(parents=True, exist_ok=True)
+        stopped = _run(args, setting, report)
+    except OSError as error:
+        say(f"{error.filename or args.out}: {error.strerror}")
+        return 1
+    finally:
+        say(f"\n{table(report)}")
+    if stopped:
+        return 130
+    return int(any("failed" in report[step] for step in report["seconds"]))
+
+
+def _run(args: argparse.Namespace, setting: Setting, report: Numbers) -> bool:
+    """Run all steps and write what they find; whether it was stopped."""
     end = time.monotonic() + args.seconds
+    stopped = False
     with (args.out / "log.txt").open("w") as log:
         for step in args.steps or STEPS:
             left = end - time.monotonic()
@@ -54,20 +70,24 @@ def main() -> int:
             log.write(f"\n=== {step}\n")
             log.flush()
             began = time.monotonic()
-            report[step] = _step(step, setting, min(SECONDS[step], left), log)
+            try:
+                report[step] = _step(step, setting, min(SECONDS[step], left), log)
+            except KeyboardInterrupt:
+                report[step], stopped = {"failed": "stopped"}, True
             report["seconds"][step] = round(time.monotonic() - began, 1)
             (args.out / "report.json").write_text(json.dumps(report, indent=1, default=str))
-    text = table(report)
-    (args.out / "table.md").write_text(text)
-    say(f"\n{text}\nall of it: {args.out / 'report.json'}, {args.out / 'log.txt'}")
-    return int(any("failed" in report[step] for step in args.steps or STEPS))
+            if stopped:
+                break
+    (args.out / "table.md").write_text(table(report))
+    say(f"all of it: {args.out / 'report.json'}, {args.out / 'log.txt'}")
+    return stopped
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("steps", nargs="*", choices=[*STEPS, []], metavar="STEP", help=", ".join(STEPS))
+    add("steps", nargs="*", type=_known, metavar="STEP", help=", ".join(STEPS))
     add("--photos", type=Path, metavar="DIR", help="folder of real JPEGs, at any depth")
     add("--out", type=Path, default=Path("benchmarks/results/gpu"), metavar="DIR")
     scratch = Path(tempfile.gettempdir()) / f"imagenet-subset-gpu-{os.getuid()}"
@@ -75,6 +95,12 @@ def _arguments() -> argparse.Namespace:
     add("--seconds", type=float, default=535, metavar="S", help="for all steps together")
     add("--build_photos", type=int, metavar="N", help="photos of a build")
     return parser.parse_args()
+
+
+def _known(step: str) -> str:
+    if step not in STEPS:
+        raise argparse.ArgumentTypeError(f"{step!r} is no step: there are {', '.join(STEPS)}")
+    return step
 
 
 def _step(step: str, setting: Setting, seconds: float, log: object) -> Numbers:
@@ -100,10 +126,13 @@ def _step(step: str, setting: Setting, seconds: float, log: object) -> Numbers:
 
     clock = threading.Timer(seconds, kill)
     clock.start()
+    why = ""
     try:
         for line in child.stdout or ():
             log.write(line)
             say(line.rstrip("\n")[:LINE])
+            if line.startswith(FAILED):
+                why = line.removeprefix(FAILED).strip()
         status = child.wait()
     finally:
         clock.cancel()
@@ -112,7 +141,7 @@ def _step(step: str, setting: Setting, seconds: float, log: object) -> Numbers:
     if killed.is_set():
         found["failed"] = f"not done after {seconds:.0f} s"
     elif status:
-        found.setdefault("failed", f"exit status {status}")
+        found.setdefault("failed", why or f"exit status {status}")
     return found
 
 

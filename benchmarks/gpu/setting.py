@@ -85,7 +85,9 @@ class Setting:
     def keep(self, found: Numbers) -> None:
         """Write what a step has found so far, in case it runs out of time."""
         if self.result:
-            self.result.write_text(json.dumps(found, default=str))
+            beside = self.result.with_suffix(".new")
+            beside.write_text(json.dumps(found, default=str))
+            beside.replace(self.result)  # whole, even if the step is killed
 
     def files(self) -> list[Path]:
         """Real photos if there are any, else the generated ones."""

@@ -40,6 +40,8 @@ class Target:
     """Everything that decides its bytes but the pixels of the photos."""
     source: str
     """Where the photos are, for people."""
+    unasked: str = ""
+    """Which pipeline was chosen and why, where it wasn't asked for."""
 
 
 @contextlib.contextmanager
@@ -132,10 +134,12 @@ def _journal(target: Target) -> Iterator[Journal]:
     with journals.opened(files.journal, len(target.layout.rows)) as journal:
         differing = differences(journal.fingerprint, target.fingerprint)
         if differing:
+            chosen = any(difference.startswith("provenance.pipeline") for difference in differing)
+            now = f"; now it would be {target.unasked}" if chosen and target.unasked else ""
             raise ResumeMismatchError(
                 f"{printable(files.partial)} was begun by another build "
-                f"({'; '.join(differing)}); finish that one as it was begun, or pass --overwrite "
-                "to begin again"
+                f"({'; '.join(differing)}){now}; finish that one as it was begun, or pass "
+                "--overwrite to begin again"
             )
         yield journal
 

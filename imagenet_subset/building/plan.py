@@ -114,7 +114,13 @@ class BuildPlan:
     def target(self) -> Target:
         """The file, for those who write it and need no photos."""
         return Target(
-            self.output, self.layout, self.columns, self.subset, self.fingerprint, self.store.root
+            self.output,
+            self.layout,
+            self.columns,
+            self.subset,
+            self.fingerprint,
+            self.store.root,
+            unasked=self.config.why if self.options.device == "auto" else "",
         )
 
     def record(self, index: int) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagenet_subset.building.proof import worker_name
 from imagenet_subset.system.cores import available_cores
@@ -32,6 +32,20 @@ def resolve_here(request: PipelineRequest, workers: int | None) -> PipelineConfi
     return resolve(request, workers or available_cores())
 
 
+def resolve_alone(request: PipelineRequest, workers: int | None) -> PipelineConfig:
+    """Resolve a request for a process of an executor, beside which nobody starts others.
+
+    Raises
+    ------
+    pipelines.base.PipelineUnavailableError
+        What was asked for can't run here.
+    """
+    config = resolve_here(request, workers)
+    if config.cards and request.dali_processes is None:
+        return resolve_here(replace(request, dali_processes=1), workers)
+    return config
+
+
 def resolved_without(request: PipelineRequest, workers: int | None, refused: str) -> Resolved:
     """Resolve a request for the CPU, since the GPU that was found refuses, for a reason.
 
@@ -53,7 +67,7 @@ def resolve_on_worker(request: PipelineRequest, workers: int | None) -> Resolved
         What was asked for can't run on this worker, which is named.
     """
     try:
-        config = resolve_here(request, workers)
+        config = resolve_alone(request, workers)
     except PipelineUnavailableError as error:
         raise PipelineUnavailableError(f"worker {worker_name()}: {error}") from error
     return Resolved(config, config.versions())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 
@@ -66,29 +66,34 @@ def begun(
         return
     config = resolve_here(options.request, options.workers)
     with contextlib.ExitStack() as pools:
-        pool = pools.enter_context(_warm_pool(config))
-        # The GPU shows whether it takes the work while the images are looked for.
-        task = functools.partial(open_pipeline, config.for_pool())
-        opening = pool.first(task) if config.cards else None
+        pool, openings = _opening_pool(config, pools)
         # Now, since the versions import Pillow.
         plan = plan_build(options, Resolved(config, config.versions()))
-        if opening is not None and not _is_done(plan):
+        while openings and not _is_done(plan):
             try:
-                plan = replace(plan, notes=(*plan.notes, *_lines(opening)))
+                plan = replace(plan, notes=(*plan.notes, *_lines(openings)))
+                break
             except PipelineUnavailableError as refusal:
-                if options.device != "auto" or options.gpu is not None:
-                    raise
-                pool.close()
-                plan = _on_the_cpu(plan, refusal)
-                pool = pools.enter_context(_warm_pool(plan.config))
+                fewer = _without(plan, refusal)
+                notes = (fewer.config.why, *plan.notes[1:])
+            pool.close()
+            plan = replace(plan, config=fewer.config, versions=fewer.versions, notes=notes)
+            pool, openings = _opening_pool(plan.config, pools)
         yield plan, pool
 
 
-@contextlib.contextmanager
-def _warm_pool(config: PipelineConfig) -> Iterator[LocalPool]:
-    with local_pool(config) as pool:
-        warm_up(pool, config)
-        yield pool
+def _opening_pool(
+    config: PipelineConfig, pools: contextlib.ExitStack
+) -> tuple[LocalPool, list[Future[list[str]]]]:
+    """A pool whose workers begin to import what they need, and those on GPUs to open them.
+
+    So a GPU shows whether it takes the work while the images are looked for, before there is a
+    file.
+    """
+    pool = pools.enter_context(local_pool(config))
+    warm_up(pool, config)
+    task = functools.partial(open_pipeline, config.for_pool())
+    return pool, [pool.first(task) for _ in range(config.processes)] if config.cards else []
 
 
 def _is_done(plan: BuildPlan) -> bool:
@@ -96,22 +101,27 @@ def _is_done(plan: BuildPlan) -> bool:
     return not plan.options.overwrite and already_complete(plan) is not None
 
 
-def _lines(opening: Future[list[str]]) -> list[str]:
-    """What a pipeline that is being opened has to say, once it is open."""
+def _lines(openings: Sequence[Future[list[str]]]) -> list[str]:
+    """What pipelines that are being opened have to say, once they are open; each line once."""
     try:
-        return opening.result()
+        return list(dict.fromkeys(line for opening in openings for line in opening.result()))
     except WorkerDied as died:
         told = died.told("while it opened the pipeline")
         raise PipelineUnavailableError(f"{told}; {CPU_WORKS}") from died
 
 
-def _on_the_cpu(plan: BuildPlan, refusal: PipelineUnavailableError) -> BuildPlan:
-    """The plan for this machine's CPU, since the GPU that was found refuses."""
-    options, why = plan.options, str(refusal)
-    why = why.removesuffix(CPU_WORKS).rstrip(";, ")
-    without = resolved_without(options.request, options.workers, why)
-    notes = (without.config.why, *plan.notes[1:])
-    return replace(plan, config=without.config, versions=without.versions, notes=notes)
+def _without(plan: BuildPlan, refusal: PipelineUnavailableError) -> Resolved:
+    """What decodes in place of GPUs that refuse so many processes, as far as that may be chosen."""
+    options, cards = plan.options, plan.config.cards
+    why = str(refusal).removesuffix(CPU_WORKS).rstrip(";, ")
+    if plan.config.processes > len(cards) and options.dali_processes is None:
+        one = resolve_here(replace(options.request, dali_processes=1), options.workers)
+        if one.cards == cards:
+            config = replace(one, why=f"{one.why}; one process, since two are refused: {why}")
+            return Resolved(config, config.versions())
+    if options.device != "auto" or options.gpu is not None:
+        raise refusal
+    return resolved_without(options.request, options.workers, why)
 
 
 def _ask_a_worker(runner: Runner, options: BuildOptions) -> Resolved:

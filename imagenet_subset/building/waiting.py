@@ -17,7 +17,7 @@ from imagenet_subset.building.proof import (
     this_process,
     worker_name,
 )
-from imagenet_subset.building.resolution import resolve_here
+from imagenet_subset.building.resolution import resolve_alone
 from imagenet_subset.building.tasks import Job
 from imagenet_subset.errors import SourceError, UnfitWorkerError
 from imagenet_subset.execution.context import current
@@ -101,15 +101,10 @@ def open_ahead(config: PipelineConfig) -> None:
 
 
 def _opened(config: PipelineConfig) -> Pipeline:
-    """The pipeline, opened now or ahead; an error names its GPU."""
+    """The pipeline, opened now or ahead."""
     with _lock:
         ahead = _ahead.pop(config, None)
-    try:
-        return ahead or config.open()
-    except PipelineUnavailableError as error:
-        if card := config.card(current().slot):
-            raise PipelineUnavailableError(f"{card}: {error}") from error
-        raise
+    return ahead or config.open(current().slot)
 
 
 def prove(job: Job) -> None:
@@ -135,7 +130,7 @@ def _resolved(job: Job) -> PipelineConfig:
     if job.request is None:
         return job.config
     try:
-        return resolve_here(job.request, job.workers)
+        return resolve_alone(job.request, job.workers)
     except PipelineUnavailableError as error:
         raise UnfitWorkerError(
             f"worker {worker_name()} can't decode as planned: {job.config.title} where the build "

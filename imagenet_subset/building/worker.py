@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_each, writing
 from imagenet_subset.system.text import printable
-from pipelines.base import DeviceFailedError
+from pipelines.base import Batch, DeviceFailedError, Pipeline, PipelineUnavailableError
 from pipelines.choice import PipelineConfig
 
 
@@ -66,7 +66,7 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         raise
     finally:
         current().now_at(-1)
-    result.notices += notices
+    result.notices = of_card(job.config, [*result.notices, *notices])
     result.process = this_process()
     return result
 
@@ -86,7 +86,14 @@ def open_pipeline(config: PipelineConfig) -> list[str]:
     """
     with noticed() as notices:
         open_ahead(config)
-    return notices
+    return of_card(config, notices)
+
+
+def of_card(config: PipelineConfig, lines: list[str]) -> list[str]:
+    """Lines for the user with the name of this worker's GPU, where there are several."""
+    if len(config.cards) < 2:
+        return lines
+    return [f"{config.card(current().slot)}: {line}" for line in lines]
 
 
 class _Work:
@@ -110,9 +117,7 @@ class _Work:
                 raise self._out_of_memory() from error
             except DeviceFailedError as error:
                 photos = [self._path(self._shard.locations[i]) for i in error.keys]
-                card = self._job.config.card(current().slot)
-                cause = f"{card}: {error.cause}" if card else error.cause
-                raise lost_device(cause, photos) from error
+                raise lost_device(self._with_card(error.cause), photos) from error
             self._check_that_some_could_be_read(len(pending))
         return self._result
 
@@ -141,12 +146,29 @@ class _Work:
             # Closed here: after an error the traceback would keep the threads that read ahead.
             contextlib.closing(self._read(equipment.reader, pending)) as photos,
         ):
-            for batch in equipment.pipeline.run(photos):
+            for batch in self._decoded(equipment.pipeline, photos):
                 self._write(batch.keys, batch.images)
                 result.failures += [(indices[i], reason) for i, reason in batch.failures]
                 result.fallbacks += [(indices[i], reason) for i, reason in batch.fallbacks]
                 result.notices += [self._doubt(i, what) for i, what in batch.doubts]
                 result.notices += batch.notices
+
+    def _decoded(
+        self, pipeline: Pipeline, photos: Iterator[tuple[int, bytes]]
+    ) -> Iterator[Batch[int]]:
+        """Batches of a pipeline; one that gives up is reported as one of a build that goes on."""
+        try:
+            yield from pipeline.run(photos)
+        except PipelineUnavailableError as error:
+            cause, _, _ = str(error).rpartition(";")
+            raise PipelineUnavailableError(
+                f"{self._with_card(cause or str(error))}; what is done is kept: run the same "
+                "command again to go on"
+            ) from error
+
+    def _with_card(self, cause: str) -> str:
+        card = self._job.config.card(current().slot)
+        return f"{card}: {cause}" if card else cause
 
     def _doubt(self, i: int, what: str) -> str:
         path = self._path(self._shard.locations[i])

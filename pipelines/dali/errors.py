@@ -93,8 +93,8 @@ class Failure:
         return cls(last_line(error), is_out_of_memory(error), is_lost(error))
 
 
-WONT_START = (ImportError, MemoryError, RuntimeError, TypeError, ValueError)
-"""What DALI and CuPy raise that won't start: what DALI's C++ errors become in Python, and what
+WONT_START = (Exception,)
+"""What DALI and CuPy raise that won't start: what DALI's C++ errors become in Python, and whatever
 packages give rise to that are missing or of another version."""
 
 
@@ -108,11 +108,11 @@ def unavailable(error: BaseException, software: str, device: Device) -> Pipeline
 
 def out_of_memory(batches: str, words: str, device: Device) -> OutOfMemoryError:
     """What to raise when memory is short for such batches, whatever is tried."""
-    where = {"cpu": "memory", "gpu": "memory on the GPU"}[device]
-    return OutOfMemoryError(
-        f"out of memory {batches} ({words}): free {where}, or take a smaller --batch_size; "
-        f"{WORKS_WITHOUT[device]}"
-    )
+    free = {
+        "cpu": "free memory, or take a smaller --batch_size",
+        "gpu": "free memory on the GPU, or try --dali_processes 1 or a smaller --batch_size",
+    }[device]
+    return OutOfMemoryError(f"out of memory {batches} ({words}): {free}; {WORKS_WITHOUT[device]}")
 
 
 def attempt(work: Callable[..., T], *arguments: object) -> T | Failure:

@@ -101,12 +101,17 @@ class Flights(Generic[Key]):
     def _launch(self) -> Failure | None:
         """Launch what is missing to `AHEAD`; stops at the first that DALI doesn't take."""
         while len(self._flights) <= AHEAD and (batch := self._next()):
+            if all(image.roi is None for image in batch):
+                self._flights.append(Flight(batch))
+                continue
+            self._ready()
+            # The graph may be one for smaller batches than this was made for.
+            batch, *rest = parts(batch, self._graphs.batch_size)
+            self._again.extendleft(reversed(rest))
             flight = Flight(batch)
             self._flights.append(flight)
-            if any(image.roi is not None for image in batch):
-                failure = attempt(flight.launch, self._ready())
-                if failure:
-                    return failure
+            if failure := attempt(flight.launch, self._ready()):
+                return failure
         return None
 
     def _next(self) -> list[Image[Key]] | None:

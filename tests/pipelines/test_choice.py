@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from pipelines.base import PipelineUnavailableError
@@ -91,6 +92,34 @@ def test_nonsense_arguments_are_refused(device: str, pipeline: str, workers: int
         resolve(PipelineRequest(device, pipeline), workers)
 
 
+@pytest.mark.parametrize(
+    "gpu", [-1, [-1], [0, 0], [], "none", "0", b"\0", True, 1.0, [0.5], np.array([0, -1]), {}]
+)
+def test_gpus_that_make_no_sense_are_refused(gpu) -> None:
+    with pytest.raises(ValueError, match=r"^gpu is an index from 0 on, several different ones or"):
+        PipelineRequest(gpu=gpu)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kept"),
+    [(3, (3,)), (np.int64(2), (2,)), ([1, 0], (1, 0)), (np.array([0, 2]), (0, 2)), ("all", "all"),
+     (range(2), (0, 1)), (None, None)],
+)  # fmt: skip
+def test_gpus_are_kept_as_a_tuple(gpu, kept) -> None:
+    assert PipelineRequest(gpu=gpu).gpu == kept
+
+
+@pytest.mark.parametrize("processes", [0, -1, 65, 2.5, True, "2", "all"])
+def test_processes_that_make_no_sense_are_refused(processes) -> None:
+    with pytest.raises(ValueError, match=r"^dali_processes is 1 to 64, or 'auto', not "):
+        PipelineRequest(dali_processes=processes)
+
+
+@pytest.mark.parametrize(("processes", "kept"), [("auto", None), (None, None), (np.int32(3), 3)])
+def test_processes_may_be_left_to_the_program(processes, kept) -> None:
+    assert PipelineRequest(dali_processes=processes).dali_processes == kept
+
+
 def test_a_batch_size_that_was_asked_for_is_taken() -> None:
     assert resolve(PipelineRequest("cpu", "pillow", batch_size=5), 1).batch_size == 5
 
@@ -155,7 +184,7 @@ def test_a_gpu_is_taken_unasked() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("gpu", [-1, 99])
+@pytest.mark.parametrize("gpu", [99])
 def test_a_gpu_that_does_not_exist_is_refused(gpu: int) -> None:
     if isinstance(missing := find_gpu(GPU), Missing):
         pytest.skip(missing.everything)

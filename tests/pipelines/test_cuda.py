@@ -162,7 +162,7 @@ def resolved(program: Path, cards: list[Card], request: str, cores: int = 3, cud
         ("gpu=1", "gpu 256 3 1 2048 1: gpu (dali): Tesla T4, driver for CUDA 12.8"),
         ("", "gpu 256 3 1 2048 0: gpu (dali): NVIDIA H100 80GB HBM3, driver for CUDA 12.8"),
         ("gpu=2", "--gpu 2: the GPUs here are 0 to 1"),
-        ("gpu=[1, -1]", "--gpu -1: the GPUs here are 0 to 1"),
+        ("gpu=[1, 7]", "--gpu 7: the GPUs here are 0 to 1"),
         ("gpu='all'", "gpu 256 1 2 2048 0: gpu (dali): 2 x NVIDIA H100 80GB HBM3 and Tesla T4, "
                       "driver for CUDA 12.8"),
     ],

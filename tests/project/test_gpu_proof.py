@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from benchmarks.gpu.steps import STEPS
 from pipelines.bounds import DALI_GPU
 from pipelines.cuda import Missing, find_gpu
 from pipelines.kinds import KINDS, LOADS
+from tests.harness.processes import wait_for
 from tests.harness.tiers import thorough
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
@@ -47,6 +50,43 @@ def test_a_step_that_takes_too_long_fails_and_the_others_run(tmp_path: Path) -> 
     done = prove(tmp_path, "prepare", "versions", "--seconds", "5.2")
     assert done.returncode == 1
     assert "| FAILED: versions | no time left |" in done.stdout
+
+
+def test_a_step_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    done = prove(tmp_path, "nonsense")
+    assert done.returncode == 2
+    assert "'nonsense' is no step: there are versions, prepare, " in done.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_proof_that_is_stopped_leaves_nothing_running(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(tmp_path / "out")]
+    command += ["--work", str(tmp_path / "work"), "prepare", "build"]
+    with subprocess.Popen(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, start_new_session=True
+    ) as proof:
+        assert proof.stdout is not None
+        while "=== build" not in proof.stdout.readline():
+            assert proof.poll() is None
+        wait_for(lambda: len(running(tmp_path)) > 2)
+        proof.send_signal(number)
+        wait_for(lambda: not running(tmp_path))
+        told = proof.stdout.read()
+    if number != signal.SIGKILL:
+        assert proof.returncode == 130
+        assert "| FAILED: build | stopped |" in told
+
+
+def running(folder: Path) -> list[str]:
+    """Command lines of processes that work in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().decode(errors="replace"))
+    return [line for line in found if str(folder) in line]
 
 
 @thorough("runs the whole proof, a minute and a half")

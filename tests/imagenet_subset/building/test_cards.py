@@ -14,15 +14,17 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
+from imagenet_subset.building.resolution import resolve_alone
 from imagenet_subset.building.shards import worker_died
 from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import WorkerDied
 from pipelines.cuda import Missing, find_gpu
-from pipelines.driver import Gpu
+from pipelines.driver import Driver, Gpu
 from pipelines.kinds import KINDS
+from pipelines.request import PipelineRequest
 from tests.harness.builds import Build, sent, two_classes
 from tests.harness.executors import hook
-from tests.harness.gpus import H100, PACKAGES, T4, driver_program
+from tests.harness.gpus import H100, PACKAGES, T4, Card, driver_program
 from tests.harness.planned import planned
 
 no_gpu = pytest.mark.skipif(
@@ -91,8 +93,8 @@ def test_processes_of_dali_are_for_dali(cli, photos: Path) -> None:
     done = cli("build", *where, "--pipeline", "pillow", "--dali_processes", 2)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "imagenet-subset: --dali_processes 2 goes with DALI, and this is cpu (pillow): add "
-        "--pipeline dali, or leave it out; --workers has the processes\n"
+        "imagenet-subset: --dali_processes 2 goes with DALI, and this is cpu (pillow: as asked); "
+        "add --pipeline dali, or leave it out: --workers has the processes\n"
     )
 
 
@@ -194,3 +196,96 @@ def test_a_finished_file_is_reported_without_waiting_for_the_gpu(
     again = cli("build", *where, env=hook(tmp_path / "again", machine + sleeps))
     assert again.returncode == 0, again.stderr
     assert "already complete" in again.stdout
+
+
+OPENS = """
+import pipelines.kinds as k
+from imagenet_subset.execution.context import current
+def opened(self, settings):
+    from pipelines.base import PipelineUnavailableError
+    from pipelines.dali.pipeline import DaliPipeline
+    if current().slot in {refusing}:
+        raise PipelineUnavailableError('out of memory (SHORT); --device cpu works without')
+    pipeline = DaliPipeline('cpu', settings.batch_size, 1)
+    run = pipeline.run
+    def failing(encoded):
+        for n, batch in enumerate(run(encoded)):
+            if n == {fails_at}:
+                raise PipelineUnavailableError('no luck; --device cpu works without')
+            yield batch
+    pipeline.run = failing
+    return pipeline
+k.Kind.open = opened
+"""
+"""Code after which GPUs are opened on DALI's CPU backend, but for the workers of some slots."""
+
+
+def machine(
+    folder: Path, cards: list[Card], refusing: set[int], fails_at: int = -1
+) -> dict[str, str]:
+    driver = driver_program(folder / "driver", cards)
+    code = f"{PACKAGES}sys.executable = {str(driver)!r}\n"
+    return hook(folder / "opens", code + OPENS.format(refusing=refusing, fails_at=fails_at))
+
+
+@no_gpu
+def test_a_second_process_that_a_card_refuses_is_done_without_unless_it_was_asked_for(
+    cli, photos: Path, tmp_path: Path
+) -> None:
+    env = machine(tmp_path, [H100], {1})
+    where = "--subset_name", photos / "two.txt", "--data_dir", photos, "--workers", 16
+    done = cli("build", *where, "--out_dir", "a", env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == (
+        "gpu (dali): NVIDIA H100 80GB HBM3, driver for CUDA 13.0; one process, since two are "
+        "refused: GPU 0 (NVIDIA H100 80GB HBM3): out of memory (SHORT)"
+    )
+    done = cli("build", *where, "--out_dir", "b", "--dali_processes", 2, "--gpu", 0, env=env)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("imagenet-subset: GPU 0 (NVIDIA H100 80GB HBM3): out of memory")
+    assert not (tmp_path / "b").exists()
+
+
+@no_gpu
+def test_a_card_that_gives_up_amid_the_build_is_named_and_the_build_goes_on_later(
+    cli, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    where = "--subset_name", photos / "two.txt", "--data_dir", photos, "--out_dir", "a"
+    flags = "--gpu", 0, "--workers", 1, "--batch_size", 4, "--quiet"
+    failing = machine(tmp_path / "one", [H100], set(), fails_at=2)
+    done = cli("build", *where, *flags, env=failing)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "imagenet-subset: GPU 0 (NVIDIA H100 80GB HBM3): no luck; what is done is kept: run the "
+        "same command again to go on\n",
+    )
+    done = cli("build", *where, *flags[2:], "--device", "auto", "--quiet")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "; now it would be cpu (" in done.stderr
+    done = cli("build", *where, *flags, env=machine(tmp_path / "two", [H100], set()))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@no_gpu
+@pytest.mark.parametrize("raised", ["AttributeError('no product')", "OSError('no libnvrtc')"])
+def test_a_cupy_that_is_broken_in_whatever_way_leaves_the_work_to_the_cpu(
+    cli, photos: Path, tmp_path: Path, raised: str
+) -> None:
+    driver = driver_program(tmp_path / "driver", [T4])
+    env = hook(tmp_path / "hook", f"{PACKAGES}sys.executable = {str(driver)!r}\n")
+    (tmp_path / "hook/cupy.py").write_text(f"raise {raised}\n")
+    done = cli("build", "--subset_name", photos / "two.txt", "--data_dir", photos, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "GPU 0 (Tesla T4): CuPy won't start on the GPU: no " in done.stderr
+
+
+def test_a_process_of_an_executor_has_all_cores_unless_more_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus = tuple(Gpu(index, *card[:2], (9, 0)) for index, card in enumerate([H100]))
+    monkeypatch.setattr("pipelines.choice.find_gpu", lambda *_: Driver((13, 0), gpus))
+    alone = resolve_alone(PipelineRequest("gpu"), 16)
+    assert (alone.processes, alone.threads, alone.shard_size) == (1, 16, 2048)
+    assert resolve_alone(PipelineRequest("gpu", dali_processes=4), 16).threads == 4

@@ -223,9 +223,9 @@ def test_a_worker_opens_what_it_resolved_and_not_what_the_plan_says(
 ) -> None:
     true, opened = PipelineConfig.open, []
 
-    def open_noted(config: PipelineConfig) -> Pipeline:
+    def open_noted(config: PipelineConfig, slot: int) -> Pipeline:
         opened.append(config.processes)
-        return true(config)
+        return true(config, slot)
 
     monkeypatch.setattr(PipelineConfig, "open", open_noted)
     asked = options(photos, tmp_path, device="cpu", pipeline="pillow", workers=None)

@@ -156,3 +156,25 @@ def test_a_batch_is_waited_for_within_the_context_of_its_device(pipeline: DaliPi
     for batch in pipeline.run(enumerate(PLAIN[:45])):
         assert not cupy.Device.within
         assert isinstance(batch.images, np.ndarray)
+
+
+def test_no_batch_is_larger_than_what_memory_has_room_for(built: Builds) -> None:
+    """Memory is short twice, the second time with halves of batches waiting to be launched."""
+    fed = PLAIN[:45] * 6
+    expected = run(DaliPipeline("cpu", 8, threads=1), enumerate(fed)).images
+    launched: list[int] = []
+    short = iter([True, True])
+
+    def fails(batch: list[bytes]) -> str | None:
+        launched.append(len(batch))
+        return SHORT if next(short, False) else None
+
+    built.fails = fails
+    pipeline = DaliPipeline("cpu", 64, threads=2)
+    result = run(pipeline, enumerate(fed))
+    assert result.keys == list(range(270))
+    assert all((result.images[key] == expected[key]).all() for key in result.keys)
+    assert pipeline.batch_size == 16
+    assert launched[:2] == [64, 32]
+    assert max(launched[2:]) <= 16
+    assert 1 not in launched

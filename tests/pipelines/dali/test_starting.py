@@ -95,6 +95,6 @@ def test_a_ring_for_which_there_is_no_memory_says_so(
     with pytest.raises(OutOfMemoryError) as caught:
         open_stage("gpu", (8, 224, 224, 3), 0)
     assert str(caught.value) == (
-        f"out of memory for batches of 8 ({error}): free memory on the GPU, or take a smaller "
-        "--batch_size; --device cpu works without"
+        f"out of memory for batches of 8 ({error}): free memory on the GPU, or try "
+        "--dali_processes 1 or a smaller --batch_size; --device cpu works without"
     )
