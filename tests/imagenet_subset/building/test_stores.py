@@ -180,7 +180,7 @@ def test_no_reader_is_open_after_a_pipeline_would_not_open(
     photos, tmp_path, executor, monkeypatch
 ) -> None:
     plan, store = counted(plan_of(photos, tmp_path), tmp_path)
-    monkeypatch.setattr(PipelineConfig, "open", lambda _: pytest.fail("it won't start"))
+    monkeypatch.setattr(PipelineConfig, "open", lambda *_: pytest.fail("it won't start"))
     with ThreadPoolExecutor(2) as threads, pytest.raises(pytest.fail.Exception):
         carried_out(plan, executor=threads)
     assert store.opened() == 0
