@@ -18,21 +18,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from tree import make_tree, plan_again
 
 from imagenet_subset.building.run import run_build
 from imagenet_subset.execution.borrowed import Borrowed
 from pipelines.dali.flights import AHEAD
-from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, Graph, build_graph
+from pipelines.dali.graph import Graph, build_graph, inputs_of, launch
 from pipelines.jpeg import JpegHeader, route
 from pipelines.kinds import KINDS
 from pipelines.rule import DEFAULT
 
 THREADS = 2
 BATCH = KINDS["dali", "cpu"].batch_size
-Inputs = dict[str, object]
+Inputs = dict[str, Any]
 
 
 def main() -> None:
@@ -72,12 +72,7 @@ def _batches(photos: list[bytes]) -> list[Inputs]:
     for start in range(0, len(photos), BATCH):
         part = photos[start : start + BATCH]
         headers = [header for header in map(route, part) if isinstance(header, JpegHeader)]
-        rois = np.array([DEFAULT.crop_roi(h.width, h.height) for h in headers], np.float32)
-        made.append({
-            ENCODED: [np.frombuffer(photo, np.uint8) for photo in part],
-            ROI_START: np.ascontiguousarray(rois[:, 0]),
-            ROI_END: np.ascontiguousarray(rois[:, 1]),
-        })  # fmt: skip
+        made.append(inputs_of(part, [DEFAULT.crop_roi(h.width, h.height) for h in headers]))
     return made
 
 
@@ -85,9 +80,7 @@ def _run(graph: Graph, batches: list[Inputs]) -> None:
     """Feed and take batches with as many in hand as `pipelines.dali.pipeline.DaliPipeline` has."""
     for place in range(len(batches) + AHEAD):
         if place < len(batches):
-            for name, values in batches[place].items():
-                graph.feed_input(name, values)
-            graph.schedule_run()
+            launch(graph, batches[place])
         if place >= AHEAD:
             graph.outputs()
 

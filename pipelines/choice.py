@@ -65,18 +65,20 @@ class PipelineConfig:
 
     @property
     def environments(self) -> list[dict[str, str]]:
-        """What each worker of a pool on this machine needs before CUDA starts.
+        """What the workers of a pool on this machine need before CUDA starts, slot by slot in turn.
 
-        It sees its own GPU alone, which then has the index 0: see `for_pool`.
+        Each sees its own GPU alone, which then has the index 0: see `for_pool`. None on the CPU.
         """
-        return [
-            {"CUDA_VISIBLE_DEVICES": card.visible} if (card := self.card(slot)) else {}
-            for slot in range(self.processes)
-        ]
+        return [{"CUDA_VISIBLE_DEVICES": card.visible} for card in self.cards]
 
     def card(self, slot: int) -> Gpu | None:
         """GPU of the worker of a slot; None on the CPU."""
         return self.cards[slot % len(self.cards)] if self.cards else None
+
+    def with_card(self, slot: int, text: str) -> str:
+        """A message with the name of the GPU of a slot's worker before it, if there is one."""
+        card = self.card(slot)
+        return f"{card}: {text}" if card else text
 
     def for_pool(self) -> PipelineConfig:
         """The same for workers that have their `environments`."""
@@ -98,8 +100,8 @@ class PipelineConfig:
         try:
             return self.kind.open(self)
         except PipelineUnavailableError as error:
-            if card := self.card(slot):
-                raise PipelineUnavailableError(f"{card}: {error}") from error
+            if self.cards:
+                raise PipelineUnavailableError(self.with_card(slot, str(error))) from error
             if not self.or_pillow:
                 raise
             _log.warning("%s; Pillow decodes instead: the same pixels, but slower", error)
@@ -146,18 +148,7 @@ def resolve(request: PipelineRequest, cores: int) -> PipelineConfig:
         if request.gpu is not None:
             raise PipelineUnavailableError(f"{request.gpu_flag}: {found.everything}")
         why = found.what
-    return _resolve_on_cpu(request, cores, why)
-
-
-def resolve_without(request: PipelineRequest, cores: int, refused: str) -> PipelineConfig:
-    """Choose what decodes on the CPU where the GPU that was found refuses, for a reason.
-
-    Raises
-    ------
-    PipelineUnavailableError
-        What was asked for can't run here.
-    """
-    return _resolve_on_cpu(request, cores, refused)
+    return resolve_on_cpu(request, cores, why)
 
 
 def _on_gpu(kind: Kind, request: PipelineRequest, cores: int, found: Driver) -> PipelineConfig:
@@ -186,7 +177,14 @@ def _suiting(gpus: Sequence[Gpu], cores: int) -> int:
     return 1 if exclusive or cores < ENOUGH_CORES * len(gpus) else 2
 
 
-def _resolve_on_cpu(request: PipelineRequest, cores: int, why: str) -> PipelineConfig:
+def resolve_on_cpu(request: PipelineRequest, cores: int, why: str) -> PipelineConfig:
+    """Choose the pipeline that this machine's CPU has for a request, for a reason.
+
+    Raises
+    ------
+    PipelineUnavailableError
+        What was asked for can't run here.
+    """
     auto, best = request.pipeline == AUTO, UNASKED[0]
     kind = _best_on_cpu() if auto else _on_cpu(request.pipeline)
     if auto and kind != best and best.fits_system:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from imagenet_subset.building.proof import worker_name
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
-from pipelines.choice import PipelineConfig, resolve, resolve_without
+from pipelines.choice import PipelineConfig, resolve, resolve_on_cpu
 from pipelines.request import PipelineRequest
 
 
@@ -54,7 +54,7 @@ def resolved_without(request: PipelineRequest, workers: int | None, refused: str
     pipelines.base.PipelineUnavailableError
         What was asked for can't run here.
     """
-    config = resolve_without(request, workers or available_cores(), refused)
+    config = resolve_on_cpu(request, workers or available_cores(), refused)
     return Resolved(config, config.versions())
 
 

@@ -93,7 +93,7 @@ def of_card(config: PipelineConfig, lines: list[str]) -> list[str]:
     """Lines for the user with the name of this worker's GPU, where there are several."""
     if len(config.cards) < 2:
         return lines
-    return [f"{config.card(current().slot)}: {line}" for line in lines]
+    return [config.with_card(current().slot, line) for line in lines]
 
 
 class _Work:
@@ -167,8 +167,7 @@ class _Work:
             ) from error
 
     def _with_card(self, cause: str) -> str:
-        card = self._job.config.card(current().slot)
-        return f"{card}: {cause}" if card else cause
+        return self._job.config.with_card(current().slot, cause)
 
     def _doubt(self, i: int, what: str) -> str:
         path = self._path(self._shard.locations[i])

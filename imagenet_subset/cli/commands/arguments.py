@@ -95,10 +95,7 @@ def _at_least(least: int, text: str) -> int:
 def _batch_size(text: str) -> int:
     from pipelines.request import LARGEST_BATCH
 
-    number = positive(text)
-    if number > LARGEST_BATCH:
-        raise argparse.ArgumentTypeError(f"{text} is more than {LARGEST_BATCH}")
-    return number
+    return _up_to(LARGEST_BATCH, text)
 
 
 def _gpus(text: str) -> tuple[int, ...] | str:
@@ -116,11 +113,13 @@ def _gpus(text: str) -> tuple[int, ...] | str:
 def _dali_processes(text: str) -> int | None:
     from pipelines.request import MOST_PROCESSES
 
-    if text == "auto":
-        return None
+    return None if text == AUTO else _up_to(MOST_PROCESSES, text)
+
+
+def _up_to(most: int, text: str) -> int:
     number = positive(text)
-    if number > MOST_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text} is more than {MOST_PROCESSES}")
+    if number > most:
+        raise argparse.ArgumentTypeError(f"{text} is more than {most}")
     return number
 
 
