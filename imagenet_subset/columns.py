@@ -170,7 +170,8 @@ class Spans:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[Span]:
-        return (self[index] for index in range(len(self)))
+        for first in range(0, len(self), BLOCK):
+            yield from map(Span._make, self.numbers[first : first + BLOCK].tolist())
 
 
 Locations: TypeAlias = Texts | Spans

@@ -10,7 +10,6 @@ run's next one in `imagenet_subset.building.waiting`.
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Generator, Iterator
 
 import numpy as np
@@ -31,7 +30,7 @@ from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.rows import runs
 from imagenet_subset.sources.ahead import read_ahead
-from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.base import DAMAGED, PhotoReader
 from imagenet_subset.sources.patience import read_each
 from imagenet_subset.system.files import pread_into, pwrite_each, writing
 from imagenet_subset.system.text import printable
@@ -187,7 +186,7 @@ class _Work:
                 current().now_at(index)
                 if not isinstance(data, OSError):
                     yield i, data
-                elif data.errno == errno.EFBIG:
+                elif data.errno in DAMAGED:
                     self._result.failures.append((index, str(data.strerror)))
                 else:
                     reason = f"{UNREADABLE}{data.strerror or data}"

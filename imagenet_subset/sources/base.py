@@ -6,6 +6,7 @@ Which photos are images of a subset, with which number and label, and what is mi
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -13,6 +14,13 @@ from typing import NamedTuple, Protocol
 from imagenet_subset.columns import Location, Locations
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Split
+
+LARGEST_PHOTO = 1 << 30
+"""In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
+in RGB, 16 bits a channel, so no photo that it decodes has to be larger."""
+DAMAGED = (errno.EFBIG, errno.EBADMSG)
+"""Errors of a photo that can't be decoded, whoever reads it: it is too large for a photo, or isn't
+what its archive's checksum says. After every other error the photo may be sound."""
 
 
 class Photo(NamedTuple):
@@ -37,8 +45,7 @@ class PhotoReader(Protocol):
         Raises
         ------
         OSError
-            It can't be read. ``EFBIG`` means that the file is too large for a photo: it counts as
-            one that can't be decoded. Every other error means that the photo may be sound.
+            It can't be read. An error of `DAMAGED` counts as a photo that can't be decoded.
         """
         ...
 
@@ -56,6 +63,8 @@ class Store(ABC):
 
     root: str
     """Where the photos are, for people and for the journal."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of what was found there, a line each."""
 
     @abstractmethod
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:

@@ -12,21 +12,18 @@ from pathlib import Path
 from imagenet_subset.columns import Location
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Split
-from imagenet_subset.sources.base import Photo, PhotoReader, Store
+from imagenet_subset.sources.base import LARGEST_PHOTO, Photo, PhotoReader, Store
 from imagenet_subset.sources.instead import (
-    PHOTO_SUFFIXES,
     leave_out,
     listing_errors,
     what_is_there,
 )
+from imagenet_subset.sources.names import PHOTO_SUFFIXES
 from imagenet_subset.system.files import regular
 
 _BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 
-LARGEST_PHOTO = 1 << 30
-"""In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
-in RGB, 16 bits a channel, so no photo that it decodes has to be larger."""
 _MORE = 1 << 16
 _SUFFIXES = tuple(suffix.removeprefix(".") for suffix in PHOTO_SUFFIXES)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
+from imagenet_subset.sources.names import PHOTO_SUFFIXES
 from imagenet_subset.system.text import counted, few, printable
 
-PHOTO_SUFFIXES = (".jpeg", ".jpg")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".parquet", ".tfrecord", ".7z", ".rar")
 
 

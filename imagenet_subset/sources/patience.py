@@ -8,12 +8,12 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from imagenet_subset.columns import Location
-from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.base import DAMAGED, PhotoReader
 
 _PAUSES = (0.1, 0.4)
 """Seconds before a read is tried for the second and for the third time."""
 _PATIENCE = 3
-_FINAL = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
+_FINAL = (*DAMAGED, errno.EINVAL, errno.ENXIO)
 """Errors that say what the file is; to wait doesn't mend them."""
 
 

@@ -81,6 +81,19 @@ def pread_into(fd: int, buffer: memoryview, offset: int) -> int:
     return done
 
 
+def pread(fd: int, nbytes: int, offset: int) -> bytes:
+    """So many bytes from ``offset`` on; fewer only at the file's end."""
+    data = _pread(fd, nbytes, offset)
+    if len(data) == nbytes:
+        return data
+    parts = [data]
+    while data:
+        nbytes, offset = nbytes - len(data), offset + len(data)
+        data = _pread(fd, nbytes, offset)
+        parts.append(data)
+    return b"".join(parts)
+
+
 # Without calls that take an offset, only one thread at a time may move a descriptor's position.
 _position = threading.Lock()
 
@@ -104,6 +117,18 @@ else:
 
     def _pwritev(fd: int, pieces: Sequence[memoryview], offset: int) -> int:
         return 0  # so that each piece is written for itself
+
+
+if hasattr(os, "pread"):
+
+    def _pread(fd: int, nbytes: int, offset: int) -> bytes:
+        return os.pread(fd, nbytes, offset)
+else:
+
+    def _pread(fd: int, nbytes: int, offset: int) -> bytes:
+        with _position:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, nbytes)
 
 
 if hasattr(os, "preadv"):

@@ -20,9 +20,9 @@ from imagenet_subset.ilsvrc.numbering import val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
-from imagenet_subset.sources.base import Store
+from imagenet_subset.sources.base import LARGEST_PHOTO, Store
 from imagenet_subset.sources.catalogue import Listing, list_images
-from imagenet_subset.sources.folder import LARGEST_PHOTO, FolderReader
+from imagenet_subset.sources.folder import FolderReader
 from imagenet_subset.sources.look import OnMissing
 from imagenet_subset.sources.patience import read_each
 from tests.contracts.store import (

@@ -1,0 +1,72 @@
+"""What a photo's file name says, in whatever form ImageNet is: all forms keep the original name.
+
+Hugging Face appends the class: ``n01440764_10026_n01440764.JPEG``. No original name ends so.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from imagenet_subset.records import Split
+
+PHOTO_SUFFIXES = (".jpeg", ".jpg")
+
+_WNID = "n[0-9]{8}"
+_APPENDED = re.compile(f"(.+)_({_WNID})", re.DOTALL)
+_PATH = re.compile(
+    f"(?:.*/)?(?:({_WNID})/)?((?:({_WNID})_[0-9]+|(ILSVRC2012_val)_[0-9]{{8}})(?:_({_WNID}))?)"
+    r"\.jpe?g",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+class Name(NamedTuple):
+    """What a path says about the photo at its end."""
+
+    split: Split
+    stem: str
+    """As ILSVRC has it."""
+    wnid: str | None
+    """Class that the name, or else the folder, says that it is of. The original name of a train
+    photo begins with its class; that isn't meant here."""
+
+
+def original(stem: str) -> tuple[str, str | None]:
+    """Name as ILSVRC has it, and the class that was appended to it.
+
+    Parameters
+    ----------
+    stem
+        Name without folder and suffix.
+
+    Examples
+    --------
+    >>> original("n01440764_10026_n01440764"), original("ILSVRC2012_val_00000293")
+    (('n01440764_10026', 'n01440764'), ('ILSVRC2012_val_00000293', None))
+    """
+    if stem[-10:-8] != "_n":
+        return stem, None
+    match = _APPENDED.fullmatch(stem)
+    return (match[1], match[2]) if match else (stem, None)
+
+
+def parse(path: str) -> Name | None:
+    """What a path in an archive says; None if it isn't that of a train or a val photo of ILSVRC.
+
+    Examples
+    --------
+    >>> parse("ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_10026.JPEG")
+    Name(split='train', stem='n01440764_10026', wnid='n01440764')
+    >>> parse("ILSVRC2012_val_00000293_n01440764.JPEG")
+    Name(split='val', stem='ILSVRC2012_val_00000293', wnid='n01440764')
+    >>> parse("./n01440764_10026.jpg").wnid, parse("ILSVRC2012_test_00000001.JPEG")
+    (None, None)
+    """
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    folder, stem, _, val, appended = match.groups()
+    if appended:
+        stem = stem[:-10]
+    return Name("val" if val else "train", stem, appended or folder)
