@@ -14,11 +14,8 @@ PHOTO_SUFFIXES = (".jpeg", ".jpg")
 
 _WNID = "n[0-9]{8}"
 _APPENDED = re.compile(f"(.+)_({_WNID})", re.DOTALL)
-_PATH = re.compile(
-    f"(?:.*/)?(?:({_WNID})/)?((?:({_WNID})_[0-9]+|(ILSVRC2012_val)_[0-9]{{8}})(?:_({_WNID}))?)"
-    r"\.jpe?g",
-    re.DOTALL | re.IGNORECASE,
-)
+_NAME = re.compile(rf"({_WNID}_[0-9]+|(ILSVRC2012_val)_[0-9]{{8}})(?:_({_WNID}))?\.(?i:jpe?g)")
+_FOLDER = re.compile(_WNID)
 
 
 class Name(NamedTuple):
@@ -60,13 +57,25 @@ def parse(path: str) -> Name | None:
     Name(split='train', stem='n01440764_10026', wnid='n01440764')
     >>> parse("ILSVRC2012_val_00000293_n01440764.JPEG")
     Name(split='val', stem='ILSVRC2012_val_00000293', wnid='n01440764')
-    >>> parse("./n01440764_10026.jpg").wnid, parse("ILSVRC2012_test_00000001.JPEG")
+    >>> parse("./n01440764_10026.jpg").wnid, parse("n01440764.tar")
     (None, None)
     """
-    match = _PATH.fullmatch(path)
+    folder, _, name = path.rpartition("/")
+    match = _NAME.fullmatch(name)
     if match is None:
         return None
-    folder, stem, _, val, appended = match.groups()
-    if appended:
-        stem = stem[:-10]
-    return Name("val" if val else "train", stem, appended or folder)
+    stem, val, appended = match.groups()
+    if appended is None and is_wnid(of := folder.rpartition("/")[2]):
+        appended = of
+    return Name("val" if val else "train", stem, appended)
+
+
+def is_wnid(name: str) -> bool:
+    """Whether a name looks like a WNID: ``n`` and eight digits.
+
+    Examples
+    --------
+    >>> is_wnid("n01440764"), is_wnid("n1")
+    (True, False)
+    """
+    return _FOLDER.fullmatch(name) is not None
