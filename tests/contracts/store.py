@@ -13,7 +13,7 @@ import pytest
 from imagenet_subset.columns import pack
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.ilsvrc.numbering import val_ids_of, val_name
+from imagenet_subset.ilsvrc.numbering import name_of_id, val_ids_of, val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
@@ -53,6 +53,13 @@ def name_of(record: Record) -> str:
         return f"val/{val_name(record.image_id)}.JPEG"
     names = {number: name for name, number in train_entries()}
     return f"train/{names[record.image_id]}.JPEG"
+
+
+def named(image_id: int) -> str:
+    """Name in `photos` that an id is made of."""
+    found = name_of_id(image_id)
+    assert found is not None
+    return f"train/{found[0]}/{found[1]}.JPEG"
 
 
 def name_of_photo(photo: Photo) -> str:
@@ -277,10 +284,38 @@ class StoreContract:
 
     def test_an_incomplete_class_without_a_train_list_is_never_numbered(self, folder: Path) -> None:
         store, train_list = self.make(folder, photos()), None
-        for on_missing in ("error", "skip", "ignore"):
-            with pytest.raises(SourceError, match=r"5 photos of 1,300.*--train_list"):
+        for on_missing in ("error", "ignore"):
+            with pytest.raises(SourceError, match=r"5 photos of 1,300.*--train_list") as error:
                 list_images(SUBSET, ["train"], store, train_list, on_missing=on_missing)
+            assert ("--missing skip" in str(error.value)) == (on_missing == "error")
         assert len(list_images(SUBSET, ["val"], store, train_list).records["val"]) == 150
+
+    def test_photos_that_can_not_be_numbered_have_the_ids_of_their_names(
+        self, folder: Path
+    ) -> None:
+        store = self.make(folder, photos())
+        listing = list_images(SUBSET, ["train", "val"], store, on_missing="skip")
+        ids = listing.records["train"].ids.tolist()
+        assert ids == sorted(ids)
+        names = [f"train/{name}.JPEG" for name, _ in train_entries()]
+        assert sorted(map(named, ids)) == sorted(names)
+        for record in listing.records["train"]:
+            assert named(record.image_id).startswith(f"train/{record.wnid}/")
+            assert self.read(store, [record]) == [photos()[named(record.image_id)]]
+        assert {r.image_id for r in listing.records["val"]} == set(val_numbers())
+        lacking = sum(c.num_train_images for c in SUBSET.classes) - 15
+        assert listing.missing == {"train": lacking, "val": 0}
+        assert any("train_id is negative" in note for note in listing.notes)
+
+    def test_ids_of_names_are_found_again_whatever_list_there_is(
+        self, folder: Path, train_list: Path
+    ) -> None:
+        store = self.make(folder, photos())
+        built = list_images(SUBSET, ["train"], store, on_missing="skip").records["train"]
+        found = list_images(
+            SUBSET, ["train"], store, train_list, on_missing="ignore", by_name=True
+        ).records["train"]
+        assert list(found) == list(built)
 
     def test_a_photo_that_is_not_in_the_train_list_is_refused_or_left_out(
         self, folder: Path, train_list: Path
