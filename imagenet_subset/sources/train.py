@@ -55,10 +55,11 @@ class TrainLook(Look):
 
     def find(self, photos: Iterator[Photo]) -> Records:
         """See `Look.find`."""
-        self._list = None if self._by_name else self._read_list()
+        self._list = None if self._by_name else self.read_list()
         return super().find(photos)
 
-    def _read_list(self) -> TrainList | None:
+    def read_list(self) -> TrainList | None:
+        """The list that numbers the photos, if there is one."""
         wnids, path = self.subset.wnids, self._given
         return TrainList.read(path, wnids) if path else self.store.train_list(wnids)
 

@@ -12,17 +12,26 @@ import pytest
 
 from imagenet_subset.columns import pack
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.ilsvrc.numbering import name_of_id, val_ids_of, val_name
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table
+from imagenet_subset.ilsvrc.numbering import name_of_id, numbers_by_rank, val_ids_of, val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.known_numbers import known_numbers
 from imagenet_subset.sources.patience import read_each
 
 VOLCANO, ACORN, AIRLINER = "n09472597", "n12267677", "n02690373"
 SUBSET = Subset("three", tuple(class_table()[wnid] for wnid in (VOLCANO, ACORN, AIRLINER)))
 """In an order that is neither that of the WNIDs nor that of the ids."""
+
+
+SMALLEST = min(class_table().values(), key=lambda c: c.num_train_images)
+
+
+def stems_of(image_class: ImageClass) -> list[str]:
+    """Names of as many photos as a class has; not in the order of the list."""
+    return [f"{image_class.wnid}_{k * k + 3}" for k in range(image_class.num_train_images)]
 
 
 def train_entries() -> list[tuple[str, int]]:
@@ -316,6 +325,17 @@ class StoreContract:
             SUBSET, ["train"], store, train_list, on_missing="ignore", by_name=True
         ).records["train"]
         assert list(found) == list(built)
+
+    def test_the_numbers_of_its_complete_classes_are_known(self, folder: Path) -> None:
+        whole = {f"train/{SMALLEST.wnid}/{stem}.JPEG": b"x" for stem in stems_of(SMALLEST)}
+        known = known_numbers(self.make(folder, {**photos(), **whole}))
+        assert list(known.lines) == [SMALLEST.wnid]
+        numbers = numbers_by_rank(SMALLEST, stems_of(SMALLEST))
+        lines = [f"{SMALLEST.wnid}/{stem} {number}\n" for stem, number in numbers.items()]
+        assert known.lines[SMALLEST.wnid].decode() == "".join(lines)
+        assert known.photos == 732
+        incomplete = [f"train/{wnid}/ with 5 photos of 1,300" for wnid in sorted(SUBSET.wnids)]
+        assert (list(known.incomplete), known.absent, known.notes) == (incomplete, 996, ())
 
     def test_a_photo_that_is_not_in_the_train_list_is_refused_or_left_out(
         self, folder: Path, train_list: Path
