@@ -67,8 +67,8 @@ class TrainLook(Look):
         """See `Look.ids`. If a class can't be numbered and photos may be missing, all are named."""
         if self._list is None and self.on_missing == "skip":
             unknown = [what for k in range(len(self.subset.classes)) if (what := self._unknown(k))]
-            self._by_name |= bool(unknown)
             if unknown:
+                self._by_name = True
                 self.notes.append(
                     "train_id is negative, made of the photos' names, since without train_cls.txt "
                     f"ILSVRC's numbers aren't known ({few(unknown)})"
