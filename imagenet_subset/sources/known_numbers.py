@@ -110,7 +110,8 @@ def _nothing_known(store: Store, look: TrainLook) -> SourceError:
     if look.incomplete:
         return SourceError(
             f"{root} has no class with all its photos, so nothing says their numbers "
-            f"({few(look.incomplete)}); complete a class, or get train_cls.txt from who has it"
+            f"({few(look.incomplete)}); complete a class, or get train_cls.txt from someone who "
+            "has it"
         )
     there = store.instead("train", look.subset.wnids[0])
     return SourceError(
