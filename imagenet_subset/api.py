@@ -56,7 +56,9 @@ def build(
     train_list
         ``train_cls.txt``, where it isn't in ``ImageSets/CLS-LOC`` beside ``Data``.
     missing
-        What to do about images that aren't there: refuse, or build without them.
+        What to do about images that aren't there: refuse, or build without them. Without
+        ``train_cls.txt``, photos of incomplete classes have no ILSVRC numbers; ``"skip"`` then
+        makes all of ``train_id`` of the photos' names, negative.
     skip_undecodable
         Finish without the images that can't be decoded. Those whose files can't be read are never
         left out.

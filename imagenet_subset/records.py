@@ -23,7 +23,8 @@ class Record:
     """Row in ``X_<split>``; rows ascend by image id."""
     split: Split
     image_id: int
-    """ILSVRC number: line of ``train_cls.txt``, or the number in the val file's name."""
+    """ILSVRC number: line of ``train_cls.txt``, or the number in the val file's name; negative
+    where it is made of a train photo's name, see `imagenet_subset.ilsvrc.numbering.name_id`."""
     label: int
     """0-based line of the class in the subset file."""
     wnid: str

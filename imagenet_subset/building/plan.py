@@ -72,6 +72,7 @@ class BuildPlan:
             versions=self.versions,
             missing=self.missing,
             undecodable=self.undecodable,
+            by_name=bool((self.records["train"].ids < 0).any()),
         )
 
     @cached_property

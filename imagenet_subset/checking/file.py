@@ -155,6 +155,8 @@ def _check(archive: Archive, report: VerifyReport, workers: int, progress: Progr
         if subset.class_rows
         else "ids only: nothing says which classes the labels are"
     )
+    if subset.by_name:
+        report.checked[-1] += "; train ids are made of the photos' names"
 
 
 def _crc_problems(

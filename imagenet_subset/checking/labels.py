@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
+from imagenet_subset.ilsvrc.numbering import NAMES_OF_A_CLASS, name_of_id
 from imagenet_subset.npz.class_csv import ClassRow
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
@@ -34,7 +35,8 @@ def label_problems(subset: ImagenetSubset) -> Iterator[str]:
         labels = subset.labels(split).astype(np.int64)
         yield from _id_problems(split, ids, ascending=subset.made is not None)
         if rows:
-            yield from _class_problems(split, ids, labels, rows)
+            by_name = split == "train" and subset.by_name
+            yield from _class_problems(split, ids, labels, rows, by_name=by_name)
 
 
 def _table_problems(rows: tuple[ClassRow, ...]) -> Iterator[str]:
@@ -67,7 +69,7 @@ def _id_problems(split: Split, ids: Integers, *, ascending: bool) -> Iterator[st
 
 
 def _class_problems(
-    split: Split, ids: Integers, labels: Integers, rows: tuple[ClassRow, ...]
+    split: Split, ids: Integers, labels: Integers, rows: tuple[ClassRow, ...], *, by_name: bool
 ) -> Iterator[str]:
     bad = _first((labels < 0) | (labels >= len(rows)))
     if bad is not None:
@@ -75,19 +77,32 @@ def _class_problems(
         yield f"row {bad} of {split}: label {labels[bad]}, but there {classes}"
         return
     expected = np.array([row.original_id for row in rows], np.int64)[labels]
-    found = _class_of_ids(split, ids)
+    found = _class_of_names(ids) if by_name else _class_of_numbers(split, ids)
     bad = _first(found != expected)
     if bad is not None:
-        names = {c.clsloc_id: c.human_label for c in class_table().values()}
-        belongs = f"shows {names[int(found[bad])]}" if found[bad] else "doesn't exist"
         name = printable(rows[labels[bad]].human_label)
-        yield (
-            f"row {bad} of {split}: label {labels[bad]} ({name}), but "
-            f"ILSVRC's {split} image {ids[bad]} {belongs}"
-        )
+        what = _what_it_is(split, int(ids[bad]), int(found[bad]), by_name=by_name)
+        yield f"row {bad} of {split}: label {labels[bad]} ({name}), but {what}"
 
 
-def _class_of_ids(split: Split, ids: Integers) -> Integers:
+def _what_it_is(split: Split, image_id: int, clsloc_id: int, *, by_name: bool) -> str:
+    """What the image with an id shows, for people."""
+    shows = {c.clsloc_id: c.human_label for c in class_table().values()}.get(clsloc_id)
+    if by_name:
+        named = name_of_id(image_id)
+        what = f"{named[1]}, which shows {shows}" if named else "no train photo's name"
+        return f"id {image_id} is made of {what}"
+    return f"ILSVRC's {split} image {image_id} " + (f"shows {shows}" if shows else "doesn't exist")
+
+
+def _class_of_names(ids: Integers) -> Integers:
+    """CLS-LOC id of the class of each id that is made of a name, 0 for any other id."""
+    clsloc_ids = np.array([0, *(c.clsloc_id for c in class_table().values())], np.int64)
+    places = -ids // NAMES_OF_A_CLASS
+    return clsloc_ids[np.where((places > 0) & (places < len(clsloc_ids)), places, 0)]
+
+
+def _class_of_numbers(split: Split, ids: Integers) -> Integers:
     """CLS-LOC id of the class of each ILSVRC image, 0 for images that don't exist."""
     if split == "val":
         truth = val_ground_truth().astype(np.int64)

@@ -83,7 +83,9 @@ def find_originals(
         raise ReadError(f"{printable(report.path)}: nothing says which classes its labels are")
     splits = [split for split in SPLITS if len(subset.ids(split))]
     known = Subset(subset.name, classes)
-    listing = list_images(known, splits, store, train_list, on_missing="ignore")
+    listing = list_images(
+        known, splits, store, train_list, on_missing="ignore", by_name=subset.by_name
+    )
     originals = [
         Originals.found(listing.records[split], subset.ids(split).astype(np.int64))
         for split in splits

@@ -19,6 +19,7 @@ COMMANDS = (
     "inspect",
     "preview",
     "locate",
+    "train_list",
     "selftest",
 )
 """In the order in which `--help` lists them; each is a module of `imagenet_subset.cli.commands`."""

@@ -4,15 +4,20 @@
 - Train: the number in ``ImageSets/CLS-LOC/train_cls.txt`` (``n01440764/n01440764_10026 1``). The
   list is sorted by `rank_key`, so that without it the number is 1 + the photos of all lower WNIDs
   + the rank in the class. This holds only when the class is complete.
+- Where neither is known a train photo has an id of ours, which is made of its name: `name_id`.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Collection, Iterable
 
-from imagenet_subset.ilsvrc.classes import ImageClass, val_ground_truth
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table, val_ground_truth
+
+NAMES_OF_A_CLASS = 2_000_000
+"""The number in a train photo's name is below this. The ids of all 1,000 classes fit in int32."""
 
 _VAL_NAME = re.compile(r"ILSVRC2012_val_([0-9]{8})")
 
@@ -55,8 +60,57 @@ def is_train_name(image_class: ImageClass, stem: str) -> bool:
     (True, False)
     """
     wnid, _, number = stem.partition("_")
-    is_number = number.isascii() and number.isdecimal() and number == str(int(number))
+    is_number = number.isascii() and number.isdecimal() and (number[0] != "0" or number == "0")
     return wnid == image_class.wnid and is_number
+
+
+def name_id(image_class: ImageClass, stem: str) -> int:
+    """Id of a train photo whose ILSVRC number isn't known: negative, and made of its name.
+
+    It is ``-(2_000_000 * k + n)``: ``k`` is the place of the WNID among the 1,000 in ascending
+    order, from 1, and ``n`` the number in the name.
+
+    Raises
+    ------
+    ValueError
+        No train photo of the class has this name, or ``n`` is 2,000,000 or more.
+
+    Examples
+    --------
+    >>> from imagenet_subset.ilsvrc.classes import class_table
+    >>> name_id(class_table()["n01440764"], "n01440764_10026")
+    -2010026
+    >>> name_id(class_table()["n15075141"], "n15075141_1999999")
+    -2001999999
+    """
+    if not is_train_name(image_class, stem):
+        raise ValueError(f"{stem!r} is no train photo's name of {image_class.wnid}")
+    digits = stem.partition("_")[2]
+    if len(digits) > len(str(NAMES_OF_A_CLASS)) or int(digits) >= NAMES_OF_A_CLASS:
+        raise ValueError(f"the number in {stem!r} is {NAMES_OF_A_CLASS:,} or more")
+    return -(NAMES_OF_A_CLASS * _places()[image_class.wnid] + int(digits))
+
+
+def name_of_id(image_id: int) -> tuple[str, str] | None:
+    """WNID and name, without suffix, of the train photo with an id of `name_id`; None if none is.
+
+    Examples
+    --------
+    >>> name_of_id(-2010026)
+    ('n01440764', 'n01440764_10026')
+    >>> name_of_id(-1), name_of_id(1), name_of_id(-2002000000)
+    (None, None, None)
+    """
+    place, number = divmod(-image_id, NAMES_OF_A_CLASS)
+    if not 1 <= place <= len(class_table()):
+        return None
+    wnid = list(class_table())[place - 1]
+    return wnid, f"{wnid}_{number}"
+
+
+@functools.cache
+def _places() -> dict[str, int]:
+    return {wnid: place for place, wnid in enumerate(class_table(), 1)}
 
 
 def rank_key(stem: str) -> bytes:

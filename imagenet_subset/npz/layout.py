@@ -15,6 +15,12 @@ The file is a standard NPZ: a ZIP archive of ``.npy`` files, stored and not comp
   and locator. Dates are 1980-01-01, the earliest that ZIP knows.
 - The archive comment is the provenance: JSON, ASCII, no white space, keys sorted. Its field
   ``crc32`` is the CRC-32, as 8 hexadecimal digits, of the same JSON without that field.
+- Rows ascend by id. An id is the ILSVRC number of the photo, which is 1 or more. Only if the
+  provenance has the field ``"train_id":"names"``, each id of ``train_id`` is
+  ``-(2_000_000 * k + n)``, made of the photo's name, ``n01440764_10026``: ``k`` is the place of the
+  WNID among the 1,000 in ascending order, from 1, and ``n`` the number, which is below 2,000,000.
+- ``format_version`` of the provenance is 1, and 2 where a program that knows 1 only would misread
+  the file: so far, where it has that field.
 
 The size of everything but the CRCs follows from the number of rows and the provenance, so the
 file is laid out (`Layout`) before the first row is known and rows are written in place, in any

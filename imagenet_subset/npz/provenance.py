@@ -15,7 +15,11 @@ from imagenet_subset.npz.differences import compare
 from imagenet_subset.system.text import printable
 
 FORMAT = "imagenet-subset"
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""Those that are read. A build writes the first, unless a program that reads only this would
+misread the file."""
+NAMES = "names"
+"""Of the field ``train_id``, which is only there where the ids are made of names."""
 _DEEPEST = 8
 """Levels of lists and objects in a provenance; a build writes three."""
 
@@ -46,7 +50,8 @@ class Provenance:
     """Images that were left out since the source lacks them."""
     undecodable: int = 0
     """Images that were left out since they can't be decoded."""
-    format_version: int = FORMAT_VERSION
+    by_name: bool = False
+    """Whether the train ids are made of the photos' names, and aren't ILSVRC's numbers."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     """All fields of a file that was read, if this version writes others or more, else None."""
 
@@ -84,11 +89,16 @@ class Provenance:
             program_version=str(fields.get("program_version", "")),
             missing=left_out.get("missing", 0),
             undecodable=left_out.get("undecodable", 0),
-            format_version=fields["format_version"],
+            by_name="train_id" in fields,
         )
         if provenance.to_comment() != comment:
             object.__setattr__(provenance, "as_read", fields)
         return provenance
+
+    @property
+    def format_version(self) -> int:
+        """Version of the format that a file needs which is made so."""
+        return 2 if self.by_name else 1
 
     def to_comment(self) -> bytes:
         """Archive comment that carries it."""
@@ -115,6 +125,7 @@ class Provenance:
                 "wnids": list(self.wnids),
                 "wnids_sha256": self.wnids_sha256,
             },
+            **({"train_id": NAMES} if self.by_name else {}),
         }
 
     def describe(self) -> list[tuple[str, str]]:
@@ -131,6 +142,8 @@ class Provenance:
             ("pixel rule", str(fields.get("pixel_rule"))),
             ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
         ]
+        if self.by_name:
+            lines.append(("train ids", "negative, made of the photos' names; locate leads to them"))
         return [(name, printable(value)) for name, value in lines]
 
     def differences(self, other: Provenance) -> list[str]:
@@ -166,10 +179,11 @@ def _checked(path: Path, comment: bytes) -> dict[str, Any] | None:
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         return None
     version = fields.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in FORMAT_VERSIONS:
+        known = " and ".join(map(str, FORMAT_VERSIONS))
         raise ReadError(
-            f"{printable(path)} has format version {version!r}, this program reads version "
-            f"{FORMAT_VERSION}; install a newer imagenet-subset"
+            f"{printable(path)} has format version {version!r}, this program reads versions "
+            f"{known}; install a newer imagenet-subset"
         )
     if not _is_shallow(fields, _DEEPEST):
         raise _not_ours(path, "it is nested too deep")
@@ -218,6 +232,7 @@ def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     left_out = fields.get("left_out", {})
     yield "left_out", isinstance(left_out, dict)
     yield "left_out", all(type(n) is int and n >= 0 for n in left_out.values())
+    yield "train_id", fields.get("train_id", NAMES) == NAMES
 
 
 def _is_list_of_str(value: object) -> bool:

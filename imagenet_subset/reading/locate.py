@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imagenet_subset.errors import ReadError, SourceError
-from imagenet_subset.ilsvrc.numbering import val_id, val_name
+from imagenet_subset.ilsvrc.numbering import name_of_id, val_id, val_name
 from imagenet_subset.npz.class_csv import ClassRow
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import Split
@@ -29,7 +29,7 @@ class Located:
     name: str
     photo: str
     """Path of the JPEG; without a data folder, as much of it below ``CLS-LOC`` as is known, which
-    is nothing for an id that ILSVRC doesn't have."""
+    is nothing for an id that ILSVRC doesn't have, and all for one that is made of a name."""
 
     def to_dict(self) -> dict[str, Any]:
         """The image as JSON takes it, its class by the names that the CSV gives it."""
@@ -45,7 +45,7 @@ class Located:
 
 
 def row_of_id(subset: ImagenetSubset, split: Split, image_id: int) -> int:
-    """Row of the image with this ILSVRC number.
+    """Row of the image with this id.
 
     Raises
     ------
@@ -120,6 +120,8 @@ def _photo_below_cls_loc(split: Split, image_id: int, wnid: str) -> str:
     if split == "val":
         name = val_name(image_id)
         return f"val/{name}.JPEG" if val_id(name) else ""
+    if found := name_of_id(image_id):
+        return f"train/{found[0]}/{found[1]}.JPEG"
     return f"train/{wnid}/" if wnid else ""
 
 
@@ -129,9 +131,10 @@ def _class_of_id(split: Split, image_id: int, label: int) -> ClassRow:
 
     truth = val_ground_truth()
     in_val = split == "val" and 1 <= image_id <= len(truth)
+    named = name_of_id(image_id) if split == "train" else None
     for entry in class_table().values():
         if (in_val and truth[image_id - 1] == entry.clsloc_id) or (
-            split == "train" and image_id in entry.train_ids
+            split == "train" and (image_id in entry.train_ids or (named and named[0] == entry.wnid))
         ):
             return ClassRow(label, entry.clsloc_id, entry.wnid, entry.human_label)
     return ClassRow(label, 0, "", "")
@@ -150,7 +153,9 @@ def _find_photo(
         what = f"{printable(wnid)} is no class" if wnid else f"{split}_id {image_id} is no image"
         raise ReadError(f"{what} of ILSVRC 2012, so there is no photo to find")
     only = Subset(wnid, (class_table()[wnid],))
-    records = list_images(only, [split], store, train_list, on_missing="ignore").records[split]
+    records = list_images(
+        only, [split], store, train_list, on_missing="ignore", by_name=image_id < 0
+    ).records[split]
     for row in np.flatnonzero(records.ids == image_id).tolist():
         return store.describe(records.locations[row])
     raise SourceError(

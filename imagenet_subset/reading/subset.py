@@ -60,7 +60,8 @@ class ImagenetSubset:
     y_train, y_val : NDArray[np.integer]
         ``(N,)``, 0-based line of the class in the subset file.
     train_id, val_id : NDArray[np.integer]
-        ``(N,)``, the image's ILSVRC number.
+        ``(N,)``, the image's ILSVRC number. Where `by_name` is true, ``train_id`` is negative and
+        made of the photo's name; ``imagenet-subset locate`` leads back to it.
     provenance : dict or None
         How the file was made, from the archive's comment; None for files of other programs.
     made : Provenance or None
@@ -144,6 +145,11 @@ class ImagenetSubset:
         if self.made is not None:
             return self.made.subset_name
         return NpzFiles.beside(self.path).subset_name
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the train ids are made of the photos' names, and aren't ILSVRC's numbers."""
+        return bool((self.train_id < 0).any()) if self.made is None else self.made.by_name
 
     @property
     def class_rows(self) -> tuple[ClassRow, ...]:

@@ -42,6 +42,7 @@ def list_images(
     train_list: Path | None = None,
     *,
     on_missing: OnMissing = "error",
+    by_name: bool = False,
 ) -> Listing:
     """Find the subset's images, without reading any.
 
@@ -50,7 +51,11 @@ def list_images(
     train_list
         ``train_cls.txt``; by default the one that the store has, if it has one.
     on_missing
-        What to do about photos that aren't there.
+        What to do about photos that aren't there. With ``"skip"``, train photos that can't be
+        numbered all have ids that are made of their names.
+    by_name
+        Whether to give such ids to the train photos in any case, whatever list there is, as the
+        file has them that is looked at.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def list_images(
         Images are missing, are in a wrong class, can't be numbered, or can't be listed.
     """
     looks: dict[Split, Look] = {
-        split: TrainLook(subset, store, on_missing, train_list)
+        split: TrainLook(subset, store, on_missing, train_list, by_name=by_name)
         if split == "train"
         else ValLook(subset, store, on_missing)
         for split in splits
@@ -95,9 +100,12 @@ def _check(
     """Refuse what can't be numbered and what is missing, or note the latter."""
     root = printable(store.root)
     if incomplete := [what for look in looks.values() for what in look.incomplete]:
+        ways = "; give it by --train_list, or complete them"
+        if on_missing == "error":
+            ways += ", or build by --missing skip, which makes ids of the photos' names"
         raise SourceError(
             f"{root} has {counted(len(incomplete), 'class folder')} whose photos can't be numbered "
-            f"without train_cls.txt ({few(incomplete)}); give it by --train_list, or complete them"
+            f"without train_cls.txt ({few(incomplete)}){ways}"
         )
     if on_missing != "ignore":
         for split, look in looks.items():

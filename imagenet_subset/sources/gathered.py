@@ -74,9 +74,9 @@ class Gathered:
         Parameters
         ----------
         ids
-            ``(N,)``, for each photo; -1 for none.
+            ``(N,)``, for each photo; 0 for none.
         """
-        found = np.flatnonzero(ids >= 0)
+        found = np.flatnonzero(ids)
         rows = found[np.argsort(ids[found])]
         # One column after the other, so that no more than one is there twice.
         stems = self.stems.take(rows)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError
@@ -57,18 +58,27 @@ class Look(ABC):
         """
         gathered = Gathered(photos, self.labels_of, len(self.subset.classes))
         self._gathered = gathered
-        ids = np.full(len(gathered), -1, np.int32)
+        ids = self.ids()
+        self.finish()
+        return gathered.into_records(self.split, self.subset.wnids, ids)
+
+    def ids(self) -> NDArray[np.int32]:
+        """Id of each photo, numbered class by class; 0 for one that has none."""
+        ids = np.zeros(len(self._gathered), np.int32)
         for label, image_class in enumerate(self.subset.classes):
-            indices = gathered.of_class(label)
-            stems = gathered.stems.between(indices.start, indices.stop)
+            indices, stems = self.of_class(label)
             places = self._places(stems, indices)
             numbers = self.numbers(image_class, places)
             ids_of_class = ids[indices.start : indices.stop]
-            ids_of_class[:] = [numbers.get(stem, -1) for stem in stems]
-            if (ids_of_class < 0).all():
+            ids_of_class[:] = [numbers.get(stem, 0) for stem in stems]
+            if not ids_of_class.any():
                 self.bare.append(image_class)
-        self.finish()
-        return gathered.into_records(self.split, self.subset.wnids, ids)
+        return ids
+
+    def of_class(self, label: int) -> tuple[range, list[str]]:
+        """Indices and names of a class's photos."""
+        indices = self._gathered.of_class(label)
+        return indices, self._gathered.stems.between(indices.start, indices.stop)
 
     @abstractmethod
     def finish(self) -> None:
@@ -108,7 +118,7 @@ class Look(ABC):
 
     @abstractmethod
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
-        """ILSVRC number of each photo of a class that has one, by its name.
+        """Id of each photo of a class that has one, by its name; 0 is none.
 
         Parameters
         ----------

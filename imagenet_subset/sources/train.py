@@ -1,13 +1,20 @@
-"""The train photos: numbered by ``train_cls.txt``, or by their rank in a complete class."""
+"""The train photos: numbered by ``train_cls.txt``, or by their rank in a complete class.
+
+Where a class of the split is neither listed nor complete, all of the split can have ids that are
+made of the photos' names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass
-from imagenet_subset.ilsvrc.numbering import is_train_name, numbers_by_rank
+from imagenet_subset.ilsvrc.numbering import is_train_name, name_id, numbers_by_rank
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Records
 from imagenet_subset.selection import Subset
@@ -25,26 +32,66 @@ class TrainLook(Look):
     ----------
     train_list
         ``train_cls.txt``; by default the one that the store has, if it has one.
+    by_name
+        Whether to make the ids of the photos' names, whatever list there is.
     """
 
     split = "train"
 
     def __init__(
-        self, subset: Subset, store: Store, on_missing: OnMissing, train_list: Path | None
+        self,
+        subset: Subset,
+        store: Store,
+        on_missing: OnMissing,
+        train_list: Path | None,
+        *,
+        by_name: bool = False,
     ) -> None:
         super().__init__(subset, store, on_missing)
-        self._given = train_list
+        self._given, self._by_name = train_list, by_name
         self._labels = {wnid: label for label, wnid in enumerate(subset.wnids)}
         self._listed = 0
+        self._strangers: list[int] = []
 
     def find(self, photos: Iterator[Photo]) -> Records:
         """See `Look.find`."""
-        wnids, path = self.subset.wnids, self._given
-        self._list = TrainList.read(path, wnids) if path else self.store.train_list(wnids)
+        self._list = None if self._by_name else self.read_list()
         return super().find(photos)
 
+    def read_list(self) -> TrainList | None:
+        """The list that numbers the photos, if there is one."""
+        wnids, path = self.subset.wnids, self._given
+        return TrainList.read(path, wnids) if path else self.store.train_list(wnids)
+
+    def ids(self) -> NDArray[np.int32]:
+        """See `Look.ids`. If a class can't be numbered and photos may be missing, all are named."""
+        if self._list is None and self.on_missing == "skip":
+            unknown = [what for k in range(len(self.subset.classes)) if (what := self._unknown(k))]
+            if unknown:
+                self._by_name = True
+                self.notes.append(
+                    "train_id is negative, made of the photos' names, since without train_cls.txt "
+                    f"ILSVRC's numbers aren't known ({few(unknown)})"
+                )
+        return super().ids()
+
+    def _unknown(self, label: int) -> str:
+        """What keeps the photos of a class from being numbered by rank; empty if nothing does."""
+        image_class = self.subset.classes[label]
+        _, stems = self.of_class(label)
+        return _incomplete(image_class, sum(is_train_name(image_class, stem) for stem in stems))
+
     def finish(self) -> None:
-        """Note that the list is short: made for a part of ImageNet, which is fine, or cut off."""
+        """Note what was left out, and that the list is short.
+
+        It may be made for a part of ImageNet, which is fine, or be cut off.
+        """
+        if self._strangers:
+            first = self.path(self._gathered.locations[self._strangers[0]])
+            self.notes.append(
+                f"left out {counted(len(self._strangers), 'photo')} in train not named as those of "
+                f"their class, the first {first}"
+            )
         if self._list is None:
             return
         name = printable(Path(self._list.name).name)
@@ -64,25 +111,45 @@ class TrainLook(Look):
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
         """See `Look.numbers`."""
         if self._list is None:
-            return self._ranked(image_class, places)
+            return self._unlisted(image_class, places)
         numbers = self._list.numbers(image_class.wnid)
         self._listed += len(numbers)
         self._compare(image_class, places, numbers, self._list.name)
         return numbers
 
-    def _ranked(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
-        """Number the photos of a class without the train list, if it is complete."""
-        expected = image_class.num_train_images
-        folder = f"train/{image_class.wnid}/"
-        strangers = [stem for stem in places if not is_train_name(image_class, stem)]
-        if not places:
-            self.missing.add([f"{folder} (all {expected:,} photos)"] * expected)
-        elif strangers:
-            name = self.name(places[strangers[0]])
+    def _unlisted(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
+        """Number the photos of a class without the train list."""
+        folder, expected = f"train/{image_class.wnid}/", image_class.num_train_images
+        strangers = [i for stem, i in places.items() if not is_train_name(image_class, stem)]
+        stems = [stem for stem in places if is_train_name(image_class, stem)]
+        if strangers and self.on_missing == "error":
+            name = self.name(strangers[0])
             self.incomplete.append(f"{folder} with {name}, which isn't named as its photos")
-        elif len(places) != expected:
-            self.incomplete.append(f"{folder} with {len(places):,} photos of {expected:,}")
-        return numbers_by_rank(image_class, places)
+            return {}
+        self._strangers += strangers
+        if not stems:
+            self.missing.add([f"{folder} (all {expected:,} photos)"] * expected)
+        elif self._by_name:
+            lacking = expected - len(stems)
+            self.missing.add([f"{folder} ({lacking:,} of {expected:,} photos)"] * lacking)
+            return {stem: self._name_id(image_class, stem, places[stem]) for stem in stems}
+        elif incomplete := _incomplete(image_class, len(stems)):
+            self.incomplete.append(incomplete)
+            return {}
+        return numbers_by_rank(image_class, stems)
+
+    def _name_id(self, image_class: ImageClass, stem: str, index: int) -> int:
+        """Id that is made of a photo's name; 0 for one that no file can have."""
+        try:
+            return name_id(image_class, stem)
+        except ValueError as error:
+            if self.on_missing == "ignore":
+                return 0
+            path = self.path(self._gathered.locations[index])
+            raise SourceError(
+                f"{path} can't have an id that is made of its name: {error}; rename or remove it, "
+                "or give its number by --train_list"
+            ) from error
 
     def _compare(
         self,
@@ -111,3 +178,11 @@ class TrainLook(Look):
                 + ("build without them by --missing skip" if some else leave_out(wnid))
             )
         self.notes.append(f"{text}: left out")
+
+
+def _incomplete(image_class: ImageClass, found: int) -> str:
+    """What a class has instead of all its photos; empty if it is complete."""
+    expected = image_class.num_train_images
+    if found == expected:
+        return ""
+    return f"train/{image_class.wnid}/ with {found:,} photos of {expected:,}"

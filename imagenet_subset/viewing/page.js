@@ -4,7 +4,7 @@ const total = document.querySelectorAll("article").length;
 // A number is a label or the id of an image, whole; a long one may be a part of a WNID too.
 function matches(item, word) {
   const inText = item.dataset.find.replaceAll("_", " ").includes(word);
-  if (!/^[0-9]+$/.test(word)) return inText;
+  if (!/^-?[0-9]+$/.test(word)) return inText;
   return ` ${item.dataset.numbers} `.includes(` ${word} `) || (word.length > 4 && inText);
 }
 function filter() {

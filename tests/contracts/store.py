@@ -12,17 +12,26 @@ import pytest
 
 from imagenet_subset.columns import pack
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.ilsvrc.numbering import val_ids_of, val_name
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table
+from imagenet_subset.ilsvrc.numbering import name_of_id, numbers_by_rank, val_ids_of, val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.known_numbers import known_numbers
 from imagenet_subset.sources.patience import read_each
 
 VOLCANO, ACORN, AIRLINER = "n09472597", "n12267677", "n02690373"
 SUBSET = Subset("three", tuple(class_table()[wnid] for wnid in (VOLCANO, ACORN, AIRLINER)))
 """In an order that is neither that of the WNIDs nor that of the ids."""
+
+
+SMALLEST = min(class_table().values(), key=lambda c: c.num_train_images)
+
+
+def stems_of(image_class: ImageClass) -> list[str]:
+    """Names of as many photos as a class has; not in the order of the list."""
+    return [f"{image_class.wnid}_{k * k + 3}" for k in range(image_class.num_train_images)]
 
 
 def train_entries() -> list[tuple[str, int]]:
@@ -53,6 +62,13 @@ def name_of(record: Record) -> str:
         return f"val/{val_name(record.image_id)}.JPEG"
     names = {number: name for name, number in train_entries()}
     return f"train/{names[record.image_id]}.JPEG"
+
+
+def named(image_id: int) -> str:
+    """Name in `photos` that an id is made of."""
+    found = name_of_id(image_id)
+    assert found is not None
+    return f"train/{found[0]}/{found[1]}.JPEG"
 
 
 def name_of_photo(photo: Photo) -> str:
@@ -279,10 +295,49 @@ class StoreContract:
 
     def test_an_incomplete_class_without_a_train_list_is_never_numbered(self, folder: Path) -> None:
         store, train_list = self.make(folder, photos()), None
-        for on_missing in ("error", "skip", "ignore"):
-            with pytest.raises(SourceError, match=r"5 photos of 1,300.*--train_list"):
+        for on_missing in ("error", "ignore"):
+            with pytest.raises(SourceError, match=r"5 photos of 1,300.*--train_list") as error:
                 list_images(SUBSET, ["train"], store, train_list, on_missing=on_missing)
+            assert ("--missing skip" in str(error.value)) == (on_missing == "error")
         assert len(list_images(SUBSET, ["val"], store, train_list).records["val"]) == 150
+
+    def test_photos_that_can_not_be_numbered_have_the_ids_of_their_names(
+        self, folder: Path
+    ) -> None:
+        store = self.make(folder, photos())
+        listing = list_images(SUBSET, ["train", "val"], store, on_missing="skip")
+        ids = listing.records["train"].ids.tolist()
+        assert ids == sorted(ids)
+        names = [f"train/{name}.JPEG" for name, _ in train_entries()]
+        assert sorted(map(named, ids)) == sorted(names)
+        for record in listing.records["train"]:
+            assert named(record.image_id).startswith(f"train/{record.wnid}/")
+            assert self.read(store, [record]) == [photos()[named(record.image_id)]]
+        assert {r.image_id for r in listing.records["val"]} == set(val_numbers())
+        lacking = sum(c.num_train_images for c in SUBSET.classes) - 15
+        assert listing.missing == {"train": lacking, "val": 0}
+        assert any("train_id is negative" in note for note in listing.notes)
+
+    def test_ids_of_names_are_found_again_whatever_list_there_is(
+        self, folder: Path, train_list: Path
+    ) -> None:
+        store = self.make(folder, photos())
+        built = list_images(SUBSET, ["train"], store, on_missing="skip").records["train"]
+        found = list_images(
+            SUBSET, ["train"], store, train_list, on_missing="ignore", by_name=True
+        ).records["train"]
+        assert list(found) == list(built)
+
+    def test_the_numbers_of_its_complete_classes_are_known(self, folder: Path) -> None:
+        whole = {f"train/{SMALLEST.wnid}/{stem}.JPEG": b"x" for stem in stems_of(SMALLEST)}
+        known = known_numbers(self.make(folder, {**photos(), **whole}))
+        assert list(known.lines) == [SMALLEST.wnid]
+        numbers = numbers_by_rank(SMALLEST, stems_of(SMALLEST))
+        lines = [f"{SMALLEST.wnid}/{stem} {number}\n" for stem, number in numbers.items()]
+        assert known.lines[SMALLEST.wnid].decode() == "".join(lines)
+        assert known.photos == 732
+        incomplete = [f"train/{wnid}/ with 5 photos of 1,300" for wnid in sorted(SUBSET.wnids)]
+        assert (list(known.incomplete), known.absent, known.notes) == (incomplete, 996, ())
 
     def test_a_photo_that_is_not_in_the_train_list_is_refused_or_left_out(
         self, folder: Path, train_list: Path

@@ -163,7 +163,7 @@ def _print_summary(result: BuildResult) -> None:
     plan, paths = result.plan, result.plan.output
     if result.already_complete:
         print(f"{printable(paths.npz)} is already complete; nothing to do")
-        _print_left_out(plan)
+        _print_oddities(plan)
         if paths.partial.exists():
             print(
                 f"{printable(paths.partial)} is what another build left when it was stopped; "
@@ -181,7 +181,7 @@ def _print_summary(result: BuildResult) -> None:
     print(_work_done(result))
     if result.fallbacks:
         print(f"left to Pillow: {counted(len(result.fallbacks), 'image')} (--debug names them)")
-    _print_left_out(plan)
+    _print_oddities(plan)
 
 
 def _work_done(result: BuildResult) -> str:
@@ -193,7 +193,9 @@ def _work_done(result: BuildResult) -> str:
     return f"{work}; {kept}" if result.kept else work
 
 
-def _print_left_out(plan: BuildPlan) -> None:
+def _print_oddities(plan: BuildPlan) -> None:
+    if plan.provenance.by_name:
+        print("train_id: negative, made of the photos' names; imagenet-subset locate leads to them")
     if plan.missing:
         print(f"left out: {counted(plan.missing, 'image')} missing from the source")
     if plan.undecodable:

@@ -71,10 +71,11 @@ def _text(found: Located, *, searched: bool) -> str:
     photo = printable(found.photo) or "unknown"
     if not searched and photo.endswith("/"):
         photo += " (--data_dir DIR finds the file)"
+    made_of_name = found.split == "train" and found.image_id < 0
     rows = {
         "split": found.split,
         "row": found.row,
-        "id": found.image_id,
+        "id": f"{found.image_id} (made of the photo's name)" if made_of_name else found.image_id,
         "label": found.label,
         "WNID": printable(found.wnid) or "unknown",
         "name": printable(found.name) or "unknown",

@@ -25,6 +25,7 @@ from imagenet_subset.cli.program import main
 from imagenet_subset.demo.tree import write_demo_tree
 from imagenet_subset.errors import ReadError, ReadRefusedError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
+from imagenet_subset.ilsvrc.numbering import name_id
 from imagenet_subset.npz.layout import KEYS, Layout, finish
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
@@ -434,6 +435,74 @@ def test_an_id_that_does_not_exist_is_named(tmp_path: Path, split: str, image_id
     data[f"{split}_id"][-1] = image_id
     problem = one_problem(verify(write(tmp_path / "t.npz", data)))
     assert f"ILSVRC's {split} image {image_id} doesn't exist" in problem
+
+
+# Ids that are made of names
+
+NAMED: dict[str, Any] = {**PROVENANCE, "format_version": 2, "train_id": "names"}
+
+
+def named() -> dict[str, Any]:
+    """The arrays, their train ids made of names; an acorn has the smallest one."""
+    ids = [
+        name_id(class_table()[wnid], f"{wnid}_{k}") for wnid, k in zip(WNIDS, (3, 9), strict=True)
+    ]
+    return {
+        **arrays(),
+        "y_train": np.array([0, 1, 1], np.int32),
+        "train_id": np.array([*ids, ids[1] + 4], np.int32),
+    }
+
+
+def test_ids_of_names_are_checked_against_their_classes(tmp_path: Path) -> None:
+    report = verify(write(tmp_path / "two_cls.npz", named(), NAMED))
+    assert report.ok, report.problems
+    assert report.checked[-1].endswith("; train ids are made of the photos' names")
+
+
+def test_a_name_of_another_class_than_the_label_says_is_named_with_its_row(tmp_path: Path) -> None:
+    data = named()
+    data["y_train"][0] = 1
+    problem = one_problem(verify(write(tmp_path / "two_cls.npz", data, NAMED)))
+    image_id = data["train_id"][0]
+    assert problem == (
+        f"row 0 of train: label 1 (airliner), but id {image_id} is made of n12267677_3, which "
+        "shows acorn"
+    )
+
+
+@pytest.mark.parametrize("image_id", [-1, -1_999_999, 0, 7, 2**31 - 1])
+def test_an_id_that_no_name_has_is_named(tmp_path: Path, image_id: int) -> None:
+    data = named()
+    data["train_id"][-1] = image_id
+    problem = one_problem(verify(write(tmp_path / "two_cls.npz", data, NAMED)))
+    assert problem.endswith(f"but id {image_id} is made of no train photo's name")
+
+
+@pytest.mark.parametrize("image_id", [-2_002_000_000, -(2**31)])
+def test_an_id_below_those_of_all_names_is_named(tmp_path: Path, image_id: int) -> None:
+    data = named()
+    data["train_id"][0] = image_id
+    problem = one_problem(verify(write(tmp_path / "two_cls.npz", data, NAMED)))
+    assert problem.endswith(f"but id {image_id} is made of no train photo's name")
+
+
+def test_the_provenance_says_which_kind_the_ids_are(tmp_path: Path) -> None:
+    problem = one_problem(verify(write(tmp_path / "two_cls.npz", named())))
+    assert problem.endswith(f"ILSVRC's train image {named()['train_id'][0]} doesn't exist")
+    problem = one_problem(verify(write(tmp_path / "two_cls.npz", arrays(), NAMED)))
+    assert problem.endswith(f"id {arrays()['train_id'][0]} is made of no train photo's name")
+
+
+def test_the_smallest_number_of_a_foreign_file_is_no_name(tmp_path: Path) -> None:
+    data = {**named(), "train_id": np.array([-(2**63), *named()["train_id"][1:]], np.int64)}
+    np.savez(tmp_path / "two_cls.npz", **data)
+    (tmp_path / "two_cls_metadata.csv").write_text(CSV)
+    problem = one_problem(verify(tmp_path / "two_cls.npz"))
+    assert problem.endswith(f"id {-(2**63)} is made of no train photo's name")
+
+
+# Labels and ids that are out of range
 
 
 @pytest.mark.parametrize("label", [-1, 2, 2**31 - 1, -(2**31)])

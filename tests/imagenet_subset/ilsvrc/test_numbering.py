@@ -5,10 +5,17 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import (
+    NAMES_OF_A_CLASS,
+    is_train_name,
+    name_id,
+    name_of_id,
     numbers_by_rank,
     val_id,
     val_ids_of,
@@ -78,3 +85,51 @@ def test_val_ids_follow_the_ground_truth() -> None:
         assert len(numbers) == 50
         assert numbers == sorted(numbers)
         assert {int(val_ground_truth()[n - 1]) for n in numbers} == {clsloc_id}
+
+
+# Ids that are made of names
+
+names = st.tuples(st.sampled_from(list(class_table())), st.integers(0, NAMES_OF_A_CLASS - 1))
+
+
+@given(names)
+def test_an_id_of_a_name_leads_back_to_it(name: tuple[str, int]) -> None:
+    wnid, number = name
+    image_id = name_id(class_table()[wnid], f"{wnid}_{number}")
+    assert np.iinfo(np.int32).min <= image_id < 0
+    assert name_of_id(image_id) == (wnid, f"{wnid}_{number}")
+
+
+@given(st.integers(-(2**33), 2**33))
+def test_an_id_is_that_of_one_name_or_of_none(image_id: int) -> None:
+    found = name_of_id(image_id)
+    assert (found is None) == (not -2_001_999_999 <= image_id <= -NAMES_OF_A_CLASS)
+    if found:
+        assert name_id(class_table()[found[0]], found[1]) == image_id
+
+
+def test_ids_of_names_ascend_from_the_last_class_to_the_first() -> None:
+    first, *_, last = class_table()
+    assert name_id(class_table()[first], f"{first}_0") == -2_000_000
+    assert name_id(class_table()[last], f"{last}_1999999") == -2_001_999_999
+
+
+@pytest.mark.parametrize(
+    ("stem", "says"),
+    [
+        (f"{ACORN}_2000000", "is 2,000,000 or more"),
+        (f"{ACORN}_{'9' * 5000}", "is 2,000,000 or more"),
+        (f"{ACORN}_007", "is no train photo's name of n12267677"),
+        (f"{TENCH}_7", "is no train photo's name of n12267677"),
+        (f"{ACORN}_", "is no train photo's name of n12267677"),
+    ],
+)
+def test_a_name_without_an_id_is_refused(stem: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        name_id(class_table()[ACORN], stem)
+
+
+@pytest.mark.parametrize("number", ["", "00", "01", "-1", "+1", "1 ", "\u0661", "1_0", "1.0"])
+def test_a_number_in_a_name_is_written_in_one_way(number: str) -> None:
+    assert not is_train_name(class_table()[ACORN], f"{ACORN}_{number}")
+    assert is_train_name(class_table()[ACORN], f"{ACORN}_0")

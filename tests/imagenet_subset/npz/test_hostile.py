@@ -215,7 +215,7 @@ PLACES = [
     ("subset",), ("subset", "name"), ("subset", "wnids"), ("subset", "wnids_sha256"), ("splits",),
     ("pixel_rule",), ("program_version",), ("pipeline",), ("pipeline", "name"),
     ("pipeline", "device"), ("pipeline", "versions"), ("left_out",), ("left_out", "undecodable"),
-    ("format_version",), ("more",),
+    ("format_version",), ("train_id",), ("more",),
 ]  # fmt: skip
 _ABSENT = object()
 

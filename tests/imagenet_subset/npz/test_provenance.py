@@ -52,6 +52,7 @@ provenances = st.builds(
     program_version=st.text(),
     missing=st.integers(min_value=0),
     undecodable=st.integers(min_value=0),
+    by_name=st.booleans(),
 )
 
 
@@ -149,6 +150,31 @@ def test_any_other_comment_is_no_provenance(comment: bytes) -> None:
     assert Provenance.from_comment(PATH, comment) is None
 
 
-def test_a_newer_format_says_to_install_a_newer_program() -> None:
-    with pytest.raises(ReadError, match="has format version 2, this program reads version 1"):
-        read(encode_comment({**FIELDS, "format_version": 2}))
+@pytest.mark.parametrize("version", [0, 3, -1, None, "2", [1], {"2": 2}])
+def test_a_newer_format_says_to_install_a_newer_program(version: object) -> None:
+    says = "has format version .*, this program reads versions 1 and 2; install a newer"
+    with pytest.raises(ReadError, match=says):
+        read(encode_comment({**FIELDS, "format_version": version}))
+
+
+# Ids that are made of names
+
+
+def test_only_a_file_whose_ids_are_names_has_the_field_and_the_second_version() -> None:
+    named = replace(MADE, by_name=True)
+    assert named.to_dict() == {**FIELDS, "format_version": 2, "train_id": "names"}
+    assert read(named.to_comment()) == named
+    assert read(named.to_comment()).format_version == 2
+    assert not read(MADE.to_comment()).by_name
+    assert named.describe()[:-1] == MADE.describe()
+    assert named.describe()[-1][0] == "train ids"
+    assert named.differences(MADE) == [
+        "format_version: 2 there, 1 here",
+        "train_id: names there, nothing here",
+    ]
+
+
+@pytest.mark.parametrize("value", ["numbers", "", None, 1, ["names"]])
+def test_another_kind_of_ids_is_not_taken_for_names(value: object) -> None:
+    with pytest.raises(ReadError, match=r"isn't one that a build writes \(train_id is of another"):
+        read(encode_comment({**FIELDS, "format_version": 2, "train_id": value}))

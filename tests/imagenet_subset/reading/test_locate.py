@@ -10,6 +10,7 @@ from PIL import Image
 
 from imagenet_subset.errors import OutputError, ReadError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
+from imagenet_subset.ilsvrc.numbering import name_id
 from imagenet_subset.reading.locate import locate, row_of_id
 from imagenet_subset.reading.subset import open_subset
 
@@ -143,6 +144,27 @@ def test_a_foreign_file_without_names_is_located_by_the_ilsvrc_tables(
     assert (train.label, train.wnid, train.photo) == (8, "n12267677", "train/n12267677/")
     assert (val.label, val.wnid, val.name) == (8, "n12267677", "acorn")
     assert Path(val.photo).is_file()
+
+
+def test_an_id_that_is_made_of_a_name_needs_no_tables_and_no_folder(write_subset: Write) -> None:
+    ids = {"train": [name_id(ACORN, f"{ACORN.wnid}_10026"), -1], "val": [-2_010_026]}
+    subset = open_subset(write_subset([8, 8], [8], ids=ids, csv=None, foreign=True))
+    assert subset.by_name
+    found = locate(subset, "train", 0)
+    assert (found.wnid, found.name) == (ACORN.wnid, "acorn")
+    assert found.photo == f"train/{ACORN.wnid}/{ACORN.wnid}_10026.JPEG"
+    for other in (locate(subset, "train", 1), locate(subset, "val", 0)):
+        assert (other.wnid, other.photo) == ("", "")
+
+
+def test_of_a_photo_that_has_gone_the_id_that_is_made_of_its_name_is_told(
+    write_subset: Write, ilsvrc: Path
+) -> None:
+    ids = {"train": [name_id(ACORN, f"{ACORN.wnid}_{k}") for k in (501, 500)]}
+    subset = open_subset(write_subset([0, 0], [], ids=ids, foreign=True))
+    assert locate(subset, "train", 1, data_dir=ilsvrc).photo.endswith(f"{ACORN.wnid}_500.JPEG")
+    with pytest.raises(SourceError, match=f"no photo of {ACORN.wnid} with train_id -19"):
+        locate(subset, "train", 0, data_dir=ilsvrc)
 
 
 def test_ids_beyond_ilsvrc_have_no_class(write_subset: Write, ilsvrc: Path) -> None:

@@ -204,8 +204,8 @@ def test_a_csv_that_a_spreadsheet_saved_with_a_byte_order_mark_just_works(three:
 
 
 def test_a_file_of_a_newer_format_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "new.npz", arrays(), {**PROVENANCE, "format_version": 2})
-    with pytest.raises(ReadError, match="format version 2, this program reads version 1"):
+    path = write(tmp_path / "new.npz", arrays(), {**PROVENANCE, "format_version": 3})
+    with pytest.raises(ReadError, match="format version 3, this program reads versions 1 and 2"):
         open_subset(path)
 
 

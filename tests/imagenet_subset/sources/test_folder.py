@@ -16,7 +16,7 @@ import pytest
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.ilsvrc.numbering import val_name
+from imagenet_subset.ilsvrc.numbering import name_of_id, val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
@@ -84,8 +84,14 @@ def tree(tmp_path: Path) -> Path:
     return write(tmp_path / "ILSVRC/Data/CLS-LOC", photos())
 
 
-def listed(root: Path, *splits: Split, train_list: Path | None = None, **options: OnMissing):
-    return list_images(SUBSET, splits or ("train", "val"), open_source(root), train_list, **options)
+def listed(
+    root: Path,
+    *splits: Split,
+    train_list: Path | None = None,
+    on_missing: OnMissing = "error",
+):
+    wanted = splits or ("train", "val")
+    return list_images(SUBSET, wanted, open_source(root), train_list, on_missing=on_missing)
 
 
 def told(listing: Listing) -> tuple[dict[Split, list[Record]], dict[Split, int], tuple[str, ...]]:
@@ -337,17 +343,72 @@ def test_one_photo_too_few_or_too_many_is_never_numbered(tmp_path: Path) -> None
     os.link(tmp_path / "photo", folder / f"{SMALLEST.wnid}_1000000.JPEG")
     for count in (733, 731):
         with pytest.raises(SourceError, match=rf"{count} photos of 732\).*--train_list"):
-            list_images(ONE, ["train"], open_source(tmp_path), on_missing="skip")
+            list_images(ONE, ["train"], open_source(tmp_path))
+        listing = list_images(ONE, ["train"], open_source(tmp_path), on_missing="skip")
+        ids = listing.records["train"].ids.tolist()
+        stems = [path.stem for path in folder.iterdir()]
+        assert [name_of_id(i) for i in ids] == [(SMALLEST.wnid, stem) for stem in by_id(stems)]
+        assert listing.missing == {"train": max(0, 732 - count)}
+        assert f"(train/{SMALLEST.wnid}/ with {count} photos of 732)" in listing.notes[0]
         for name in names[:2]:
             (folder / f"{name}.JPEG").unlink(missing_ok=True)
+
+
+def by_id(stems: Iterable[str]) -> list[str]:
+    """Names of a class in the order of their ids: the largest number is first."""
+    return sorted(stems, key=lambda stem: -int(stem[10:]))
 
 
 def test_a_stranger_can_not_stand_in_for_a_missing_photo(tmp_path: Path) -> None:
     names = complete(tmp_path)
     folder = tmp_path / "train" / SMALLEST.wnid
     (folder / f"{names[5]}.JPEG").rename(folder / f"{names[6]} copy.JPEG")
+    store = open_source(tmp_path)
     with pytest.raises(SourceError, match=f"{names[6]} copy.JPEG, which isn't named as its photos"):
-        list_images(ONE, ["train"], open_source(tmp_path), on_missing="skip")
+        list_images(ONE, ["train"], store)
+    listing = list_images(ONE, ["train"], store, on_missing="skip")
+    assert list(listing.records["train"].stems) == by_id({*names} - {names[5]})
+    assert listing.missing == {"train": 1}
+    assert (
+        f"left out 1 photo in train not named as those of their class, the first "
+        f"{folder / names[6]} copy.JPEG" in listing.notes
+    )
+
+
+@pytest.mark.parametrize("on_missing", ["skip", "ignore"])
+def test_a_stranger_beside_a_complete_class_is_left_out(
+    tmp_path: Path, on_missing: OnMissing
+) -> None:
+    names = complete(tmp_path)
+    os.link(tmp_path / "photo", tmp_path / f"train/{SMALLEST.wnid}/{names[6]} copy.JPEG")
+    store = open_source(tmp_path)
+    with pytest.raises(SourceError, match="which isn't named as its photos"):
+        list_images(ONE, ["train"], store)
+    listing = list_images(ONE, ["train"], store, on_missing=on_missing)
+    assert list(listing.records["train"].ids) == list(SMALLEST.train_ids)
+    assert [note.partition(" in")[0] for note in listing.notes] == ["left out 1 photo"]
+
+
+def test_one_class_that_can_not_be_numbered_has_the_whole_split_named(tmp_path: Path) -> None:
+    names = complete(tmp_path)
+    write(tmp_path, {f"train/{ACORN}/{ACORN}_{k}.JPEG": b"" for k in (7, 100)})
+    both = Subset("two", (class_table()[ACORN], SMALLEST))
+    listing = list_images(both, ["train"], open_source(tmp_path), on_missing="skip")
+    found = [name_of_id(i) for i in listing.records["train"].ids.tolist()]
+    acorns = [(ACORN, f"{ACORN}_{k}") for k in (7, 100)]
+    assert sorted(filter(None, found)) == sorted([(SMALLEST.wnid, n) for n in names] + acorns)
+    assert listing.missing == {"train": 1298}
+    assert f"(train/{ACORN}/ (1,298 of 1,300 photos))" in listing.notes[1]
+
+
+@pytest.mark.parametrize("number", ["2000000", "9" * 200])
+def test_a_photo_whose_name_gives_no_id_is_refused(tmp_path: Path, number: str) -> None:
+    write(tmp_path, {f"train/{ACORN}/{ACORN}_{k}.JPEG": b"" for k in ("1999999", number)})
+    subset, store = Subset("acorn", (class_table()[ACORN],)), open_source(tmp_path)
+    with pytest.raises(SourceError, match=f"{ACORN}_{number}.JPEG can't have an id .*2,000,000"):
+        list_images(subset, ["train"], store, on_missing="skip")
+    listing = list_images(subset, ["train"], store, on_missing="ignore", by_name=True)
+    assert list(listing.records["train"].stems) == [f"{ACORN}_1999999"]
 
 
 def test_without_a_list_an_absent_class_is_refused_or_ignored(tmp_path: Path) -> None:

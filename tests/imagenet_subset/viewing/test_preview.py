@@ -296,6 +296,18 @@ def test_a_number_finds_a_label_or_an_image_and_no_part_of_them(
     assert numbers == ["0 7", "1 77 777", "2"]
 
 
+def test_a_number_may_be_negative_as_an_id_that_is_made_of_a_name(
+    write_subset: Write, tmp_path: Path
+) -> None:
+    subset = open_subset(write_subset([0], [], ids={"train": [-1_978_027_183]}))
+    write_page(subset, tmp_path / "p.html", "train")
+    page = (tmp_path / "p.html").read_text()
+    assert 'data-numbers="0 -1978027183"' in page
+    (number,) = re.findall(r"!/(\S+)/\.test", page)
+    assert re.fullmatch(number, "-1978027183")
+    assert not re.fullmatch(number, "n12267677")
+
+
 def test_html_alone_writes_no_sheet(
     write_subset: Write, tmp_path: Path, command: Command, monkeypatch: Any
 ) -> None:
