@@ -77,7 +77,7 @@ def _flat_val(photo: Original) -> str:
     return f"{photo.split}/{below}{photo.name}"
 
 
-FORMS: Mapping[str, Form] = MappingProxyType(
+PLAIN: Mapping[str, Form] = MappingProxyType(
     {
         "hf_flat": hf_flat,
         "hf_folders": hf_folders,
@@ -86,22 +86,31 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "timm": timm,
         "inner_tars": half_unpacked,
         "official_tars": official_tars,
-        "official_tars_ustar": partial(official_tars, layout="ustar"),
-        "official_tars_posix": partial(official_tars, layout="posix"),
-        "python_tars": python_tars,
         "tree_tar": tree_tar,
-        "tree_tar_ustar": partial(tree_tar, layout="ustar"),
-        "tree_tar_posix": partial(tree_tar, layout="posix"),
         "kaggle_zip": kaggle_by_zip,
-        "kaggle_zip_deflated": partial(kaggle_by_zip, options=("-6",)),
-        "kaggle_zip_64": partial(kaggle_by_zip, options=("-0", "-fz")),
-        "kaggle_7z": kaggle_by_7z,
         "hf_parquet": hf_parquet,
-        "hf_parquet_small_groups": partial(hf_parquet, rows_per_group=3, shards=2),
-        "hf_parquet_datasets": hf_parquet_datasets,
         "timm_wds": timm_wds,
     }
 )
+"""Each form by its name, as it is met most often."""
+
+VARIANTS: Mapping[str, Form] = MappingProxyType(
+    {
+        "official_tars_ustar": partial(official_tars, layout="ustar"),
+        "official_tars_posix": partial(official_tars, layout="posix"),
+        "python_tars": python_tars,
+        "tree_tar_ustar": partial(tree_tar, layout="ustar"),
+        "tree_tar_posix": partial(tree_tar, layout="posix"),
+        "kaggle_zip_deflated": partial(kaggle_by_zip, options=("-6",)),
+        "kaggle_zip_64": partial(kaggle_by_zip, options=("-0", "-fz")),
+        "kaggle_7z": kaggle_by_7z,
+        "hf_parquet_small_groups": partial(hf_parquet, rows_per_group=3, shards=2),
+        "hf_parquet_datasets": hf_parquet_datasets,
+    }
+)
+"""The same by another tool, or in another format of its container."""
+
+FORMS: Mapping[str, Form] = MappingProxyType({**PLAIN, **VARIANTS})
 """Each form by its name."""
 
 WITH_TRAIN_LIST = frozenset(name for name in FORMS if name.startswith(("kaggle", "tree_tar")))
