@@ -40,6 +40,7 @@ SKIPS_THAT_CI_MAY_HAVE = {
     "no root, or no rights of root's": r"mounts file systems|drops root's rights|^mount |bindfs "
     r"-o|no control group can be made|no cgroup with a CPU quota can be made",
     "the kernel": r"this kernel can't simulate a failing disk",
+    "what is too large for the test extra": r"the datasets library isn't installed",
     "another Python": r"argparse lays out help otherwise from 3\.13 on",
 }
 """Patterns of the reasons for which a test may be skipped under ``--ci``."""

@@ -7,9 +7,7 @@ call the same function as ``imagenet-subset selftest``.
 from __future__ import annotations
 
 import itertools
-import os
 import platform
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from imagenet_subset.checking import rates
+from imagenet_subset.checking.yours import your_photos
 from imagenet_subset.demo.photos import jpeg, odd_images, photo
-from imagenet_subset.errors import SourceError
 from imagenet_subset.system.cores import available_cores
-from imagenet_subset.system.text import printable
 from pipelines.base import DecodeError, Pipeline
 from pipelines.bounds import Bounds
 from pipelines.choice import PipelineConfig
@@ -33,9 +30,7 @@ from pipelines.pillow import decode
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
 SAMPLE = 300
-"""Files taken from the user's folder."""
-PER_FOLDER = 5
-"""Files taken from one folder before others have had their turn."""
+"""Photos taken of the user's."""
 
 
 @dataclass(slots=True)
@@ -107,7 +102,8 @@ def selftest(
     Parameters
     ----------
     data_dir
-        A folder with images, at any depth; ``sample`` of them are compared too.
+        A folder with images, at any depth, or ImageNet in another form; ``sample`` of them are
+        compared too.
     rate_photos
         Photos of each measurement, if they don't take longer than `rates.SECONDS`.
 
@@ -116,15 +112,15 @@ def selftest(
     pipelines.base.PipelineUnavailableError
         The pipeline won't start.
     imagenet_subset.errors.SourceError
-        A file of the sample can't be read.
+        There is no image at ``data_dir``, or one of the sample can't be read.
     """
     report = SelftestReport(config, machine_versions(config), config.kind.bounds)
     pipeline = config.open()
     try:
         report.decoders = config.kind.running_decoders(config.gpu)
         odd = ((image.name, image.data) for image in odd_images())
-        files = sample_files(data_dir, sample) if data_dir is not None else []
-        yours = ((_yours(data), data) for data in map(_read, files))
+        photos = your_photos(data_dir, sample) if data_dir is not None else ()
+        yours = ((_yours(data), data) for data in photos)
         compare(pipeline, itertools.chain(generated_photos(), odd, yours), report)
         _measure(pipeline, report, rate_photos)
     finally:
@@ -215,37 +211,11 @@ def _judge(kind: Kind, pixels: np.ndarray | str, data: bytes, report: SelftestRe
         )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"can't read {printable(path)}: {error.strerror}") from error
-
-
 def _yours(data: bytes) -> str:
     header = route(data)
     if isinstance(header, str):
         return f"yours: {header}"
     return "yours: colour" if header.components == 3 else "yours: gray"
-
-
-def sample_files(root: Path, count: int, seed: int = 0) -> list[Path]:
-    """Draw up to ``count`` image files below a folder, without listing all of them.
-
-    Folders are visited in random order, each for a few files, until there are enough.
-    """
-    draw = random.Random(seed)
-    chosen: list[Path] = []
-    more: list[Path] = []
-    for folder, folders, names in os.walk(root):
-        draw.shuffle(folders)
-        images = [name for name in names if name.lower().endswith((".jpeg", ".jpg"))]
-        draw.shuffle(images)
-        chosen += [Path(folder, name) for name in images[:PER_FOLDER]]
-        more += [Path(folder, name) for name in images[PER_FOLDER:count]]
-        if len(chosen) >= count:
-            break
-    return (chosen + more)[:count]
 
 
 def _measure(pipeline: Pipeline, report: SelftestReport, count: int) -> None:

@@ -32,18 +32,16 @@ def run(args: argparse.Namespace) -> int:
     """Run the selftest; 1 when the pipeline isn't what it should be."""
     from pathlib import Path
 
-    from imagenet_subset.checking.selftest import sample_files, selftest
-    from imagenet_subset.errors import SourceError
-    from imagenet_subset.system.text import printable
+    from imagenet_subset.checking.selftest import selftest
+    from imagenet_subset.checking.yours import your_photos
     from pipelines.choice import resolve
     from pipelines.request import PipelineRequest
 
     request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu)
     config = resolve(request, args.workers)
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
-    if data_dir is not None and not sample_files(data_dir, 1):
-        why = "no .JPEG or .jpg files below it" if data_dir.is_dir() else "there is no such folder"
-        raise SourceError(f"--data_dir {printable(data_dir)}: {why}")
+    if data_dir is not None:
+        your_photos(data_dir, 1)  # what is wrong with it is reported before the work
     print(config.why)
     report = selftest(config, data_dir)
     _print_report(report)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from imagenet_subset.checking import rates
-from imagenet_subset.checking.selftest import SelftestReport, compare, sample_files, selftest
+from imagenet_subset.checking.selftest import SelftestReport, compare, selftest
 from imagenet_subset.demo.photos import encoded, jpeg, photo
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
@@ -145,24 +145,6 @@ def test_a_measurement_ends_in_time_and_counts_what_is_done(measure) -> None:
     pipeline.decoded = 0
     assert measure(pipeline, photos, 40, 60) > 0
     assert pipeline.decoded in (40, 42), "where it warms up, by two photos"
-
-
-def test_a_sample_comes_from_many_folders(tmp_path: Path) -> None:
-    for folder in range(20):
-        (tmp_path / str(folder)).mkdir()
-        for k in range(30):
-            (tmp_path / str(folder) / f"{k}.JPEG").touch()
-    chosen = sample_files(tmp_path, 50)
-    assert len(set(chosen)) == 50
-    assert len({path.parent for path in chosen}) == 10
-    assert chosen == sample_files(tmp_path, 50)
-
-
-def test_a_sample_of_few_files_is_all_of_them(tmp_path: Path) -> None:
-    for k in range(12):
-        (tmp_path / f"{k}.jpg").touch()
-    (tmp_path / "x.png").touch()
-    assert len(sample_files(tmp_path, 300)) == 12
 
 
 @thorough("measures rates for a while")
