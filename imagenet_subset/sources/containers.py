@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,15 +79,29 @@ class Looked:
     def __init__(self) -> None:
         self._wnids: tuple[str, ...] | None = None
         self._columns: dict[Split, _Columns] = {}
+        self.train_list: Span | None = None
+        """Where ``train_cls.txt`` is, if it is among the photos."""
+
+    def have(
+        self, wnids: Collection[str], look: Callable[[Collection[str]], Iterable[Found]]
+    ) -> None:
+        """Look for photos of these classes, unless the last look was for them."""
+        if self._wnids != tuple(wnids):
+            columns: dict[Split, _Columns] = {s: _Columns() for s in SPLITS}
+            for found in look(wnids):
+                columns[found.split].add(found)
+            self._wnids, self._columns = tuple(wnids), columns
 
     def photos(
-        self, split: Split, wnids: Collection[str], look: Iterable[Found]
+        self,
+        split: Split,
+        wnids: Collection[str],
+        look: Callable[[Collection[str]], Iterable[Found]],
     ) -> Iterator[Photo]:
-        """Photos of a split, of this look, or of the last one for the same classes."""
-        if self._wnids != tuple(wnids) or split not in self._columns:
-            self._wnids, self._columns = tuple(wnids), {s: _Columns() for s in SPLITS}
-            for found in look:
-                self._columns[found.split].add(found)
+        """Photos of a split; they are handed out once, then a new look is taken."""
+        if split not in self._columns:
+            self._wnids = None
+        self.have(wnids, look)
         return self._columns.pop(split).photos()
 
     def __reduce__(self) -> tuple[type[Looked], tuple[()]]:
@@ -101,7 +115,10 @@ class ContainerStore(Store):
     root: str
     """Absolute path of the file, or of the folder that the files are in."""
     files: Texts
-    """Paths of the files, by the number that a `Span` has; absolute, or below the root."""
+    """Paths of the files, by the number that a `Span` has: below the root, or the root itself."""
+    splits: frozenset[Split] = frozenset(SPLITS)
+    """Those that it may have photos of."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
     looked: Looked = field(default_factory=Looked, compare=False, repr=False, kw_only=True)
 
     @abstractmethod
@@ -126,7 +143,7 @@ class ContainerStore(Store):
 
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
         """See `imagenet_subset.sources.base.Store.photos`."""
-        return self.looked.photos(split, wnids, self.look(wnids))
+        return self.looked.photos(split, wnids, self.look)
 
     def open(self) -> PhotoReader:
         """See `imagenet_subset.sources.base.Store.open`."""
@@ -147,7 +164,7 @@ class ContainerStore(Store):
 
     def path(self, file: int) -> str:
         """Path of a file."""
-        return os.path.join(self.root, self.files[file])
+        return os.path.join(self.root, self.files[file]) if self.files[file] else self.root
 
 
 def as_span(at: Location) -> Span:

@@ -1,0 +1,178 @@
+"""Tars: ILSVRC's two, one for each class, a whole tree in one, or WebDataset's shards.
+
+A tar is walked from header to header; an inner one of a class that nobody wants is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from imagenet_subset.columns import Span, Texts
+from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import class_table
+from imagenet_subset.ilsvrc.train_list import TrainList
+from imagenet_subset.records import Split
+from imagenet_subset.sources.containers import ContainerStore, Found, read_exactly
+from imagenet_subset.sources.instead import listing_errors
+from imagenet_subset.sources.names import is_wnid, parse
+from imagenet_subset.sources.tar_headers import Member, TarError, walk
+from imagenet_subset.system.files import pread, regular
+from imagenet_subset.system.text import printable
+
+_PEEKED = 1000
+"""Members that are looked at to see what a tar is: Kaggle's begins with another half a million."""
+_TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
+_HEADER = 512
+_TASK_3 = range(100, 131), "n02085620", "n02116738"
+"""How many classes the dogs of ILSVRC's task 3 are, and between which WNIDs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TarStore(ContainerStore):
+    """Photos in tars. A span is the photo's place in the outer file."""
+
+    def look(self, wnids: Collection[str]) -> Iterator[Found]:
+        """See `imagenet_subset.sources.containers.ContainerStore.look`."""
+        wanted = frozenset(wnids)
+        for number, file in enumerate(self.files):
+            of_class = _class_of(file)
+            if of_class is None or of_class in wanted:
+                with opened(self.path(number)) as (fd, end):
+                    yield from self._in_tar(number, fd, walk(fd, 0, end), of_class, wanted)
+
+    def _in_tar(
+        self,
+        number: int,
+        fd: int,
+        members: Iterator[Member],
+        of_class: str | None,
+        wanted: Collection[str],
+        *,
+        inside: bool = False,
+    ) -> Iterator[Found]:
+        for member in members:
+            if member.name.endswith(".tar") and not inside:
+                inner = _class_of(member.name)
+                if inner is None or inner in wanted:
+                    yield from self._inside(number, fd, member, inner, wanted)
+            elif name := parse(member.name):
+                of = name.wnid or of_class
+                if name.split == "val" or (of or name.stem[:9]) in wanted:
+                    _refuse_link(member)
+                    yield Found(name.split, name.stem, of, self.span(number, member))
+            elif member.name.endswith(_TRAIN_LIST) and not member.is_link:
+                self.looked.train_list = self.span(number, member)
+
+    def _inside(
+        self, number: int, fd: int, outer: Member, of_class: str | None, wanted: Collection[str]
+    ) -> Iterator[Found]:
+        """Photos of a tar in a tar."""
+        _refuse_link(outer)
+        members = walk(fd, outer.offset, outer.offset + outer.nbytes)
+        try:
+            yield from self._in_tar(number, fd, members, of_class, wanted, inside=True)
+        except TarError as error:
+            raise TarError(f"of {outer.name!r} in it, {error}") from error
+
+    @staticmethod
+    def span(number: int, member: Member) -> Span:
+        """Where a member is."""
+        return Span(number, member.offset, member.nbytes)
+
+    def name(self, at: Span) -> str:
+        """See `imagenet_subset.sources.containers.ContainerStore.name`."""
+        fd = regular(self.path(at.file), os.O_RDONLY)
+        try:
+            header = pread(fd, _HEADER, max(0, at.offset - _HEADER))
+        finally:
+            os.close(fd)
+        return os.path.basename(os.fsdecode(header[:100].partition(b"\0")[0]))
+
+    def train_list(self, wnids: Collection[str]) -> TrainList | None:
+        """The list of a tree that was packed whole."""
+        self.looked.have(wnids, self.look)
+        if (at := self.looked.train_list) is None:
+            return None
+        with opened(self.path(at.file)) as (fd, _):
+            lines = read_exactly(fd, at.nbytes, at.offset).splitlines(keepends=True)
+        return TrainList(f"{self.path(at.file)}/train_cls.txt", lines, wnids)
+
+
+def _class_of(tar: str) -> str | None:
+    """WNID that a tar is named after."""
+    stem = os.path.basename(tar).removesuffix(".tar")
+    return stem if is_wnid(stem) else None
+
+
+def _refuse_link(member: Member) -> None:
+    if member.is_link:
+        raise TarError(f"{member.name!r} in it is a link, not a file; pack it with what it leads to")
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[tuple[int, int]]:
+    """Descriptor and size of a tar; what goes wrong with it is a `SourceError` that names it."""
+    try:
+        with contextlib.ExitStack() as stack:
+            fd = regular(path, os.O_RDONLY)
+            stack.callback(os.close, fd)
+            yield fd, os.fstat(fd).st_size
+    except TarError as error:
+        raise SourceError(
+            f"can't read {printable(path)}: {printable(str(error))}; get it anew"
+        ) from error
+    except OSError as error:
+        why = error.strerror or error
+        raise SourceError(f"can't read {printable(path)}: {why}; put that right") from error
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file is a tar, by its first header.
+
+    Raises
+    ------
+    OSError
+        It can't be read.
+    """
+    fd = regular(path, os.O_RDONLY)
+    try:
+        return is_header(pread(fd, 512, 0))
+    finally:
+        os.close(fd)
+
+
+def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
+    """Store of the photos in some tars; None if there are none in any.
+
+    Parameters
+    ----------
+    root
+        The tar, if it is one; or the folder that they are in.
+    files
+        Their paths below the root; ``""`` for the root itself.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        One can't be read, or they are tars of another kind.
+    """
+    peeked = {file: peek(os.path.join(root, file) if file else str(root)) for file in files}
+    strange = [what.refusal for what in peeked.values() if what.refusal]
+    good = {file: what for file, what in peeked.items() if what.splits and not what.refusal}
+    if not good:
+        if strange:
+            raise SourceError(strange[0])
+        return None
+    kinds = {what.kind for what in good.values()}
+    if len(kinds) > 1:
+        names = few([file or str(root) for file in good])
+        raise SourceError(
+            f"{printable(root)} has tars of several kinds ({names}); give one kind by --data_dir"
+        )
+    splits = frozenset(split for what in good.values() for split in what.splits)
+    return kinds.pop()(str(root), Texts.of(good), splits)
