@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.numbering import val_id
 from imagenet_subset.system.text import printable
 
 _HEADER = b"ImageId,PredictionString"
@@ -41,7 +42,8 @@ def read_val_labels(name: str, lines: Iterable[bytes]) -> dict[str, str]:
         if number == 1 and text.removeprefix(codecs.BOM_UTF8) == _HEADER:
             continue
         match = _LINE.fullmatch(text)
-        if match is None and text:
+        known = match is not None and val_id(match[1].decode()) is not None
+        if text and not known:
             found = text[:60].decode(errors="backslashreplace")
             expected = "ILSVRC2012_val_00048981,n03995372 85 1 499 272"
             raise SourceError(

@@ -32,7 +32,7 @@ from imagenet_subset.sources.zip_glance import glance, what_is_there
 from imagenet_subset.sources.zip_member import read_lines, read_member
 from imagenet_subset.sources.zip_scan import VAL_KEY, ZipScan, why_refused
 from imagenet_subset.system.files import NoRegularFileError, regular
-from imagenet_subset.system.text import printable
+from imagenet_subset.system.text import few, printable
 
 _KAGGLE = "imagenet-object-localization-challenge.zip"
 
@@ -43,20 +43,26 @@ def open_zip(path: Path) -> ZipStore | None:
     Raises
     ------
     SourceError
-        It is a zip that can't be read, or that has no photos of ILSVRC. In a folder this counts
-        only for a zip of Kaggle's name: of the others the first that has photos is taken.
+        It is a zip that can't be read, or that has no photos of ILSVRC; in a folder this counts
+        only for a zip of Kaggle's name. Several zips have photos.
     """
-    if not path.is_dir():
-        return _open_file(path)
-    if (path / _KAGGLE).is_file():
-        return _open_file(path / _KAGGLE)
     with _readable(str(path)):
+        if not path.is_dir():
+            return _open_file(path)
+        if (path / _KAGGLE).is_file():
+            return _open_file(path / _KAGGLE)
         zips = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip")
+    stores = []
     for file in zips:
         with contextlib.suppress(SourceError):
-            if store := _open_file(file):
-                return store
-    return None
+            stores += [store] if (store := _open_file(file)) else []
+    if len(stores) > 1:
+        names = few([os.path.basename(store.root) for store in stores])
+        raise SourceError(
+            f"{printable(path)} has photos in {len(stores)} zips ({names}); give one of them as "
+            "--data_dir"
+        )
+    return stores[0] if stores else None
 
 
 def _open_file(path: Path) -> ZipStore | None:
@@ -117,10 +123,10 @@ class ZipStore(ContainerStore):
     def _lines(self, fd: int, at: Span) -> tuple[str, Iterator[bytes]]:
         """Name of a list in the zip, and its lines."""
         entry = _entry(fd, at)
-        name = f"{self.root}/{os.fsdecode(entry.name)}"
+        name = entry.name.decode(errors="backslashreplace")
         if why := why_refused(entry):
-            raise ZipFormatError(f"has {printable(os.fsdecode(entry.name))}, which {why}")
-        return name, read_lines(fd, entry, self.directory.shift)
+            raise ZipFormatError(f"has {printable(name)}, which {why}")
+        return f"{self.root}/{name}", read_lines(fd, entry, self.directory.shift)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:

@@ -19,7 +19,8 @@ _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR = struct.Struct("<4sIQI")
 _LENGTHS = struct.Struct("<4s24x3H")
-_RECORD = struct.Struct("<4sH2x2H4x3I4H2x2I")
+_RECORD = struct.Struct("<4xH2x2H4xI14xH2xI4x")
+_PLACE = struct.Struct("<20x2I14xI")
 RECORD_NBYTES = _RECORD.size
 """Of a record, before the name."""
 _EXTRA = struct.Struct("<2H")
@@ -31,6 +32,7 @@ _FIRST_MARKS = (b"PK\3\4", b"PK\7\x08", b"PK\x30\x30")
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 """Values that don't fit, and are in the ZIP64 part."""
 _PIECE = 1 << 22
+_ZIP64 = 1
 _UNIX = 3
 _DOS_FOLDER = 0x10
 KEY_NBYTES = 9
@@ -69,10 +71,10 @@ class Entry(NamedTuple):
     """Its size in the file, in bytes."""
     size: int
     """Its size when it is unpacked."""
-    disk: int
-    mode: int
     offset: int
     """Of its local header, without the shift."""
+    disk: int
+    mode: int
     name: bytes
 
     @property
@@ -221,48 +223,41 @@ def record_at(piece: bytes, first: int) -> tuple[int, int] | None:
     return (name_end, end) if mark == MARK and end <= len(piece) else None
 
 
-def entry_at(piece: bytes, first: int, name_end: int, end: int) -> Entry | None:
-    """What a record says; None if it isn't one, or contradicts itself."""
-    if end - first < RECORD_NBYTES or end > len(piece):
-        return None
-    mark, made_by, flags, method, crc, packed, size, name, extra, comment, disk, mode, offset = (
-        _RECORD.unpack_from(piece, first)
-    )
-    head = first + RECORD_NBYTES
-    if mark != MARK or name_end != head + name or end != name_end + extra + comment:
-        return None
-    if _FULL_32 in (size, packed, offset):
-        values = _long(piece, name_end, name_end + extra, (size, packed, offset))
-        if values is None:
-            return None
-        size, packed, offset = values
-    text = piece[head:name_end]
-    return Entry(made_by, flags, method, crc, packed, size, disk, mode, offset, text)
-
-
 def entry_of(record: bytes) -> Entry | None:
-    """What a whole record says; None if it isn't one."""
+    """What a whole record says; None if it isn't one, or lacks its ZIP64 field."""
     ends = record_at(record, 0)
-    return entry_at(record, 0, ends[0], len(record)) if ends else None
+    return entry_at(record, 0, ends[0]) if ends else None
 
 
-def _long(
-    piece: bytes, at: int, end: int, values: tuple[int, int, int]
-) -> tuple[int, int, int] | None:
-    """The same values, with those of the ZIP64 extra field; None if it lacks one."""
+def entry_at(piece: bytes, first: int, name_end: int) -> Entry | None:
+    """What a record says; None if it lacks its ZIP64 field."""
+    if (place := place_at(piece, first, name_end)) is None:
+        return None
+    made_by, flags, method, crc, disk, mode = _RECORD.unpack_from(piece, first)
+    name = piece[first + RECORD_NBYTES : name_end]
+    return Entry(made_by, flags, method, crc, *place, disk, mode, name)
+
+
+def place_at(piece: bytes, first: int, name_end: int) -> tuple[int, int, int] | None:
+    """Of a member the size in the file, the size and the offset; None if the field is lacking."""
+    packed, size, offset = _PLACE.unpack_from(piece, first)
+    if offset != _FULL_32 != size and packed != _FULL_32:
+        return packed, size, offset
+    long = iter(_zip64(piece, name_end, name_end + _LENGTHS.unpack_from(piece, first)[2]))
+    # In this order those that don't fit into the record.
+    size = next(long, -1) if size == _FULL_32 else size
+    packed = next(long, -1) if packed == _FULL_32 else packed
+    offset = next(long, -1) if offset == _FULL_32 else offset
+    return (packed, size, offset) if min(packed, size, offset) >= 0 else None
+
+
+def _zip64(piece: bytes, at: int, end: int) -> tuple[int, ...]:
+    """Numbers in the ZIP64 field of a record; none if it has no such field."""
     while at + _EXTRA.size <= end:
         kind, nbytes = _EXTRA.unpack_from(piece, at)
         at += _EXTRA.size
-        if kind == 1:
-            stop = min(at + nbytes, end)
-            long = []
-            for value in values:
-                if value == _FULL_32:
-                    if at + 8 > stop:
-                        return None
-                    value = int.from_bytes(piece[at : at + 8], "little")
-                    at += 8
-                long.append(value)
-            return long[0], long[1], long[2]
+        if kind == _ZIP64:
+            count = min(nbytes, end - at) // 8
+            return struct.unpack_from(f"<{count}Q", piece, at)
         at += nbytes
-    return None
+    return ()

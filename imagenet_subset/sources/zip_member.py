@@ -22,6 +22,8 @@ _MORE = 64
 """Bytes for the extra fields of the local header, which the directory doesn't say."""
 _PIECE = 1 << 20
 _LONGEST_LINE = 1 << 16
+_LARGEST_LIST = 1 << 28
+"""In bytes; ``train_cls.txt`` has 40 MB."""
 
 
 def read_member(fd: int, entry: Entry, shift: int) -> bytes:
@@ -101,6 +103,8 @@ def read_lines(fd: int, entry: Entry, shift: int) -> Iterator[bytes]:
 
 def _pieces(fd: int, entry: Entry, shift: int) -> Iterator[bytes]:
     """Contents of a member, checked when all is read."""
+    if entry.size > _LARGEST_LIST:
+        raise OSError(errno.EFBIG, f"has {entry.size / 1e9:.1f} GB, more than any list of ILSVRC")
     at = entry.offset + shift
     raw = pread(fd, LOCAL_NBYTES + len(entry.name), at) if at >= 0 else b""
     at += _begin(raw, entry)
