@@ -1,8 +1,5 @@
 """CRC-32, and that of joined pieces from the CRCs of the pieces alone.
 
-`crc32` is zlib's, or ISA-L's where the package ``isal`` is installed: the same in a fraction of the
-time.
-
 A CRC-32 (as in ZIP and zlib) is a polynomial over GF(2), reduced modulo a fixed one, so that of
 ``A + B`` follows from those of ``A`` and ``B`` and the length of ``B``::
 
@@ -17,10 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    from isal.isal_zlib import crc32
-except ImportError:
-    from zlib import crc32
+from imagenet_subset.system.checksum import crc32
 
 __all__ = ["combine", "combine_rows", "crc32"]
 

@@ -57,8 +57,9 @@ class ValLook(Look):
         if photo.wnid == true.wnid:
             return
         raise SourceError(
-            f"{self.path(photo.location)} is in the wrong class folder: the ILSVRC ground truth "
-            f"says {true.wnid} ({true.human_label}); move it there"
+            f"{self.path(photo.location)} is in the wrong class, {photo.wnid}: the ILSVRC ground "
+            f"truth says {true.wnid} ({true.human_label}); move it there, or correct the list that "
+            "has it so"
         )
 
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:

@@ -282,7 +282,7 @@ def test_a_val_photo_in_the_wrong_class_folder_is_an_error(tmp_path: Path) -> No
     name = f"{val_name(number)}.JPEG"
     (root / "val" / ACORN / name).rename(root / "val" / SUBSET.wnids[0] / name)
     message = refusal(root, "val")
-    assert f"{SUBSET.wnids[0]}/{name} is in the wrong class folder" in message
+    assert f"{SUBSET.wnids[0]}/{name} is in the wrong class, {SUBSET.wnids[0]}:" in message
     assert f"{ACORN} (acorn)" in message
 
 
