@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from imagenet_subset.columns import Location, Locations
 from imagenet_subset.ilsvrc.train_list import TrainList
-from imagenet_subset.records import Split
+from imagenet_subset.records import SPLITS, Split
 
 LARGEST_PHOTO = 1 << 30
 """In bytes. Pillow refuses more than 2**30 / 6 pixels, and 6 bytes is the most that a pixel takes
@@ -63,8 +63,16 @@ class Store(ABC):
 
     root: str
     """Where the photos are, for people and for the journal."""
+    form: ClassVar[str] = "the photos"
+    """What it is, for people."""
+    complements: ClassVar[bool] = False
+    """Whether it has the classes that the store before it lacks."""
+    splits: frozenset[Split] = frozenset(SPLITS)
+    """Of which it may have photos."""
     notes: tuple[str, ...] = ()
     """What the user should know of what was found there, a line each."""
+    by_place: ClassVar[bool] = False
+    """Whether the stems are no names, but places in torchvision's ``ImageFolder``."""
 
     @abstractmethod
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:

@@ -24,6 +24,7 @@ from imagenet_subset.columns import (
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, Photo, PhotoReader, Store
 from imagenet_subset.system.files import pread, regular
+from imagenet_subset.system.text import few
 
 _MOST_OPEN = 64
 """Files that a reader keeps open. A set of shards has more than a process may have open."""
@@ -116,7 +117,7 @@ class ContainerStore(Store):
     """Absolute path of the file, or of the folder that the files are in."""
     files: Texts
     """Paths of the files, by the number that a `Span` has: below the root, or the root itself."""
-    splits: frozenset[Split] = frozenset(SPLITS)
+    splits: frozenset[Split]
     """Those that it may have photos of."""
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     looked: Looked = field(default_factory=Looked, compare=False, repr=False, kw_only=True)
@@ -161,6 +162,11 @@ class ContainerStore(Store):
         except OSError:  # what is read for a message may fail as the photo did
             name = f"byte {span.offset}"
         return f"{self.path(span.file)}/{name}"
+
+    def instead(self, split: Split, wnid: str) -> str:
+        """Which files were looked through."""
+        names = [os.path.basename(self.path(k)) for k in range(len(self.files))]
+        return f"{few(names)} {'has' if len(names) == 1 else 'have'} none"
 
     def path(self, file: int) -> str:
         """Path of a file."""

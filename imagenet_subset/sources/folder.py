@@ -6,22 +6,25 @@ import contextlib
 import errno
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from imagenet_subset.columns import Location
 from imagenet_subset.ilsvrc.train_list import TrainList
-from imagenet_subset.records import Split
+from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, Photo, PhotoReader, Store
 from imagenet_subset.sources.instead import (
     leave_out,
     listing_errors,
     what_is_there,
 )
-from imagenet_subset.sources.names import PHOTO_SUFFIXES
+from imagenet_subset.sources.names import PHOTO_SUFFIXES, is_wnid, original
 from imagenet_subset.system.files import regular
 
-_BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
+BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
+"""Where ``train`` and ``val`` are, seen from what is given as ``--data_dir``."""
+_VALS = ("val", "validation")
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 
 _MORE = 1 << 16
@@ -33,11 +36,27 @@ def open_folder(data_dir: Path) -> FolderStore | None:
     with listing_errors(data_dir):
         if not data_dir.is_dir():
             return None
-        for below in _BELOW:
+        for below in BELOW:
             root = data_dir / below
-            if (root / "train").is_dir() or (root / "val").is_dir():
-                return FolderStore(os.path.abspath(root), _find_train_list(root))
+            vals = [name for name in _VALS if (root / name).is_dir()]
+            if vals or (root / "train").is_dir():
+                val = next((name for name in vals if _has_photos(root / name)), (*vals, "val")[0])
+                folders: dict[Split, str] = {"train": "train", "val": val}
+                return FolderStore(
+                    os.path.abspath(root),
+                    _find_train_list(root),
+                    val,
+                    frozenset(s for s, name in folders.items() if _has_photos(root / name)),
+                )
     return None
+
+
+def _has_photos(folder: Path) -> bool:
+    """Whether a folder has photos, or folders of classes, in it."""
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(e.name.lower().endswith(PHOTO_SUFFIXES) or is_wnid(e.name) for e in entries)
 
 
 def _find_train_list(root: Path) -> Path | None:
@@ -52,18 +71,29 @@ def _find_train_list(root: Path) -> Path | None:
 class FolderStore(Store):
     """A tree of folders. Locations are paths below the root."""
 
+    form: ClassVar[str] = "the folders"
+
     root: str
     """Absolute path of the folder that holds ``train`` and ``val``."""
     list_beside: Path | None = None
     """``train_cls.txt`` where ILSVRC has it."""
+    val: str = "val"
+    """Name of the folder of val."""
+    splits: frozenset[Split] = frozenset(SPLITS)
+    """Those whose folder has photos, or folders of classes, in it."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
         """See `imagenet_subset.sources.base.Store.photos`."""
+        folder = self._folder(split)
         if split == "val":
-            yield from self._in(split, None)
-            wnids = [w for w in wnids if os.path.isdir(self._path(f"{split}/{w}"))]
+            yield from self._in(folder, None)
+            wnids = [w for w in wnids if os.path.isdir(self._path(f"{folder}/{w}"))]
+        else:
+            wanted = frozenset(wnids)
+            yield from (p for p in self._in(folder, None) if (p.wnid or p.stem[:9]) in wanted)
         for wnid in wnids:
-            yield from self._in(f"{split}/{wnid}", wnid)
+            yield from self._in(f"{folder}/{wnid}", wnid)
 
     def _in(self, folder: str, wnid: str | None) -> Iterator[Photo]:
         """Photos in a folder; none if there is no folder."""
@@ -73,10 +103,11 @@ class FolderStore(Store):
             for entry in entries:
                 name = entry.name
                 stem, _, suffix = name.rpartition(".")
+                stem, appended = original(stem)
                 # macOS puts a "._name" file beside each file on foreign disks.
                 is_photo = suffix.lower() in _SUFFIXES and name[0] != "."
                 if is_photo and entry.is_file():
-                    yield Photo(stem, wnid, f"{folder}/{name}")
+                    yield Photo(stem, appended or wnid, f"{folder}/{name}")
 
     def open(self) -> PhotoReader:
         """See `imagenet_subset.sources.base.Store.open`."""
@@ -88,17 +119,21 @@ class FolderStore(Store):
 
     def instead(self, split: Split, wnid: str) -> str:
         """See `imagenet_subset.sources.base.Store.instead`."""
-        folder = f"{split}/{wnid}"
-        if not os.path.isdir(self._path(split)) or (
+        top = self._folder(split)
+        folder = f"{top}/{wnid}"
+        if not os.path.isdir(self._path(top)) or (
             split == "val" and not os.path.isdir(self._path(folder))
         ):
-            folder = split
+            folder = top
         with listing_errors(self._path(folder), leave_out(wnid)):
             return what_is_there(self.root, folder)
 
     def train_list(self, wnids: Collection[str]) -> TrainList | None:
         """See `imagenet_subset.sources.base.Store.train_list`."""
         return None if self.list_beside is None else TrainList.read(self.list_beside, wnids)
+
+    def _folder(self, split: Split) -> str:
+        return self.val if split == "val" else split
 
     def _path(self, location: str) -> str:
         return os.path.join(self.root, location)

@@ -6,43 +6,37 @@ A tar is walked from header to header; an inner one of a class that nobody wants
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
-from imagenet_subset.columns import Span, Texts
+from imagenet_subset.columns import Span
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.train_list import TrainList
-from imagenet_subset.records import Split
 from imagenet_subset.sources.containers import ContainerStore, Found, read_exactly
-from imagenet_subset.sources.instead import listing_errors
 from imagenet_subset.sources.names import is_wnid, parse
-from imagenet_subset.sources.tar_headers import Member, TarError, walk
+from imagenet_subset.sources.tar_headers import Member, TarError, is_header, walk
 from imagenet_subset.system.files import pread, regular
 from imagenet_subset.system.text import printable
 
-_PEEKED = 1000
-"""Members that are looked at to see what a tar is: Kaggle's begins with another half a million."""
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 _HEADER = 512
-_TASK_3 = range(100, 131), "n02085620", "n02116738"
-"""How many classes the dogs of ILSVRC's task 3 are, and between which WNIDs."""
 
 
 @dataclass(frozen=True, slots=True)
 class TarStore(ContainerStore):
     """Photos in tars. A span is the photo's place in the outer file."""
 
+    form: ClassVar[str] = "the tars"
+
     def look(self, wnids: Collection[str]) -> Iterator[Found]:
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
         wanted = frozenset(wnids)
-        for number, file in enumerate(self.files):
-            of_class = _class_of(file)
+        for number in range(len(self.files)):
+            of_class = _class_of(path := self.path(number))
             if of_class is None or of_class in wanted:
-                with opened(self.path(number)) as (fd, end):
+                with opened(path) as (fd, end):
                     yield from self._in_tar(number, fd, walk(fd, 0, end), of_class, wanted)
 
     def _in_tar(
@@ -103,6 +97,13 @@ class TarStore(ContainerStore):
         return TrainList(f"{self.path(at.file)}/train_cls.txt", lines, wnids)
 
 
+@dataclass(frozen=True, slots=True)
+class ClassTarStore(TarStore):
+    """Tars of single classes, beside the folders of others."""
+
+    complements: ClassVar[bool] = True
+
+
 def _class_of(tar: str) -> str | None:
     """WNID that a tar is named after."""
     stem = os.path.basename(tar).removesuffix(".tar")
@@ -111,7 +112,7 @@ def _class_of(tar: str) -> str | None:
 
 def _refuse_link(member: Member) -> None:
     if member.is_link:
-        raise TarError(f"{member.name!r} in it is a link, not a file; pack it with what it leads to")
+        raise TarError(f"{member.name!r} in it is a link, not a file; pack it anew, with tar -h")
 
 
 @contextlib.contextmanager
@@ -131,7 +132,7 @@ def opened(path: str) -> Iterator[tuple[int, int]]:
         raise SourceError(f"can't read {printable(path)}: {why}; put that right") from error
 
 
-def is_tar(path: Path) -> bool:
+def is_tar(fd: int) -> bool:
     """Whether a file is a tar, by its first header.
 
     Raises
@@ -139,40 +140,4 @@ def is_tar(path: Path) -> bool:
     OSError
         It can't be read.
     """
-    fd = regular(path, os.O_RDONLY)
-    try:
-        return is_header(pread(fd, 512, 0))
-    finally:
-        os.close(fd)
-
-
-def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
-    """Store of the photos in some tars; None if there are none in any.
-
-    Parameters
-    ----------
-    root
-        The tar, if it is one; or the folder that they are in.
-    files
-        Their paths below the root; ``""`` for the root itself.
-
-    Raises
-    ------
-    imagenet_subset.errors.SourceError
-        One can't be read, or they are tars of another kind.
-    """
-    peeked = {file: peek(os.path.join(root, file) if file else str(root)) for file in files}
-    strange = [what.refusal for what in peeked.values() if what.refusal]
-    good = {file: what for file, what in peeked.items() if what.splits and not what.refusal}
-    if not good:
-        if strange:
-            raise SourceError(strange[0])
-        return None
-    kinds = {what.kind for what in good.values()}
-    if len(kinds) > 1:
-        names = few([file or str(root) for file in good])
-        raise SourceError(
-            f"{printable(root)} has tars of several kinds ({names}); give one kind by --data_dir"
-        )
-    splits = frozenset(split for what in good.values() for split in what.splits)
-    return kinds.pop()(str(root), Texts.of(good), splits)
+    return is_header(pread(fd, _HEADER, 0))

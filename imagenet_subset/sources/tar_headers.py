@@ -79,6 +79,17 @@ def _checked(member: Member, end: int) -> Member:
     return member
 
 
+def is_header(block: bytes) -> bool:
+    """Whether a tar begins with this block."""
+    try:
+        _kind_and_size(block, 0)
+    except TarError:
+        return False
+    except _OddError:
+        return True
+    return True
+
+
 class _Headers:
     """The headers of a tar, as they are read."""
 

@@ -10,14 +10,14 @@ import contextlib
 import errno
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from imagenet_subset.columns import Span, Texts
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.ilsvrc.val_labels import read_val_labels
-from imagenet_subset.records import Split
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.containers import ContainerStore, Found, SpanReader, read_exactly
 from imagenet_subset.sources.zip_directory import (
@@ -79,7 +79,14 @@ def _open_file(path: Path) -> ZipStore | None:
             splits, list_at, labels_at = glance(fd, directory)
             if not splits:
                 raise ZipFormatError(what_is_there(fd, directory, root))
-            return ZipStore(root, Texts.of([root]), directory, splits, list_at, labels_at)
+            return ZipStore(
+                root,
+                Texts.of([root]),
+                splits,
+                directory=directory,
+                list_at=list_at,
+                labels_at=labels_at,
+            )
         finally:
             os.close(fd)
 
@@ -88,9 +95,10 @@ def _open_file(path: Path) -> ZipStore | None:
 class ZipStore(ContainerStore):
     """Photos in a zip. A span is that of a record in its directory."""
 
+    form: ClassVar[str] = "the zip"
+
+    _: KW_ONLY
     directory: Directory
-    splits: frozenset[Split]
-    """Of which it has photos."""
     list_at: Span | None
     """``train_cls.txt``."""
     labels_at: Span | None

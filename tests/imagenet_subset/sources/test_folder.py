@@ -468,7 +468,6 @@ TENCH = Subset("tench", (class_table()["n01440764"],))
         (["._n01440764_1.JPEG"], "{at}/ has 1 file, the first ._n01440764_1.JPEG, and no .JPEG"),
         (["n01440764.tar", "x.txt"], "{at}/ has n01440764.tar, to be unpacked"),
         (["a.zip", "b.tar", "c.TGZ", "d"], "{at}/ has a.zip, b.tar, c.TGZ, to be unpacked"),
-        (["0000.parquet"], "{at}/ has 0000.parquet, to be unpacked"),
         (["a\nb/c.jpg"], "{at}/ has 1 photo one folder deeper, in a\\nb/, as c.jpg"),
     ],
 )  # fmt: skip
@@ -498,8 +497,8 @@ def test_a_split_without_a_photo_says_what_is_there_instead(
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (["n01440764.tar", "n01443537.tar"],
-         "doesn't exist, and train/ has n01440764.tar, to be unpacked"),
+        (["n01440764.tar.gz", "n01443537.tar.gz"],
+         "doesn't exist, and train/ has n01440764.tar.gz, to be unpacked"),
         (["train/n01440764/x.JPEG"], "doesn't exist, but train/ has train/n01440764/"),
         (["tench/1.JPEG"],
          "doesn't exist, and train/ has 1 photo one folder deeper, in tench/, as 1.JPEG"),

@@ -1,0 +1,197 @@
+"""What a tar is, by its first members; and the store of the tars in a folder."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagenet_subset.columns import Texts
+from imagenet_subset.errors import SourceError
+from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.sources.folder import BELOW
+from imagenet_subset.sources.instead import listing_errors
+from imagenet_subset.sources.names import is_wnid, parse
+from imagenet_subset.sources.shards import (
+    NumberedShardStore,
+    ShardStore,
+    is_place,
+    split_of_shard,
+)
+from imagenet_subset.sources.tar import ClassTarStore, TarStore, is_tar, opened
+from imagenet_subset.sources.tar_headers import walk
+from imagenet_subset.system.files import regular
+from imagenet_subset.system.text import few, printable
+
+_PEEKED = 1000
+"""Members that are looked at to see what a tar is."""
+_TASK_3 = range(100, 131)
+"""How many classes of dogs ILSVRC's task 3 has, with some room."""
+_OFFICIAL = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
+_DOGS = "n02085620", "n02116742"
+"""WNIDs between which they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a tar is."""
+
+    splits: frozenset[Split]
+    """Of which it may have photos; empty if it is none of ImageNet's."""
+    store: type[TarStore] = TarStore
+    refusal: str = ""
+    """Why it isn't read, and what to do."""
+
+
+_NONE = _Kind(frozenset())
+
+
+def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
+    """Store of the photos in some tars; None if there are none in any.
+
+    Parameters
+    ----------
+    root
+        The tar, if it is one; or the folder that they are in.
+    files
+        Their paths below the root; ``""`` for the root itself.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        One can't be read, or they are of different kinds, or of one that isn't read.
+    """
+    kinds = {file: _kind(os.path.join(root, file) if file else str(root)) for file in files}
+    good = {file: kind for file, kind in kinds.items() if kind.splits}
+    if not good:
+        refusals = [kind.refusal for kind in kinds.values() if kind.refusal]
+        if refusals:
+            raise SourceError(refusals[0])
+        return None
+    stores = {kind.store for kind in good.values()}
+    if len(stores) > 1:
+        firsts = [next(f for f in good if good[f].store is store) for store in stores]
+        raise SourceError(
+            f"{printable(root)} has tars of several kinds ({few(sorted(firsts))}); keep each kind "
+            "in a folder of its own"
+        )
+    splits = frozenset(split for kind in good.values() for split in kind.splits)
+    return stores.pop()(str(root), Texts.of(good), splits)
+
+
+def _kind(path: str) -> _Kind:
+    """What the tar at a path is, by its first members, and what it is if none says so."""
+    if "img_train_t3" in os.path.basename(path):
+        return _task_3(path)
+    with opened(path) as (fd, end):
+        if not is_tar(fd):
+            return _NONE
+        members = walk(fd, 0, end)
+        names = [member.name for member in itertools.islice(members, _PEEKED)]
+    return _by_names(path, names)
+
+
+def _by_names(path: str, names: Sequence[str]) -> _Kind:
+    classes = [name for name in names if name.endswith(".tar") and is_wnid(name[-13:-4])]
+    if classes:
+        first, last = _DOGS
+        dogs = [name for name in classes if first <= name[-13:-4] <= last]
+        if len(dogs) == len(names) and len(names) in _TASK_3:
+            return _task_3(path)
+        return _Kind(frozenset(SPLITS if "/" in classes[0].removeprefix("./") else ["train"]))
+    has_labels = any(name.endswith(".cls") for name in names)
+    for name in names:
+        if photo := parse(name):
+            if has_labels:
+                return _Kind(frozenset([photo.split]), ShardStore)
+            # A photo in a folder may be of a tree, whose other split comes later.
+            flat = "/" not in name.removeprefix("./")
+            return _Kind(frozenset([photo.split] if flat else SPLITS))
+        if has_labels and is_place(name):
+            split = split_of_shard(path)
+            return _Kind(frozenset([split] if split else []), NumberedShardStore)
+    if len(names) == _PEEKED and any("CLS-LOC" in name for name in names):
+        return _Kind(frozenset(SPLITS))  # Kaggle's begins with half a million annotations
+    return _NONE
+
+
+def _task_3(path: str) -> _Kind:
+    return _Kind(
+        frozenset(),
+        refusal=f"{printable(path)} is of ILSVRC's task 3, photos of dogs; the train photos are in "
+        "ILSVRC2012_img_train.tar, of 147,897,477,120 bytes",
+    )
+
+
+def open_tar(path: Path) -> TarStore | None:
+    """Store of a tar, or of the tars in a folder; None if there are none of ImageNet's.
+
+    Beside one of ILSVRC's two tars the other one is taken too.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        See `open_tars`.
+    """
+    with listing_errors(path):
+        if path.is_dir():
+            return _open_tars_in(path)
+        if not path.is_file() or not _looks_like_tar(path):
+            return None
+        pair = [path.parent / name for name in _OFFICIAL]
+        if path in pair and all(file.is_file() for file in pair):
+            return open_tars(path.parent, _OFFICIAL)
+    if store := open_tars(path, [""]):
+        return store
+    raise SourceError(
+        f"{printable(path)} is a tar without photos named as ILSVRC's train and val photos"
+    )
+
+
+def _looks_like_tar(path: Path) -> bool:
+    fd = regular(path, os.O_RDONLY)
+    try:
+        return is_tar(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_tars_in(folder: Path) -> TarStore | None:
+    for below in (*BELOW, "data"):
+        root = folder / below
+        files = [
+            os.path.join(sub, name)
+            for sub in ("", "train", "val", "validation")
+            if (root / sub).is_dir()
+            for name in sorted(os.listdir(root / sub))
+            if name.endswith(".tar") and name[0] != "." and not _is_of_class(sub, name)
+        ]
+        if files and (store := open_tars(root, files)):
+            return store
+    return None
+
+
+def _is_of_class(sub: str, name: str) -> bool:
+    """Whether a tar is of a train class, and lies where those of ILSVRC's train tar do."""
+    return sub == "train" and is_wnid(name.removesuffix(".tar"))
+
+
+def open_tars_of_classes(root: Path, train: str = "train") -> ClassTarStore | None:
+    """Store of the classes whose tars lie in ``train``: of those that have no folder there.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        They can't be listed.
+    """
+    folder = root / train
+    with listing_errors(folder):
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+        stems = [name.removesuffix(".tar") for name in names if name.endswith(".tar")]
+        tars = [stem for stem in stems if is_wnid(stem) and not (folder / stem).is_dir()]
+    if not tars:
+        return None
+    files = Texts.of(f"{train}/{stem}.tar" for stem in tars)
+    return ClassTarStore(str(root), files, frozenset(["train"]))
