@@ -22,6 +22,7 @@ from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.gathered import FEW
 from imagenet_subset.sources.instead import leave_out
 from imagenet_subset.sources.look import Look, OnMissing
+from imagenet_subset.sources.places import named, train_names
 from imagenet_subset.system.text import counted, few, printable
 
 
@@ -55,7 +56,12 @@ class TrainLook(Look):
 
     def find(self, photos: Iterator[Photo]) -> Records:
         """See `Look.find`."""
-        self._list = None if self._by_name else self.read_list()
+        by_place = self.store.by_place
+        found = self.read_list() if by_place or not self._by_name else None
+        if by_place:
+            names = train_names(self.subset.classes, found, self.store)
+            photos = named(self.split, photos, self.store, names)
+        self._list = None if self._by_name else found
         return super().find(photos)
 
     def read_list(self) -> TrainList | None:

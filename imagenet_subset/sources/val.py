@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass, class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import val_id, val_ids_of, val_name
+from imagenet_subset.records import Records
 from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.look import Look, OnMissing
+from imagenet_subset.sources.places import named, val_names
 from imagenet_subset.system.text import counted
 
 _NAMED = "named ILSVRC2012_val_*.JPEG"
@@ -26,6 +28,12 @@ class ValLook(Look):
         self._wanted = val_ids_of([c.clsloc_id for c in subset.classes])
         self._labels = {c.clsloc_id: label for label, c in enumerate(subset.classes)}
         self._truth: list[int] = val_ground_truth().tolist()
+
+    def find(self, photos: Iterator[Photo]) -> Records:
+        """See `Look.find`."""
+        if self.store.by_place:
+            photos = named(self.split, photos, self.store, val_names(self.subset.classes))
+        return super().find(photos)
 
     def finish(self) -> None:
         """Note the strangers."""
