@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ from pathlib import Path
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
-from imagenet_subset.sources import FORMS
+from imagenet_subset.records import SPLITS
+from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.system.text import printable
 
+_CLASSES = 10
+"""Classes of which photos are drawn, of the 1,000."""
 PER_FOLDER = 5
 """Files taken from one folder before others have had their turn."""
 
@@ -27,11 +31,10 @@ def your_photos(data_dir: Path, count: int) -> Iterator[bytes]:
     """
     if files := sample_files(data_dir, count):
         return map(_read, files)
-    for open_form in FORMS:
-        if (store := open_form(data_dir)) and (photos := sample_photos(store, count)):
-            return _read_from(store, photos)
-    why = "no .JPEG or .jpg files below it" if data_dir.is_dir() else "there is no such folder"
-    raise SourceError(f"--data_dir {printable(data_dir)}: {why}")
+    store = open_source(data_dir)
+    if photos := sample_photos(store, count):
+        return _read_from(store, photos)
+    raise SourceError(f"{printable(data_dir)} has no photo that a selftest could try")
 
 
 def sample_files(root: Path, count: int, seed: int = 0) -> list[Path]:
@@ -54,14 +57,13 @@ def sample_files(root: Path, count: int, seed: int = 0) -> list[Path]:
 
 
 def sample_photos(store: Store, count: int, seed: int = 0) -> list[Photo]:
-    """Draw up to ``count`` val photos of a store; train photos where it has no val.
-
-    To list val is quick in every form.
-    """
+    """Draw up to ``count`` photos of a store, of some classes: to go through all takes minutes."""
     draw = random.Random(seed)
-    chosen: list[Photo] = []
-    for split in ("val", "train"):
-        for n, photo in enumerate(store.photos(split, tuple(class_table()))):
+    every = tuple(class_table())
+    for wnids in (draw.sample(every, _CLASSES), every):
+        chosen: list[Photo] = []
+        photos = itertools.chain.from_iterable(store.photos(split, wnids) for split in SPLITS)
+        for n, photo in enumerate(photos):
             if n < count:
                 chosen.append(photo)
             elif (place := draw.randint(0, n)) < count:

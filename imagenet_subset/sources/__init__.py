@@ -43,15 +43,15 @@ def open_source(data_dir: Path) -> Store:
     imagenet_subset.errors.SourceError
         There is no ImageNet at this path.
     """
-    data_dir = Path(os.path.abspath(data_dir))
     stores, errors = _stores(data_dir)
     if os.path.isfile(data_dir) and len(stores) == 1 and stores[0].splits < frozenset(SPLITS):
         stores += [s for s in _beside(data_dir) if not s.splits <= stores[0].splits]
     if not stores:
         raise errors[0] if errors else nothing(data_dir)
-    store = _joined(data_dir, stores)
+    folder = Path(os.path.abspath(data_dir))
+    store = _joined(folder, stores)
     notes = [f"{error}; it is left out" for error in errors]
-    if others := unread(data_dir, stores):
+    if others := unread(folder, stores):
         forms = " and ".join(dict.fromkeys(store.form for store in stores))
         notes.append(f"reads {forms} in {printable(data_dir)}, not {few(others)}")
     return replace(store, notes=tuple(notes)) if notes else store  # type: ignore[type-var]
@@ -89,7 +89,7 @@ def _beside(file: Path) -> list[Store]:
     """Store of what is beside a file that has one split only."""
     with contextlib.suppress(SourceError):
         stores, _ = _stores(file.parent)
-        return [store for store in stores if store.root != str(file)]
+        return [store for store in stores if store.root != os.path.abspath(file)]
     return []
 
 

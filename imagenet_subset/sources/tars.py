@@ -135,6 +135,7 @@ def open_tar(path: Path) -> TarStore | None:
     imagenet_subset.errors.SourceError
         See `open_tars`.
     """
+    path = Path(os.path.abspath(path))
     with listing_errors(path):
         if path.is_dir():
             return _open_tars_in(path)

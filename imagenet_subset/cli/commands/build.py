@@ -40,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data_dir",
         type=arguments.path,
         default="./Data/CLS-LOC",
-        metavar="DIR",
-        help="Data/CLS-LOC of ILSVRC 2012, or a folder above (default: %(default)s)",
+        metavar="PATH",
+        help="ImageNet as you have it: Data/CLS-LOC or a folder above, tars, Kaggle's zip, parquet "
+        "or WebDataset shards; the file, or the folder of the files (default: %(default)s)",
     )
     add(
         "--out_dir",

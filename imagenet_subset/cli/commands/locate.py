@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--row", type=int, metavar="N", help="row in X_<split>, from 0")
     which.add_argument("--id", type=int, metavar="N", help="ILSVRC number, as in <split>_id")
     add("--split", choices=SPLITS, required=True)
-    where = "where ImageNet is, to find the JPEG there"
-    add("--data_dir", type=arguments.path, metavar="DIR", help=where)
+    where = "where ImageNet is, in any form, to find the JPEG there"
+    add("--data_dir", type=arguments.path, metavar="PATH", help=where)
     arguments.add_train_list(parser)
     add("--save", type=arguments.png_path, metavar="PNG", help="write the row's image")
     add("--json", action="store_true", help="print it as JSON")

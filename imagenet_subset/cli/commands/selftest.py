@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data_dir",
         type=arguments.path,
         metavar="DIR",
-        help="also try a few hundred JPEGs from below this folder",
+        help="also try a few hundred photos of ImageNet in any form, or JPEGs below a folder",
     )
 
 

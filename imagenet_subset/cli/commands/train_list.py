@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``train_list``."""
     add = parser.add_argument
     where = "where ImageNet is; a class that lacks photos there has no numbers"
-    add("--data_dir", required=True, type=arguments.path, metavar="DIR", help=where)
+    add("--data_dir", required=True, type=arguments.path, metavar="PATH", help=where)
     out = "the list (default: %(default)s)"
     add("--out", type=arguments.path, default="./train_cls.txt", metavar="FILE", help=out)
     add("--overwrite", action="store_true", help="replace a file that is there")

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``verify``."""
     add = parser.add_argument
     add("file", type=arguments.path, metavar="FILE", help="the .npz")
-    where = "ImageNet's folder: decode photos again and compare the pixels"
-    add("--data_dir", type=arguments.path, metavar="DIR", help=where)
+    where = "ImageNet, in any form: decode photos again and compare the pixels"
+    add("--data_dir", type=arguments.path, metavar="PATH", help=where)
     arguments.add_train_list(parser)
     some = parser.add_mutually_exclusive_group()
     how_many = f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})"
