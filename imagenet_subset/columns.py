@@ -7,6 +7,7 @@ values take, and makes an object only of the value that is asked for.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
@@ -156,7 +157,8 @@ class Spans:
     @classmethod
     def of(cls, spans: Iterable[Span]) -> Spans:
         """Column of these parts."""
-        return cls(np.array(list(spans), np.int64).reshape(-1, len(Span._fields)))
+        numbers = itertools.chain.from_iterable(spans)
+        return cls(np.fromiter(numbers, np.int64).reshape(-1, len(Span._fields)))
 
     def take(self, indices: Indices) -> Spans:
         """Column of the values with these indices, in their order."""
