@@ -51,9 +51,12 @@ def open_source(data_dir: Path) -> Store:
     folder = Path(os.path.abspath(data_dir))
     store = _joined(folder, stores)
     notes = [f"{error}; it is left out" for error in errors]
-    if others := unread(folder, stores):
-        forms = " and ".join(dict.fromkeys(store.form for store in stores))
-        notes.append(f"reads {forms} in {printable(data_dir)}, not {few(others)}")
+    others = unread(folder, stores)
+    if others or isinstance(store, JoinedStore):
+        read = " and ".join(f"{split} from {_forms(stores, split)}" for split in SPLITS)
+        read = _forms(stores, "train") if len(stores) == 1 else read
+        unused = f", not {few(others)}" if others else ""
+        notes.append(f"{printable(data_dir)}: reads {read}{unused}")
     return replace(store, notes=tuple(notes)) if notes else store  # type: ignore[type-var]
 
 
@@ -91,6 +94,13 @@ def _beside(file: Path) -> list[Store]:
         stores, _ = _stores(file.parent)
         return [store for store in stores if store.root != os.path.abspath(file)]
     return []
+
+
+def _forms(stores: list[Store], split: Split) -> str:
+    """What a split is read from, for people."""
+    having = [store for store in stores if split in store.splits]
+    read = [store.form for k, store in enumerate(having) if k == 0 or store.complements]
+    return " and ".join(read) or "nowhere"
 
 
 def _joined(root: Path, stores: list[Store]) -> Store:

@@ -72,7 +72,7 @@ def list_images(
     if on_missing != "ignore":
         _check_splits(subset, store, photos)
     records = {split: look.find(photos[split] or iter(())) for split, look in looks.items()}
-    notes = [note for look in looks.values() for note in look.notes]
+    notes = [*store.notes, *(note for look in looks.values() for note in look.notes)]
     notes += _check(subset, store, looks, on_missing)
     missing = {split: look.missing.count for split, look in looks.items()}
     return Listing(records, missing, tuple(notes))
@@ -118,6 +118,8 @@ def _check(
         return []
     first = [name for look in looks.values() for name in look.missing.first]
     text = f"missing in {root}: {' and '.join(counts)} ({few(first)})"
+    if on_missing == "error" and store.notes:
+        text += f" ({'; '.join(store.notes)})"
     if on_missing == "error":
         raise SourceError(f"{text}; put them there, or build without them by --missing skip")
     return [f"{text}; building without them"]

@@ -101,6 +101,7 @@ class TarStore(ContainerStore):
 class ClassTarStore(TarStore):
     """Tars of single classes, beside the folders of others."""
 
+    form: ClassVar[str] = "the tars of classes"
     complements: ClassVar[bool] = True
 
 
