@@ -54,7 +54,7 @@ def open_source(data_dir: Path) -> Store:
     others = unread(folder, stores)
     if others or isinstance(store, JoinedStore):
         read = " and ".join(f"{split} from {_forms(stores, split)}" for split in SPLITS)
-        read = _forms(stores, "train") if len(stores) == 1 else read
+        read = stores[0].form if len(stores) == 1 else read
         unused = f", not {few(others)}" if others else ""
         notes.append(f"{printable(data_dir)}: reads {read}{unused}")
     return replace(store, notes=tuple(notes)) if notes else store  # type: ignore[type-var]

@@ -62,7 +62,9 @@ def nothing(data_dir: Path) -> SourceError:
                 f"{shown} is compressed by {how}, so that a photo in it can't be found without "
                 f"reading all before it; unpack it by {command}, and give what comes out"
             )
-    return SourceError(f"{shown} is no archive of a kind that is read; --data_dir is {_FORMS}")
+    return SourceError(
+        f"{shown} is a file, and no archive of a kind that is read; --data_dir is {_FORMS}"
+    )
 
 
 def _nothing_in(folder: Path) -> SourceError:

@@ -112,7 +112,7 @@ def test_a_train_photo_without_a_class_belongs_to_that_of_its_name() -> None:
 
 def test_a_val_photo_in_what_is_no_class_is_refused() -> None:
     store = given((val_name(min(val_numbers())), "cats"))
-    with pytest.raises(SourceError, match=r"^given 0 is in the wrong class "):
+    with pytest.raises(SourceError, match=r"^given 0 is in the wrong class, "):
         list_images(SUBSET, ["val"], store)
 
 
@@ -133,7 +133,7 @@ def test_of_many_photos_without_a_number_a_few_are_described(tree: Path) -> None
 def test_a_val_photo_in_another_class_than_the_truth_says_is_refused() -> None:
     number = next(n for n, wnid in val_numbers().items() if wnid == ACORN)
     store = given((val_name(number), SUBSET.wnids[0]))
-    with pytest.raises(SourceError, match=rf"^given 0 is in the wrong class .* says {ACORN}"):
+    with pytest.raises(SourceError, match=rf"^given 0 is in the wrong class, .* says {ACORN}"):
         list_images(SUBSET, ["val"], store)
 
 
