@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import functools
-import importlib
 import os
 import threading
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,17 +16,19 @@ import numpy as np
 
 from imagenet_subset.columns import Location, Locations, Span, Spans, Texts
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.records import Split
-from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.base import LARGEST_PHOTO, PhotoReader
 from imagenet_subset.sources.containers import ContainerStore, Found, as_span
-from imagenet_subset.sources.names import Name, parse
+from imagenet_subset.sources.parquet_files import BYTES, arrow, batches, name_at, open_file
+from imagenet_subset.sources.parquet_names import glance, names_lost, photos_in
+from imagenet_subset.system.text import printable
 
 _MAGIC = b"PAR1"
 _FOLDERS = ("*.parquet", "data/*.parquet", "*/*.parquet", "*/*/*.parquet")
-_NAMES = ["image.path", "label"]
-_TEST = -1
-"""Label of the photos of test."""
+_UNPACKED = 16
+"""Photos that are unpacked at a time: more don't fit in the processor's cache."""
+_KEPT = 4
+"""How often that: threads that read next to each other don't send each other back."""
 
 
 def open_parquet(path: Path) -> ParquetStore | None:
@@ -50,7 +50,13 @@ def open_parquet(path: Path) -> ParquetStore | None:
         raise SourceError(f"can't read {path}: {error.strerror or error}") from error
     if not files:
         return None
-    splits = frozenset(split for name in files for split in _splits_of(str(root / name)))
+    glances = [glance(str(root / name)) for name in files]
+    splits = frozenset(split for found, _ in glances for split in found)
+    if not splits:
+        for name, (_, lost) in zip(files, glances, strict=True):
+            if lost:
+                raise names_lost(root / name, lost)
+        raise SourceError(f"{path} has no photo of train or val in its parquet files")
     return ParquetStore(str(root), Texts.of(files), splits)
 
 
@@ -78,17 +84,26 @@ class ParquetStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
         for number in range(len(self.files)):
             path = self.path(number)
-            for group, row, name in _names_in(path):
+            for group, row, name in photos_in(path):
                 yield Found(name.split, name.stem, name.wnid, Span(number, group, row))
 
     def name(self, at: Span) -> str:
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
-        with _reading_errors(), _opened(self.path(at.file)) as file:
-            table = file.read_row_group(at.offset, columns=_NAMES[:1], use_threads=False)
-            return str(table.column(0).flatten()[0][at.nbytes].as_py()).rpartition("/")[2]
+        return name_at(self.path(at.file), at.offset, at.nbytes)
+
+    def describe(self, at: Location) -> str:
+        """See `imagenet_subset.sources.base.Store.describe`."""
+        span = as_span(at)
+        try:
+            name = self.name(span)
+        except OSError:  # what is read for a message may fail as the photo did
+            name = f"row {span.nbytes} of row group {span.offset}"
+        return f"{self.path(span.file)}/{name}"
 
     def open(self) -> PhotoReader:
         """See `imagenet_subset.sources.base.Store.open`."""
+        arrow("parquet")
+        os.stat(self.path(0))
         return ParquetReader(self)
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
@@ -102,159 +117,87 @@ class ParquetStore(ContainerStore):
 
 
 class ParquetReader:
-    """Reads rows; it keeps the row group that it read last, and no file open."""
+    """Reads rows. It keeps one file open, and of its row group a few photos."""
 
     def __init__(self, store: ParquetStore) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._at: tuple[int, int] | None = None
-        self._photos: Any = None
+        self._number: int | None = None
+        self._file: Any = None
+        self._group: _RowGroup | None = None
 
     def read(self, location: Location) -> bytes:
         """See `imagenet_subset.sources.base.PhotoReader.read`."""
         span = as_span(location)
         with self._lock:
-            if self._at != (span.file, span.offset):
-                self.close()  # before the next one is read: there is room for one
-                self._photos = self._group(span)
-                self._at = span.file, span.offset
-            photos = self._photos
-        if span.nbytes >= len(photos):
-            raise OSError(errno.EIO, f"row group {span.offset} has only {len(photos)} rows")
-        data = photos[span.nbytes].as_buffer()
-        if data is None:
-            raise OSError(errno.EBADMSG, "the row has no bytes")
-        return bytes(data)
+            try:
+                photo = self._group_of(span).photo(span.nbytes)
+            except OSError as error:
+                if error.errno != errno.EBADMSG:
+                    self.close()  # the next try opens the file again
+                raise
+        if photo is None:
+            raise OSError(errno.EBADMSG, f"row {span.nbytes} of {self._where(span)} has no bytes")
+        if photo.size > LARGEST_PHOTO:
+            reason = f"has {photo.size / 1e9:.1f} GB, more than any photo"
+            raise OSError(errno.EFBIG, reason)
+        return bytes(photo)
 
-    def _group(self, span: Span) -> Any:
-        with _reading_errors(), _opened(self._store.path(span.file)) as file:
-            table = file.read_row_group(span.offset, columns=["image.bytes"], use_threads=False)
-            return table.column(0).flatten()[0]
+    def _group_of(self, span: Span) -> _RowGroup:
+        if self._number != span.file:
+            self.close()
+            self._file = open_file(self._store.path(span.file))
+            self._number = span.file
+        group = self._group
+        if group is None or group.number != span.offset or span.nbytes < group.first:
+            self._group = None  # there is room for one
+            path = self._store.path(span.file)
+            self._group = group = _RowGroup(self._file, path, span.offset)
+        return group
+
+    def _where(self, span: Span) -> str:
+        return f"row group {span.offset} of {printable(self._store.path(span.file))}"
 
     def close(self) -> None:
-        """Let go of the row group."""
-        self._at = self._photos = None
+        """Close the file, and let go of its photos."""
+        self._group = self._number = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close(force=True)
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[Any]:
-    """Parquet file, read without threads of pyarrow's: they don't live on in a forked process."""
-    try:
-        module = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise SourceError(
-            f'{path} needs pyarrow: pip install "imagenet-subset[parquet]" ({error})'
-        ) from error
-    with open(path, "rb") as raw, module.ParquetFile(raw, pre_buffer=False) as file:
-        yield file
+class _RowGroup:
+    """Photos of a row group, unpacked from the first on, a few at a time."""
 
+    def __init__(self, file: Any, path: str, number: int) -> None:
+        self.number = number
+        self._batches = batches(file, path, number, BYTES, rows=_UNPACKED)
+        self._kept: deque[tuple[int, Any]] = deque(maxlen=_KEPT)
+        self._end = 0
+        self._damage: OSError | None = None
 
-@contextlib.contextmanager
-def _reading_errors() -> Iterator[None]:
-    """Errors of pyarrow as those of a photo that is damaged; the system's stay what they are."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None:
+    @property
+    def first(self) -> int:
+        """First row that can still be had."""
+        return self._kept[0][0] if self._kept else 0
+
+    def photo(self, row: int) -> Any:
+        """Buffer of a photo; None if it has no bytes."""
+        while row >= self._end:
+            self._unpack()
+        first, photos = next(kept for kept in reversed(self._kept) if kept[0] <= row)
+        return photos[row - first].as_buffer()
+
+    def _unpack(self) -> None:
+        if self._damage is not None:
+            raise OSError(self._damage.errno, self._damage.strerror)
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            reason = f"row group {self.number} has only {self._end} rows"
+            raise OSError(errno.EIO, reason) from None
+        except OSError as error:
+            self._damage = error
             raise
-        raise OSError(errno.EBADMSG, _line(error)) from error
-    except (ValueError, KeyError, IndexError, NotImplementedError) as error:
-        raise OSError(errno.EBADMSG, _line(error)) from error
-
-
-@contextlib.contextmanager
-def _listing(path: str) -> Iterator[Any]:
-    """Parquet file with the columns of ILSVRC; what is wrong with it is a `SourceError`."""
-    try:
-        with _reading_errors(), _opened(path) as file:
-            _check_columns(path, file.schema_arrow)
-            yield file
-    except OSError as error:
-        raise SourceError(f"can't read {path}: {error.strerror or error}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _check_columns(path: str, schema: Any) -> None:
-    types = importlib.import_module("pyarrow.types")
-    kinds = {field.name: field.type for field in schema}
-    image, label = kinds.get("image"), kinds.get("label")
-    parts = {part.name for part in image} if image and types.is_struct(image) else set()
-    if not {"bytes", "path"} <= parts or not (label and types.is_integer(label)):
-        found = ", ".join(f"{name}: {_line(ValueError(kind))}" for name, kind in kinds.items())
-        raise SourceError(
-            f"{path} isn't as ILSVRC/imagenet-1k on Hugging Face: it has the columns {found}; "
-            "expected image: struct<bytes, path> and label: int64"
-        )
-
-
-def _rows(file: Any, group: int) -> Iterator[tuple[int, str | None, int | None]]:
-    table = file.read_row_group(group, columns=_NAMES, use_threads=False)
-    paths = table.column("image").flatten()[0].to_pylist()
-    labels = table.column("label").to_pylist()
-    yield from zip(range(len(paths)), paths, labels, strict=True)
-
-
-def _splits_of(path: str) -> set[Split]:
-    with _listing(path) as file:
-        ends = sorted({0, file.num_row_groups - 1} - {-1})
-        names = (parse(p) for group in ends for _, p, _ in _rows(file, group) if p)
-        return {name.split for name in names if name}
-
-
-def _names_in(path: str) -> Iterator[tuple[int, int, Name]]:
-    """Row group, row and name of each photo of train and val.
-
-    Raises
-    ------
-    imagenet_subset.errors.SourceError
-        No name is one of ILSVRC's, or a label isn't that of the name.
-    """
-    lost, example, parsed = 0, "", False
-    with _listing(path) as file:
-        for group in range(file.num_row_groups):
-            for row, text, label in _rows(file, group):
-                if label == _TEST:
-                    continue
-                name = parse(text) if text else None
-                if name is None:
-                    lost, example = lost + 1, example or repr(text)
-                    continue
-                parsed = True
-                _check_label(f"{path}: row {row} of row group {group}", name, label)
-                yield group, row, name
-    if lost and not parsed:
-        raise SourceError(
-            f"{path}: the names of the photos are lost (image.path is {example}), and without them "
-            "their ILSVRC numbers aren't known; take ILSVRC/imagenet-1k on Hugging Face"
-        )
-
-
-def _check_label(where: str, name: Name, label: int | None) -> None:
-    wnids = _wnids()
-    expected = name.stem[:9] if name.split == "train" else _val_wnid(int(name.stem[-8:]))
-    found = wnids[label] if label is not None and 0 <= label < len(wnids) else None
-    if expected is None or found != expected or name.wnid not in (None, expected):
-        raise SourceError(
-            f"{where}, {name.stem}, isn't as ILSVRC has it: expected {expected}, found label "
-            f"{label} ({found}) and class {name.wnid} in its name"
-        )
-
-
-def _val_wnid(number: int) -> str | None:
-    truth = val_ground_truth()
-    if not 1 <= number <= len(truth):
-        return None
-    return _by_id()[int(truth[number - 1])]
-
-
-@functools.cache
-def _wnids() -> tuple[str, ...]:
-    return tuple(class_table())
-
-
-@functools.cache
-def _by_id() -> dict[int, str]:
-    return {c.clsloc_id: c.wnid for c in class_table().values()}
+        self._kept.append((self._end, batch.column(0).flatten()[0]))
+        self._end += batch.num_rows

@@ -1,0 +1,179 @@
+"""Parquet files with the columns of ILSVRC on Hugging Face, read by pyarrow.
+
+Whatever a file makes pyarrow raise is an `OSError` here, in one line; MemoryError passes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from imagenet_subset.errors import SourceError
+from imagenet_subset.system.files import pread, regular
+from imagenet_subset.system.text import printable
+
+BYTES = "image.bytes"
+_PATH = "image.path"
+_LABEL = "label"
+_BUFFER = 1 << 20
+"""Of a column is read at a time, in bytes, so that it isn't in memory packed and unpacked."""
+_ROWS = 4096
+"""Names that are unpacked at a time."""
+
+
+def arrow(module: str) -> Any:
+    """Part of pyarrow, which is imported when it is needed.
+
+    Raises
+    ------
+    OSError
+        It isn't installed.
+    """
+    try:
+        return importlib.import_module(f"pyarrow.{module}")
+    except ImportError as error:
+        reason = f'parquet needs pyarrow: pip install "imagenet-subset[parquet]" ({_line(error)})'
+        raise OSError(errno.ENOENT, reason) from error
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Any]:
+    """Parquet file at a path; see `open_file`."""
+    file = open_file(path)
+    try:
+        yield file
+    finally:
+        file.close(force=True)
+
+
+def open_file(path: str) -> Any:
+    """Open a parquet file, without threads of pyarrow's: they don't live on in a forked process.
+
+    pyarrow opens it itself: what it reads goes to memory that it uses again, and a file of Python's
+    has fresh pages each time, which cost more than to unpack.
+
+    Raises
+    ------
+    OSError
+        It isn't there, or isn't a whole parquet file, or pyarrow isn't installed.
+    """
+    module = arrow("parquet")
+    os.close(regular(path, os.O_RDONLY))  # pyarrow would wait for a pipe
+    with _errors(f"{printable(path)} isn't whole", errno.EIO):
+        source = importlib.import_module("pyarrow").OSFile(os.fsencode(path))
+        return module.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
+
+
+@contextlib.contextmanager
+def listing(path: str) -> Iterator[Any]:
+    """Parquet file with the columns of ILSVRC; what is wrong with it is a `SourceError`."""
+    try:
+        with opened(path) as file, _errors("its footer is damaged", errno.EIO):
+            _check_columns(path, file.schema_arrow)
+            yield file
+    except OSError as error:
+        reason = _line(error.strerror or error)
+        raise SourceError(f"can't read {printable(path)}: {reason}") from error
+
+
+def batches(file: Any, path: str, group: int, *columns: str, rows: int) -> Iterator[Any]:
+    """Row group of an open file, so many rows at a time.
+
+    Raises
+    ------
+    OSError
+        ``EBADMSG`` if it was read and can't be unpacked, ``EIO`` if it isn't known why.
+    """
+    where = f"row group {group} of {printable(path)} can't be unpacked"
+    if group >= file.num_row_groups:
+        raise OSError(errno.EIO, f"{printable(path)} has only {file.num_row_groups} row groups")
+    with _errors(where, errno.EIO):
+        try:
+            yield from file.iter_batches(rows, [group], [*columns], use_threads=False)
+        except (OSError, importlib.import_module("pyarrow").ArrowInvalid) as error:
+            if getattr(error, "errno", None) is None and _is_there(file, path, group):
+                raise OSError(errno.EBADMSG, f"{where}: {_line(error)}") from error
+            raise
+
+
+def names_of(file: Any, path: str, group: int) -> Iterator[tuple[int, str | None, int | None]]:
+    """Row, path and label of each photo of a row group."""
+    first = 0
+    for batch in batches(file, path, group, _PATH, _LABEL, rows=_ROWS):
+        paths, labels = batch.column("image").flatten()[0], batch.column(_LABEL)
+        numbers = range(first, first + batch.num_rows)
+        yield from zip(numbers, paths.to_pylist(), labels.to_pylist(), strict=True)
+        first += batch.num_rows
+
+
+def name_at(path: str, group: int, row: int) -> str:
+    """Name of a photo's file, without folders."""
+    with opened(path) as file:
+        for batch in batches(file, path, group, _PATH, rows=_ROWS):
+            if row < batch.num_rows:
+                return str(batch.column(0).flatten()[0][row].as_py()).rpartition("/")[2]
+            row -= batch.num_rows
+    raise OSError(errno.EIO, f"row group {group} has no such row")
+
+
+@contextlib.contextmanager
+def _errors(what: str, number: int) -> Iterator[None]:
+    """What pyarrow raises as an `OSError`; those of the system stay what they are."""
+    try:
+        yield
+    except (MemoryError, SourceError):
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise OSError(number, f"{what}: {_line(error)}") from error
+    except Exception as error:
+        raise OSError(number, f"{what}: {_line(error)}") from error
+
+
+def _is_there(file: Any, path: str, group: int) -> bool:
+    """Whether all of a row group can be read: what can't be unpacked then is damaged."""
+    row_group = file.metadata.row_group(group)
+    fd = regular(path, os.O_RDONLY)
+    try:
+        for column in (row_group.column(i) for i in range(row_group.num_columns)):
+            first = column.data_page_offset
+            if column.has_dictionary_page:
+                first = min(first, column.dictionary_page_offset)
+            for start in range(first, end := first + column.total_compressed_size, _BUFFER):
+                nbytes = min(_BUFFER, end - start)
+                if len(pread(fd, nbytes, start)) < nbytes:
+                    return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _check_columns(path: str, schema: Any) -> None:
+    types = arrow("types")
+    kinds = {field.name: field.type for field in schema}
+    image, label = kinds.get("image"), kinds.get(_LABEL)
+    parts = {part.name: part.type for part in image} if image and types.is_struct(image) else {}
+    fits = (
+        _is_one_of(parts.get("bytes"), types.is_binary, types.is_large_binary)
+        and _is_one_of(parts.get("path"), types.is_string, types.is_large_string)
+        and _is_one_of(label, types.is_integer)
+    )
+    if not fits:
+        found = _line(", ".join(f"{name}: {kind}" for name, kind in kinds.items()))
+        raise SourceError(
+            f"{printable(path)} isn't as ILSVRC/imagenet-1k on Hugging Face: it has the columns "
+            f"{found}; expected image: struct<bytes, path> and label: int64"
+        )
+
+
+def _is_one_of(kind: Any, *checks: Any) -> bool:
+    return kind is not None and any(check(kind) for check in checks)
+
+
+def _line(error: object) -> str:
+    return printable(" ".join(str(error).split())) or type(error).__name__
