@@ -47,6 +47,8 @@ class BuildPlan:
     output: NpzFiles
     missing: int
     """Images of the subset that the source lacks and that are left out."""
+    reencoded: int = 0
+    """Images whose photos are known to be no original files."""
     undecodable: int = 0
     """Images that are left out since they can't be decoded."""
     notes: tuple[str, ...] = ()
@@ -73,6 +75,7 @@ class BuildPlan:
             missing=self.missing,
             undecodable=self.undecodable,
             by_name=bool((self.records["train"].ids < 0).any()),
+            reencoded=self.reencoded,
         )
 
     @cached_property
@@ -206,5 +209,6 @@ def plan_build(
         versions=resolved.versions,
         output=output,
         missing=sum(listing.missing.values()),
+        reencoded=listing.reencoded,
         notes=(resolved.config.why, *listing.notes),
     )

@@ -19,6 +19,8 @@ The file is a standard NPZ: a ZIP archive of ``.npy`` files, stored and not comp
   provenance has the field ``"train_id":"names"``, each id of ``train_id`` is
   ``-(2_000_000 * k + n)``, made of the photo's name, ``n01440764_10026``: ``k`` is the place of the
   WNID among the 1,000 in ascending order, from 1, and ``n`` the number, which is below 2,000,000.
+- The provenance's field ``reencoded`` is there only if some photos were no original files, and says
+  how many.
 - ``format_version`` of the provenance is 1, and 2 where a program that knows 1 only would misread
   the file: so far, where it has that field.
 

@@ -50,6 +50,8 @@ class Provenance:
     """Images that were left out since the source lacks them."""
     undecodable: int = 0
     """Images that were left out since they can't be decoded."""
+    reencoded: int = 0
+    """Images whose photos were no original files, but encoded anew by who handed them out."""
     by_name: bool = False
     """Whether the train ids are made of the photos' names, and aren't ILSVRC's numbers."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
@@ -89,6 +91,7 @@ class Provenance:
             program_version=str(fields.get("program_version", "")),
             missing=left_out.get("missing", 0),
             undecodable=left_out.get("undecodable", 0),
+            reencoded=fields.get("reencoded", 0),
             by_name="train_id" in fields,
         )
         if provenance.to_comment() != comment:
@@ -119,6 +122,7 @@ class Provenance:
             },
             "pixel_rule": self.pixel_rule,
             "program_version": self.program_version,
+            **({"reencoded": self.reencoded} if self.reencoded else {}),
             "splits": list(self.splits),
             "subset": {
                 "name": self.subset_name,
@@ -142,6 +146,8 @@ class Provenance:
             ("pixel rule", str(fields.get("pixel_rule"))),
             ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
         ]
+        if self.reencoded:
+            lines.append(("not original", f"{self.reencoded} photos were encoded anew"))
         if self.by_name:
             lines.append(("train ids", "negative, made of the photos' names; locate leads to them"))
         return [(name, printable(value)) for name, value in lines]
@@ -232,6 +238,8 @@ def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     left_out = fields.get("left_out", {})
     yield "left_out", isinstance(left_out, dict)
     yield "left_out", all(type(n) is int and n >= 0 for n in left_out.values())
+    reencoded = fields.get("reencoded", 1)
+    yield "reencoded", type(reencoded) is int and reencoded > 0
     yield "train_id", fields.get("train_id", NAMES) == NAMES
 
 

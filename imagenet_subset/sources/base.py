@@ -73,6 +73,8 @@ class Store(ABC):
     """What the user should know of what was found there, a line each."""
     by_place: ClassVar[bool] = False
     """Whether the stems are no names, but places in torchvision's ``ImageFolder``."""
+    rehosted: bool = False
+    """Whether it is a form in which others hand ImageNet out, and may have changed the photos."""
 
     @abstractmethod
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:

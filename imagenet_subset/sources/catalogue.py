@@ -18,6 +18,7 @@ from imagenet_subset.selection import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.instead import leave_out
 from imagenet_subset.sources.look import Look, OnMissing
+from imagenet_subset.sources.rehosted import check_sizes, reencoded
 from imagenet_subset.sources.train import TrainLook
 from imagenet_subset.sources.val import ValLook
 from imagenet_subset.system.text import counted, few, printable
@@ -29,6 +30,8 @@ class Listing:
 
     records: dict[Split, Records]
     """For each split asked for, in ascending image id."""
+    reencoded: int = 0
+    """How many photos are known to be no original files."""
     missing: dict[Split, int] = field(default_factory=dict)
     """How many images of the subset the store lacks."""
     notes: tuple[str, ...] = ()
@@ -75,7 +78,20 @@ def list_images(
     notes = [*store.notes, *(note for look in looks.values() for note in look.notes)]
     notes += _check(subset, store, looks, on_missing)
     missing = {split: look.missing.count for split, look in looks.items()}
-    return Listing(records, missing, tuple(notes))
+    others = _changed(store, records) if store.rehosted and on_missing != "ignore" else []
+    if others:
+        notes.append(
+            f"{counted(len(others), 'train photo')} ({few(others)}) in {printable(store.root)} "
+            "were encoded anew by whoever made it: their pixels aren't those of ILSVRC's files"
+        )
+    return Listing(records, len(others), missing, tuple(notes))
+
+
+def _changed(store: Store, records: Mapping[Split, Records]) -> list[str]:
+    """Names of photos that were encoded anew; refuses a store of resized ones."""
+    for found in records.values():
+        check_sizes(store, found.locations)
+    return reencoded(store, records["train"]) if "train" in records else []
 
 
 def _begun(photos: Iterator[Photo]) -> Iterator[Photo] | None:

@@ -25,6 +25,11 @@ class JoinedStore(Store):
     splits: frozenset[Split] = frozenset(SPLITS)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
 
+    @property
+    def rehosted(self) -> bool:  # type: ignore[override]
+        """Whether one of them is."""
+        return any(store.rehosted for store in self.stores)
+
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
         """See `imagenet_subset.sources.base.Store.photos`."""
         for number in self.of[split]:

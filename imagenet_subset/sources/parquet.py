@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -76,6 +76,9 @@ def _is_parquet(path: Path) -> bool:
 @dataclass(frozen=True, slots=True)
 class ParquetStore(ContainerStore):
     """Photos in parquet files. A span is the file, the row group and the row in it."""
+
+    form: ClassVar[str] = "the parquet files"
+    rehosted = True
 
     splits: frozenset[Split]
     """What the names in the first and the last row group of each file are of."""

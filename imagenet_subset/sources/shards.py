@@ -32,7 +32,7 @@ class ShardStore(TarStore):
     """Photos in shards, under their names. What a label says has to agree with the name."""
 
     form: ClassVar[str] = "the shards"
-    rehosted: ClassVar[bool] = True
+    rehosted = True
 
     def look(self, wnids: Collection[str]) -> Iterator[Found]:
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
@@ -66,7 +66,7 @@ class NumberedShardStore(TarStore):
     """Photos in shards, under their places in a sorted folder. All are listed, of any class."""
 
     form: ClassVar[str] = "the shards"
-    rehosted: ClassVar[bool] = True
+    rehosted = True
     by_place: ClassVar[bool] = True
 
     def look(self, wnids: Collection[str]) -> Iterator[Found]:

@@ -197,6 +197,11 @@ def _work_done(result: BuildResult) -> str:
 def _print_oddities(plan: BuildPlan) -> None:
     if plan.provenance.by_name:
         print("train_id: negative, made of the photos' names; imagenet-subset locate leads to them")
+    if plan.reencoded:
+        print(
+            f"not original: {counted(plan.reencoded, 'photo')}, encoded anew by whoever made this "
+            "copy of ImageNet"
+        )
     if plan.missing:
         print(f"left out: {counted(plan.missing, 'image')} missing from the source")
     if plan.undecodable:
