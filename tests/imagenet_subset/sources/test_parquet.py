@@ -344,6 +344,7 @@ def test_garbage_in_a_file_is_an_error_in_one_line(tmp_path: Path) -> None:
     assert int(done) > 50
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="takes the kilobytes of Linux")
 def test_a_reader_needs_the_memory_of_its_row_group(tmp_path: Path) -> None:
     rows = [(n, random.Random(k).randbytes(200_000), label)
             for k, (n, _, label) in enumerate(some_rows(150))]  # fmt: skip
@@ -366,6 +367,7 @@ def test_a_reader_needs_the_memory_of_its_row_group(tmp_path: Path) -> None:
     assert int(done) < 4 * 150 * 200_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="takes the kilobytes of Linux")
 def test_hundreds_of_files_are_listed_in_little_memory(tmp_path: Path) -> None:
     first = write(tmp_path / "0.parquet", some_rows(100, 10_000), row_group_size=100)
     for k in range(1, 300):
@@ -388,6 +390,7 @@ def test_hundreds_of_files_are_listed_in_little_memory(tmp_path: Path) -> None:
     assert nbytes < 60e6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_a_forked_process_reads_after_its_parent_did(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", some_rows(40, 50_000))
     forked = """
