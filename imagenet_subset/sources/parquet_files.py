@@ -63,8 +63,8 @@ def open_file(path: str) -> Any:
     """
     module = arrow("parquet")
     os.close(regular(path, os.O_RDONLY))  # pyarrow would wait for a pipe
-    with _errors(f"{printable(path)} isn't whole", errno.EIO):
-        source = importlib.import_module("pyarrow").OSFile(os.fsencode(path))
+    with _errors(f"{printable(path)} isn't whole"):
+        source = arrow("lib").OSFile(os.fsencode(path))
         return module.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
 
 
@@ -72,8 +72,9 @@ def open_file(path: str) -> Any:
 def listing(path: str) -> Iterator[Any]:
     """Parquet file with the columns of ILSVRC; what is wrong with it is a `SourceError`."""
     try:
-        with opened(path) as file, _errors("its footer is damaged", errno.EIO):
-            _check_columns(path, file.schema_arrow)
+        with opened(path) as file:
+            with _errors("its columns"):
+                _check_columns(path, file.schema_arrow)
             yield file
     except OSError as error:
         reason = _line(error.strerror or error)
@@ -91,10 +92,11 @@ def batches(file: Any, path: str, group: int, *columns: str, rows: int) -> Itera
     where = f"row group {group} of {printable(path)} can't be unpacked"
     if group >= file.num_row_groups:
         raise OSError(errno.EIO, f"{printable(path)} has only {file.num_row_groups} row groups")
-    with _errors(where, errno.EIO):
+    unfit = (OSError, arrow("lib").ArrowInvalid)
+    with _errors(where):
         try:
             yield from file.iter_batches(rows, [group], [*columns], use_threads=False)
-        except (OSError, importlib.import_module("pyarrow").ArrowInvalid) as error:
+        except unfit as error:
             if getattr(error, "errno", None) is None and _is_there(file, path, group):
                 raise OSError(errno.EBADMSG, f"{where}: {_line(error)}") from error
             raise
@@ -103,16 +105,17 @@ def batches(file: Any, path: str, group: int, *columns: str, rows: int) -> Itera
 def names_of(file: Any, path: str, group: int) -> Iterator[tuple[int, str | None, int | None]]:
     """Row, path and label of each photo of a row group."""
     first = 0
-    for batch in batches(file, path, group, _PATH, _LABEL, rows=_ROWS):
-        paths, labels = batch.column("image").flatten()[0], batch.column(_LABEL)
-        numbers = range(first, first + batch.num_rows)
-        yield from zip(numbers, paths.to_pylist(), labels.to_pylist(), strict=True)
-        first += batch.num_rows
+    with _errors(f"the names in row group {group}"):
+        for batch in batches(file, path, group, _PATH, _LABEL, rows=_ROWS):
+            paths, labels = batch.column("image").flatten()[0], batch.column(_LABEL)
+            numbers = range(first, first + batch.num_rows)
+            yield from zip(numbers, paths.to_pylist(), labels.to_pylist(), strict=True)
+            first += batch.num_rows
 
 
 def name_at(path: str, group: int, row: int) -> str:
     """Name of a photo's file, without folders."""
-    with opened(path) as file:
+    with opened(path) as file, _errors(f"the names in row group {group}"):
         for batch in batches(file, path, group, _PATH, rows=_ROWS):
             if row < batch.num_rows:
                 return str(batch.column(0).flatten()[0][row].as_py()).rpartition("/")[2]
@@ -121,8 +124,8 @@ def name_at(path: str, group: int, row: int) -> str:
 
 
 @contextlib.contextmanager
-def _errors(what: str, number: int) -> Iterator[None]:
-    """What pyarrow raises as an `OSError`; those of the system stay what they are."""
+def _errors(what: str) -> Iterator[None]:
+    """What pyarrow raises as an ``EIO``, for why is unknown; the system's stay what they are."""
     try:
         yield
     except (MemoryError, SourceError):
@@ -130,9 +133,9 @@ def _errors(what: str, number: int) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:
             raise
-        raise OSError(number, f"{what}: {_line(error)}") from error
+        raise OSError(errno.EIO, f"{what}: {_line(error)}") from error
     except Exception as error:
-        raise OSError(number, f"{what}: {_line(error)}") from error
+        raise OSError(errno.EIO, f"{what}: {_line(error)}") from error
 
 
 def _is_there(file: Any, path: str, group: int) -> bool:
