@@ -13,10 +13,10 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.folder import FolderStore, open_folder
 from imagenet_subset.sources.joined import JoinedStore
-from imagenet_subset.sources.parquet import open_parquet
-from imagenet_subset.sources.tars import open_tar, open_tars_of_classes
+from imagenet_subset.sources.parquet.store import open_parquet
+from imagenet_subset.sources.tar.kinds import open_tar, open_tars_of_classes
 from imagenet_subset.sources.unread import nothing, unread
-from imagenet_subset.sources.zip import open_zip
+from imagenet_subset.sources.zip.store import open_zip
 from imagenet_subset.system.text import few, printable
 
 FORMS: tuple[Callable[[Path], Store | None], ...] = (

@@ -21,8 +21,8 @@ from imagenet_subset.ilsvrc.numbering import val_name
 from imagenet_subset.sources import parquet
 from imagenet_subset.sources.base import PhotoReader, Store
 from imagenet_subset.sources.catalogue import list_images
-from imagenet_subset.sources.parquet import ParquetStore, open_parquet
-from imagenet_subset.sources.parquet_files import batches
+from imagenet_subset.sources.parquet.files import batches
+from imagenet_subset.sources.parquet.store import ParquetStore, open_parquet
 from tests.contracts.store import SUBSET, StoreContract, name_of, photos, val_numbers
 
 pa = pytest.importorskip("pyarrow")
@@ -315,7 +315,7 @@ def test_garbage_in_a_file_is_an_error_in_one_line(tmp_path: Path) -> None:
     wrong = r"""
     import os, sys
     from imagenet_subset.errors import SourceError
-    from imagenet_subset.sources.parquet import open_parquet
+    from imagenet_subset.sources.parquet.store import open_parquet
     from pathlib import Path
     path, step = Path(sys.argv[1]), int(sys.argv[2])
     whole, errors = path.read_bytes(), 0
@@ -352,7 +352,7 @@ def test_a_reader_needs_the_memory_of_its_row_group(tmp_path: Path) -> None:
     memory = """
     import resource, sys
     from pathlib import Path
-    from imagenet_subset.sources.parquet import open_parquet
+    from imagenet_subset.sources.parquet.store import open_parquet
     from imagenet_subset.columns import Span
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     store = open_parquet(Path(sys.argv[1]))
@@ -375,7 +375,7 @@ def test_hundreds_of_files_are_listed_in_little_memory(tmp_path: Path) -> None:
     memory = """
     import os, resource, sys
     from pathlib import Path
-    from imagenet_subset.sources.parquet import open_parquet
+    from imagenet_subset.sources.parquet.store import open_parquet
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     few = open_parquet(Path(sys.argv[1]) / "0.parquet")
     list(few.photos("val", ()))
@@ -396,7 +396,7 @@ def test_a_forked_process_reads_after_its_parent_did(tmp_path: Path) -> None:
     forked = """
     import multiprocessing, sys
     from pathlib import Path
-    from imagenet_subset.sources.parquet import open_parquet
+    from imagenet_subset.sources.parquet.store import open_parquet
 
     def read(number):
         reader = store.open()
@@ -420,7 +420,7 @@ def test_without_pyarrow_it_is_said_how_to_get_it(tmp_path: Path) -> None:
     from pathlib import Path
     from imagenet_subset.columns import Span, Texts
     from imagenet_subset.errors import SourceError
-    from imagenet_subset.sources.parquet import ParquetStore, open_parquet
+    from imagenet_subset.sources.parquet.store import ParquetStore, open_parquet
     path = Path(sys.argv[1])
     try:
         open_parquet(path)

@@ -18,7 +18,7 @@ from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Photo
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.places import named, val_names
-from imagenet_subset.sources.shards import NumberedShardStore
+from imagenet_subset.sources.tar.shards import NumberedShardStore
 from tests.harness.tables import numbered_wds
 from tests.harness.tiers import thorough
 

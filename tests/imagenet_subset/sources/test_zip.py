@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.numbering import val_name
-from imagenet_subset.sources import names, zip_member
+from imagenet_subset.sources import names
 from imagenet_subset.sources.base import LARGEST_PHOTO, Store
 from imagenet_subset.sources.catalogue import list_images
-from imagenet_subset.sources.zip import ZipStore, open_zip
+from imagenet_subset.sources.zip import member
+from imagenet_subset.sources.zip.store import ZipStore, open_zip
 from tests.contracts.store import (
     ACORN,
     SUBSET,
@@ -247,7 +248,7 @@ def test_the_train_list_and_the_val_labels_are_read_in_the_zip(tmp_path: Path, m
 def test_a_long_train_list_is_read_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zip_member, "_PIECE", 37)
+    monkeypatch.setattr(member, "_PIECE", 37)
     lines = [f"{name} {number}\n".encode() for name, number in train_entries()]
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         path = write_zip(tmp_path / "a.zip", {ONE: b"x", TRAIN_LIST: b"".join(lines)}, method)

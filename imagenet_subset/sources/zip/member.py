@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 from imagenet_subset.sources.base import LARGEST_PHOTO
-from imagenet_subset.sources.zip_directory import Entry
+from imagenet_subset.sources.zip.directory import Entry
 from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.files import pread
 

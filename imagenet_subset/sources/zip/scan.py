@@ -16,7 +16,7 @@ from imagenet_subset.columns import Span
 from imagenet_subset.records import Split
 from imagenet_subset.sources import names
 from imagenet_subset.sources.containers import Found
-from imagenet_subset.sources.zip_directory import (
+from imagenet_subset.sources.zip.directory import (
     AGAIN,
     JOIN,
     KEY_NBYTES,
@@ -27,7 +27,7 @@ from imagenet_subset.sources.zip_directory import (
     entry_at,
     place_at,
 )
-from imagenet_subset.sources.zip_member import DEFLATED, LOCAL_NBYTES, STORED
+from imagenet_subset.sources.zip.member import DEFLATED, LOCAL_NBYTES, STORED
 from imagenet_subset.system.text import printable
 
 VAL_KEY = b"ILSVRC2012_val_"[:KEY_NBYTES]

@@ -19,8 +19,8 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.records import Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, PhotoReader
 from imagenet_subset.sources.containers import ContainerStore, Found, as_span
-from imagenet_subset.sources.parquet_files import BYTES, arrow, batches, name_at, open_file
-from imagenet_subset.sources.parquet_names import glance, names_lost, photos_in
+from imagenet_subset.sources.parquet.files import BYTES, arrow, batches, name_at, open_file
+from imagenet_subset.sources.parquet.names import glance, names_lost, photos_in
 from imagenet_subset.system.text import printable
 
 _MAGIC = b"PAR1"

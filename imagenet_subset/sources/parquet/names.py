@@ -9,7 +9,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.records import Split
 from imagenet_subset.sources.names import Name, parse
-from imagenet_subset.sources.parquet_files import listing, names_of
+from imagenet_subset.sources.parquet.files import listing, names_of
 from imagenet_subset.system.text import counted
 
 _TEST = -1

@@ -14,14 +14,14 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.folder import BELOW
 from imagenet_subset.sources.instead import listing_errors
 from imagenet_subset.sources.names import is_wnid, parse
-from imagenet_subset.sources.shards import (
+from imagenet_subset.sources.tar.headers import walk
+from imagenet_subset.sources.tar.shards import (
     NumberedShardStore,
     ShardStore,
     is_place,
     split_of_shard,
 )
-from imagenet_subset.sources.tar import ClassTarStore, TarStore, is_tar, opened
-from imagenet_subset.sources.tar_headers import walk
+from imagenet_subset.sources.tar.store import ClassTarStore, TarStore, is_tar, opened
 from imagenet_subset.system.files import regular
 from imagenet_subset.system.text import few, printable
 

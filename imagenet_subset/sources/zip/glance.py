@@ -13,7 +13,7 @@ from typing import NamedTuple
 from imagenet_subset.columns import Span
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources import names
-from imagenet_subset.sources.zip_directory import (
+from imagenet_subset.sources.zip.directory import (
     AGAIN,
     MARK,
     RECORD_NBYTES,

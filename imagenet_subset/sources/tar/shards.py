@@ -18,8 +18,8 @@ from imagenet_subset.ilsvrc.numbering import val_id
 from imagenet_subset.records import Split
 from imagenet_subset.sources.containers import Found, read_exactly
 from imagenet_subset.sources.names import PHOTO_SUFFIXES, parse
-from imagenet_subset.sources.tar import TarStore, opened
-from imagenet_subset.sources.tar_headers import Member, walk
+from imagenet_subset.sources.tar.headers import Member, walk
+from imagenet_subset.sources.tar.store import TarStore, opened
 from imagenet_subset.system.text import printable
 
 _PLACE = re.compile(r"[0-9]{5,9}")

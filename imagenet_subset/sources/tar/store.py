@@ -16,7 +16,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.sources.containers import ContainerStore, Found, read_exactly
 from imagenet_subset.sources.names import is_wnid, parse
-from imagenet_subset.sources.tar_headers import Member, TarError, is_header, walk
+from imagenet_subset.sources.tar.headers import Member, TarError, is_header, walk
 from imagenet_subset.system.files import pread, regular
 from imagenet_subset.system.text import printable
 

@@ -20,7 +20,7 @@ from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.ilsvrc.val_labels import read_val_labels
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.containers import ContainerStore, Found, SpanReader, read_exactly
-from imagenet_subset.sources.zip_directory import (
+from imagenet_subset.sources.zip.directory import (
     Directory,
     Entry,
     ZipFormatError,
@@ -28,9 +28,9 @@ from imagenet_subset.sources.zip_directory import (
     find_directory,
     records,
 )
-from imagenet_subset.sources.zip_glance import glance, what_is_there
-from imagenet_subset.sources.zip_member import read_lines, read_member
-from imagenet_subset.sources.zip_scan import VAL_KEY, ZipScan, why_refused
+from imagenet_subset.sources.zip.glance import glance, what_is_there
+from imagenet_subset.sources.zip.member import read_lines, read_member
+from imagenet_subset.sources.zip.scan import VAL_KEY, ZipScan, why_refused
 from imagenet_subset.system.files import NoRegularFileError, regular
 from imagenet_subset.system.text import few, printable
 

@@ -1,0 +1,1 @@
+"""Parquet, as Hugging Face hands ImageNet out; needs pyarrow."""

@@ -1,0 +1,1 @@
+"""Zips, as Kaggle hands ImageNet out."""
