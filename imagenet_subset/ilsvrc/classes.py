@@ -87,6 +87,44 @@ def val_ground_truth() -> NDArray[np.int16]:
     return truth
 
 
+def wnid_of_index(index: int) -> str | None:
+    """Class by its place among the sorted WNIDs, from 0; None if there is no such class.
+
+    This is the label that torchvision, Hugging Face, timm and TensorFlow Datasets give it.
+
+    Examples
+    --------
+    >>> wnid_of_index(0), wnid_of_index(1000)
+    ('n01440764', None)
+    """
+    wnids = _sorted_wnids()
+    return wnids[index] if 0 <= index < len(wnids) else None
+
+
+def wnid_of_val(image_id: int) -> str | None:
+    """Class of a val image by the ground truth; None if there is no image of this number.
+
+    Examples
+    --------
+    >>> wnid_of_val(293), wnid_of_val(0)
+    ('n01440764', None)
+    """
+    truth = val_ground_truth()
+    if not 1 <= image_id <= len(truth):
+        return None
+    return _wnids_by_clsloc_id()[int(truth[image_id - 1])]
+
+
+@functools.cache
+def _sorted_wnids() -> tuple[str, ...]:
+    return tuple(class_table())
+
+
+@functools.cache
+def _wnids_by_clsloc_id() -> dict[int, str]:
+    return {c.clsloc_id: c.wnid for c in class_table().values()}
+
+
 def find_classes(pattern: str | None = None) -> list[ImageClass]:
     """Classes whose WNID, name or CLS-LOC id matches, in ascending WNID.
 

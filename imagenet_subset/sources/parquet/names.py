@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
+from imagenet_subset.ilsvrc.classes import wnid_of_index, wnid_of_val
 from imagenet_subset.records import Split
 from imagenet_subset.sources.names import Name, parse
 from imagenet_subset.sources.parquet.files import listing, names_of
@@ -75,28 +74,10 @@ def names_lost(where: object, example: str) -> SourceError:
 
 
 def _check_label(where: str, name: Name, label: int | None) -> None:
-    wnids = _wnids()
-    expected = name.stem[:9] if name.split == "train" else _val_wnid(int(name.stem[-8:]))
-    found = wnids[label] if label is not None and 0 <= label < len(wnids) else None
+    expected = name.stem[:9] if name.split == "train" else wnid_of_val(int(name.stem[-8:]))
+    found = None if label is None else wnid_of_index(label)
     if expected is None or found != expected or name.wnid not in (None, expected):
         raise SourceError(
             f"{where}, {name.stem}, isn't as ILSVRC has it: expected {expected}, found label "
             f"{label} ({found}) and class {name.wnid} in its name"
         )
-
-
-def _val_wnid(number: int) -> str | None:
-    truth = val_ground_truth()
-    if not 1 <= number <= len(truth):
-        return None
-    return _by_id()[int(truth[number - 1])]
-
-
-@functools.cache
-def _wnids() -> tuple[str, ...]:
-    return tuple(class_table())
-
-
-@functools.cache
-def _by_id() -> dict[int, str]:
-    return {c.clsloc_id: c.wnid for c in class_table().values()}

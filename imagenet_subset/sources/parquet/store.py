@@ -85,9 +85,11 @@ class ParquetStore(ContainerStore):
 
     def look(self, wnids: Collection[str]) -> Iterator[Found]:
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
+        wanted = frozenset(wnids)
         for number in range(len(self.files)):
-            path = self.path(number)
-            for group, row, name in photos_in(path):
+            for group, row, name in photos_in(self.path(number)):
+                if name.split == "train" and name.stem[:9] not in wanted:
+                    continue
                 yield Found(name.split, name.stem, name.wnid, Span(number, group, row))
 
     def name(self, at: Span) -> str:

@@ -6,15 +6,13 @@ place in torchvision's ``ImageFolder``.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
-from imagenet_subset.ilsvrc.numbering import val_id
+from imagenet_subset.ilsvrc.classes import class_table, wnid_of_index, wnid_of_val
 from imagenet_subset.records import Split
 from imagenet_subset.sources.containers import Found, read_exactly
 from imagenet_subset.sources.names import PHOTO_SUFFIXES, parse
@@ -47,7 +45,8 @@ class ShardStore(TarStore):
         name = parse(sample.photo.name)
         if name is None:
             return None
-        wnid = name.wnid or name.stem[:9] if name.split == "train" else _of_val(name.stem)
+        train = name.split == "train"
+        wnid = (name.wnid or name.stem[:9]) if train else wnid_of_val(int(name.stem[-8:]))
         if sample.label is not None and wnid in class_table():
             said = wnid_of_label(sample.label)
             if said != wnid:
@@ -56,7 +55,7 @@ class ShardStore(TarStore):
                     f"is {printable(sample.label)}, which is {said or 'no class'}, but the photo "
                     f"is one of {wnid}; these shards are not of ILSVRC 2012, or are damaged"
                 )
-        if name.split == "train" and wnid not in wanted:
+        if train and wnid not in wanted:
             return None
         return Found(name.split, name.stem, name.wnid, self.span(number, sample.photo))
 
@@ -131,30 +130,12 @@ def is_place(name: str) -> bool:
 
 
 def wnid_of_label(label: str) -> str | None:
-    """Class with this index among the sorted WNIDs; None for what isn't one.
+    """Class that the text of a label says; None for what isn't one.
 
     Examples
     --------
-    >>> wnid_of_label("0"), wnid_of_label("1000")
+    >>> wnid_of_label("0"), wnid_of_label("tench")
     ('n01440764', None)
     """
-    wnids = _sorted_wnids()
-    if not (label.isascii() and label.isdecimal() and len(label) <= 3):
-        return None
-    return wnids[int(label)] if int(label) < len(wnids) else None
-
-
-@functools.cache
-def _sorted_wnids() -> tuple[str, ...]:
-    return tuple(class_table())
-
-
-@functools.cache
-def _wnids_by_clsloc_id() -> dict[int, str]:
-    return {c.clsloc_id: c.wnid for c in class_table().values()}
-
-
-def _of_val(stem: str) -> str | None:
-    """Class of a val photo by the ground truth."""
-    number = val_id(stem)
-    return None if number is None else _wnids_by_clsloc_id()[int(val_ground_truth()[number - 1])]
+    is_number = label.isascii() and label.isdecimal() and len(label) <= 3
+    return wnid_of_index(int(label)) if is_number else None
