@@ -18,9 +18,9 @@ from imagenet_subset.columns import Location, pack
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.numbering import val_name
-from imagenet_subset.sources import parquet
 from imagenet_subset.sources.base import PhotoReader, Store
 from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.parquet import store as parquet_store
 from imagenet_subset.sources.parquet.files import batches
 from imagenet_subset.sources.parquet.store import ParquetStore, open_parquet
 from tests.contracts.store import SUBSET, StoreContract, name_of, photos, val_numbers
@@ -102,7 +102,7 @@ class TestParquetStore(StoreContract):
             read.append((path, group))
             return batches(file, path, group, *columns, rows=rows)
 
-        monkeypatch.setattr(parquet, "batches", count)
+        monkeypatch.setattr(parquet_store, "batches", count)
         locations = pack([photo.location for photo in store.photos("val", SUBSET.wnids)])
         reader = store.open()
         for group in store.groups(locations):
@@ -220,7 +220,7 @@ def test_a_photo_that_is_too_large_is_refused(
 ) -> None:
     store = opened(write(tmp_path / "a.parquet", some_rows(2)))
     photo = next(store.photos("val", SUBSET.wnids))
-    monkeypatch.setattr(parquet, "LARGEST_PHOTO", 9)
+    monkeypatch.setattr(parquet_store, "LARGEST_PHOTO", 9)
     with pytest.raises(OSError, match="more than any photo") as error:
         store.open().read(photo.location)
     assert error.value.errno == errno.EFBIG
@@ -262,7 +262,7 @@ def test_a_damaged_row_group_is_unpacked_once_and_named(
         begun.append(group)
         return batches(file, path, group, *columns, rows=rows)
 
-    monkeypatch.setattr(parquet, "batches", count)
+    monkeypatch.setattr(parquet_store, "batches", count)
     reader = store.open()
     for k, photo in enumerate(found):
         if k // ROWS != 1:
