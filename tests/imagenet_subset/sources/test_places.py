@@ -42,6 +42,8 @@ def classes():
 class All(NumberedShardStore):
     """All of ILSVRC in shards, without any shard."""
 
+    rehosted = False
+
     def photos(self, split, wnids):
         return all_photos(split)
 
