@@ -12,7 +12,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.folder import FolderStore, open_folder
-from imagenet_subset.sources.joined import JoinedStore
+from imagenet_subset.sources.joined import joined
 from imagenet_subset.sources.parquet.store import open_parquet
 from imagenet_subset.sources.tar.kinds import open_tar, open_tars_of_classes
 from imagenet_subset.sources.unread import nothing, unread
@@ -43,21 +43,32 @@ def open_source(data_dir: Path) -> Store:
     imagenet_subset.errors.SourceError
         There is no ImageNet at this path.
     """
+    data_dir = _of_hub(data_dir)
     stores, errors = _stores(data_dir)
     if os.path.isfile(data_dir) and len(stores) == 1 and stores[0].splits < frozenset(SPLITS):
         stores += [s for s in _beside(data_dir) if not s.splits <= stores[0].splits]
     if not stores:
         raise errors[0] if errors else nothing(data_dir)
     folder = Path(os.path.abspath(data_dir))
-    store = _joined(folder, stores)
-    notes = [f"{error}; it is left out" for error in errors]
+    store = joined(str(folder), stores)
+    notes = [note for store in stores for note in store.notes]
+    notes += [f"{error}; it is left out" for error in errors]
     others = unread(folder, stores)
-    if others or isinstance(store, JoinedStore):
+    if others or len(stores) > 1:
         read = " and ".join(f"{split} from {_forms(stores, split)}" for split in SPLITS)
         read = stores[0].form if len(stores) == 1 else read
         unused = f", not {few(others)}" if others else ""
         notes.append(f"{printable(data_dir)}: reads {read}{unused}")
     return replace(store, notes=tuple(notes)) if notes else store  # type: ignore[type-var]
+
+
+def _of_hub(path: Path) -> Path:
+    """Folder of the files, in a repository as Hugging Face's hub has it in its cache."""
+    with contextlib.suppress(OSError, ValueError):
+        commit = (path / "refs" / "main").read_text(encoding="ascii").strip()
+        if (snapshot := path / "snapshots" / commit).is_dir():
+            return snapshot
+    return path
 
 
 def _stores(data_dir: Path) -> tuple[list[Store], list[SourceError]]:
@@ -101,15 +112,3 @@ def _forms(stores: list[Store], split: Split) -> str:
     having = [store for store in stores if split in store.splits]
     read = [store.form for k, store in enumerate(having) if k == 0 or store.complements]
     return " and ".join(read) or "nowhere"
-
-
-def _joined(root: Path, stores: list[Store]) -> Store:
-    if len(stores) == 1:
-        return stores[0]
-    of: dict[Split, tuple[int, ...]] = {}
-    for split in SPLITS:
-        having = [k for k, store in enumerate(stores) if split in store.splits]
-        # Classes in folders and those still in tars make up a split together.
-        together = [k for k in having if k == having[0] or stores[k].complements]
-        of[split] = tuple(together)
-    return JoinedStore(str(root), tuple(stores), of, frozenset(s for s in SPLITS if of[s]))

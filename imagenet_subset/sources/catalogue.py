@@ -135,7 +135,7 @@ def _check(
     first = [name for look in looks.values() for name in look.missing.first]
     text = f"missing in {root}: {' and '.join(counts)} ({few(first)})"
     if on_missing == "error" and store.notes:
-        text += f" ({'; '.join(store.notes)})"
+        text = "; ".join([text, *store.notes])
     if on_missing == "error":
         raise SourceError(f"{text}; put them there, or build without them by --missing skip")
     return [f"{text}; building without them"]

@@ -26,6 +26,11 @@ class JoinedStore(Store):
     notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
+    def form(self) -> str:  # type: ignore[override]
+        """What they are, for people."""
+        return " and ".join(dict.fromkeys(store.form for store in self.stores))
+
+    @property
     def rehosted(self) -> bool:  # type: ignore[override]
         """Whether one of them is."""
         return any(store.rehosted for store in self.stores)
@@ -62,6 +67,25 @@ class JoinedStore(Store):
         """That of the first store that has one."""
         lists = (self.stores[number].train_list(wnids) for number in range(len(self.stores)))
         return next((found for found in lists if found is not None), None)
+
+
+def joined(root: str, stores: Sequence[Store]) -> Store:
+    """Stores as one. Each split is read from the first that has it, and from what complements it.
+
+    Parameters
+    ----------
+    root
+        Absolute path of the folder that they are in.
+    stores
+        At least one, the best first.
+    """
+    if len(stores) == 1:
+        return stores[0]
+    of: dict[Split, tuple[int, ...]] = {}
+    for split in SPLITS:
+        having = [k for k, store in enumerate(stores) if split in store.splits]
+        of[split] = tuple(k for k in having if k == having[0] or stores[k].complements)
+    return JoinedStore(root, tuple(stores), of, frozenset(s for s in SPLITS if of[s]))
 
 
 class JoinedReader:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.containers import ContainerStore
 from imagenet_subset.sources.instead import contents, listing_errors
+from imagenet_subset.sources.joined import JoinedStore
 from imagenet_subset.system.text import few, printable
 
 _READ = (".tar", ".zip", ".parquet")
@@ -32,8 +33,7 @@ def unread(folder: Path, stores: Sequence[Store]) -> list[str]:
     """Names of the archives in a folder that no store reads, though it might."""
     if not folder.is_dir():
         return []
-    archives = [s for s in stores if isinstance(s, ContainerStore)]
-    read = {s.path(number) for s in archives for number in range(len(s.files))}
+    read = set(_files(stores))
     with listing_errors(folder):
         return [
             name
@@ -42,6 +42,14 @@ def unread(folder: Path, stores: Sequence[Store]) -> list[str]:
             and not any(part in name for part in _ASIDE)
             and str(folder / name) not in read
         ]
+
+
+def _files(stores: Iterable[Store]) -> Iterator[str]:
+    for store in stores:
+        if isinstance(store, JoinedStore):
+            yield from _files(store.stores)
+        elif isinstance(store, ContainerStore):
+            yield from map(store.path, range(len(store.files)))
 
 
 def nothing(data_dir: Path) -> SourceError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -25,6 +26,7 @@ from imagenet_subset.system.text import printable
 
 _MAGIC = b"PAR1"
 _FOLDERS = ("*.parquet", "data/*.parquet", "*/*.parquet", "*/*/*.parquet")
+_OF_MANY = re.compile(r"(?:.*/)?([^/]*)-[0-9]+-of-([0-9]+)[^/]*\.parquet", re.DOTALL)
 _UNPACKED = 16
 """Photos that are unpacked at a time: more don't fit in the processor's cache."""
 _KEPT = 4
@@ -57,7 +59,15 @@ def open_parquet(path: Path) -> ParquetStore | None:
             if lost:
                 raise names_lost(root / name, lost)
         raise SourceError(f"{path} has no photo of train or val in its parquet files")
-    return ParquetStore(str(root), Texts.of(files), splits)
+    return ParquetStore(str(root), Texts.of(files), splits, notes=tuple(_lacking(files)))
+
+
+def _lacking(files: Sequence[str]) -> Iterator[str]:
+    """Say which sets of files, named ``train-00000-of-00294.parquet``, aren't whole."""
+    sets = Counter((m[1], int(m[2])) for name in files if (m := _OF_MANY.fullmatch(name)))
+    for (name, total), found in sorted(sets.items()):
+        if found < total and "test" not in name:
+            yield f"of the {total} files {name}-*.parquet only {found} are there"
 
 
 def _files_below(root: Path) -> list[str]:

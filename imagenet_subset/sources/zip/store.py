@@ -18,8 +18,9 @@ from imagenet_subset.columns import Span, Texts
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.ilsvrc.val_labels import read_val_labels
-from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.base import PhotoReader, Store
 from imagenet_subset.sources.containers import ContainerStore, Found, SpanReader, read_exactly
+from imagenet_subset.sources.joined import joined
 from imagenet_subset.sources.zip.directory import (
     Directory,
     Entry,
@@ -37,8 +38,8 @@ from imagenet_subset.system.text import few, printable
 _KAGGLE = "imagenet-object-localization-challenge.zip"
 
 
-def open_zip(path: Path) -> ZipStore | None:
-    """Zip at ``path``, or in the folder there; None if there is none.
+def open_zip(path: Path) -> Store | None:
+    """Zip at ``path``, or in the folder there, or one for each split; None if there is none.
 
     Raises
     ------
@@ -56,13 +57,14 @@ def open_zip(path: Path) -> ZipStore | None:
     for file in zips:
         with contextlib.suppress(SourceError):
             stores += [store] if (store := _open_file(file)) else []
-    if len(stores) > 1:
+    splits = [split for store in stores for split in store.splits]
+    if len(set(splits)) < len(splits):
         names = few([os.path.basename(store.root) for store in stores])
         raise SourceError(
             f"{printable(path)} has photos in {len(stores)} zips ({names}); give one of them as "
             "--data_dir"
         )
-    return stores[0] if stores else None
+    return joined(os.path.abspath(path), stores) if stores else None
 
 
 def _open_file(path: Path) -> ZipStore | None:

@@ -176,6 +176,30 @@ def test_an_archive_that_can_not_be_used_costs_no_other(tmp_path: Path) -> None:
     assert note.endswith("it is left out")
 
 
+def test_two_zips_of_a_split_each_are_read_together(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        with zipfile.ZipFile(tmp_path / f"{split}.zip", "w") as archive:
+            for name, data in of_split(photos(), split).items():
+                archive.writestr(name, data)
+    for place in (tmp_path, tmp_path / "train.zip", tmp_path / "val.zip"):
+        store = open_source(place)
+        assert [len(list(store.photos(s, SUBSET.wnids))) for s in ("train", "val")] == [15, 150]
+        assert not [note for note in store.notes if "not " in note]
+
+
+def test_a_repository_in_the_cache_of_hugging_faces_hub_is_opened(tmp_path: Path) -> None:
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots/abc"
+    for folder in (blobs, snapshot, tmp_path / "refs", tmp_path / "snapshots/old"):
+        folder.mkdir(parents=True)
+    (tmp_path / "refs/main").write_text("abc")
+    write_train_tar(blobs / "1", photos())
+    write_val_tar(blobs / "2", photos())
+    (snapshot / "train.tar").symlink_to("../../blobs/1")
+    (snapshot / "val.tar").symlink_to("../../blobs/2")
+    store = open_source(tmp_path)
+    assert [len(list(store.photos(s, SUBSET.wnids))) for s in ("train", "val")] == [15, 150]
+
+
 def test_a_zip_beside_nothing_else_is_taken(tmp_path: Path) -> None:
     write_zip(tmp_path / "any.zip")
     assert isinstance(open_source(tmp_path), ZipStore)

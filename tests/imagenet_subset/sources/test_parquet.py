@@ -38,10 +38,7 @@ def rows_of(photos: Mapping[str, bytes]) -> list[tuple[str, bytes, int]]:
     for name, data in photos.items():
         stem = name.rpartition("/")[2].removesuffix(".JPEG")
         wnid = wnids[int(stem[-8:])] if name.startswith("val/") else stem[:9]
-        appended = (
-            f"_{wnid}" if len(data) > 1 else ""
-        )  # of the contract's extra photo it looks for the name
-        rows.append((f"{stem}{appended}.JPEG", data, LABELS[wnid]))
+        rows.append((f"{stem}_{wnid}.JPEG", data, LABELS[wnid]))
     random.Random(0).shuffle(rows)
     return rows
 
@@ -438,3 +435,13 @@ def test_without_pyarrow_it_is_said_how_to_get_it(tmp_path: Path) -> None:
     for line in (refused, worker):
         assert 'pip install "imagenet-subset[parquet]"' in line
     assert described == f"{path}/row 2 of row group 1"
+
+
+def test_a_set_that_is_not_whole_is_told(tmp_path: Path) -> None:
+    rows = rows_of(photos())
+    for k in (0, 2):
+        write(tmp_path / f"train-0000{k}-of-00003.parquet", rows[k::3])
+    write(tmp_path / "validation-00000-of-00001.parquet", rows[1::3])
+    store = open_parquet(tmp_path)
+    assert store is not None
+    assert store.notes == ("of the 3 files train-*.parquet only 2 are there",)

@@ -59,7 +59,7 @@ def write_zip(
 
 def opened(path: Path) -> ZipStore:
     store = open_zip(path)
-    assert store is not None
+    assert isinstance(store, ZipStore)
     return store
 
 
@@ -656,6 +656,6 @@ def test_random_damage_never_ends_in_a_traceback(tmp_path: Path) -> None:
             data[rng.randrange(len(data))] = rng.choice((0, 1, 255, rng.randrange(256)))
         path.write_bytes(data)
         with contextlib.suppress(SourceError):
-            if store := open_zip(path):
+            if isinstance(store := open_zip(path), ZipStore):
                 found(store)
                 store.train_list(SUBSET.wnids)
