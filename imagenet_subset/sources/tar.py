@@ -63,7 +63,7 @@ class TarStore(ContainerStore):
             elif name := parse(member.name):
                 of = name.wnid or of_class
                 if name.split == "val" or (of or name.stem[:9]) in wanted:
-                    _refuse_link(member)
+                    refuse_link(member)
                     yield Found(name.split, name.stem, of, self.span(number, member))
             elif member.name.endswith(_TRAIN_LIST) and not member.is_link:
                 self.looked.train_list = self.span(number, member)
@@ -72,7 +72,7 @@ class TarStore(ContainerStore):
         self, number: int, fd: int, outer: Member, of_class: str | None, wanted: Collection[str]
     ) -> Iterator[Found]:
         """Photos of a tar in a tar."""
-        _refuse_link(outer)
+        refuse_link(outer)
         members = walk(fd, outer.offset, outer.offset + outer.nbytes)
         try:
             yield from self._in_tar(number, fd, members, of_class, wanted, inside=True)
@@ -120,7 +120,14 @@ def _class_of(tar: str) -> str | None:
     return stem if is_wnid(stem) else None
 
 
-def _refuse_link(member: Member) -> None:
+def refuse_link(member: Member) -> None:
+    """Refuse a photo, or a tar, that is a link.
+
+    Raises
+    ------
+    TarError
+        It is one.
+    """
     if member.is_link:
         raise TarError(
             f"{member.name!r} in it is a link, not a file",
