@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +50,9 @@ def open_source(data_dir: Path) -> Store:
     if not stores:
         raise errors[0] if errors else nothing(data_dir)
     store = _joined(data_dir, stores)
-    notes = [f"{error}; it is left out" for error in errors]
+    notes = [note for part in stores for note in part.notes]
+    notes += [f"{error}; it is left out" for error in errors]
+    notes += _twice(stores)
     if others := unread(data_dir, stores):
         forms = " and ".join(dict.fromkeys(store.form for store in stores))
         notes.append(f"reads {forms} in {printable(data_dir)}, not {few(others)}")
@@ -91,6 +93,14 @@ def _beside(file: Path) -> list[Store]:
         stores, _ = _stores(file.parent)
         return [store for store in stores if store.root != str(file)]
     return []
+
+
+def _twice(stores: list[Store]) -> Iterator[str]:
+    """A note on each split that several stores have."""
+    for split in SPLITS:
+        having = [s.form for s in stores if split in s.splits and not s.complements]
+        if len(having) > 1:
+            yield f"reads {split} from {having[0]}, not from {' and '.join(having[1:])}"
 
 
 def _joined(root: Path, stores: list[Store]) -> Store:
