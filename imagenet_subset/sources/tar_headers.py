@@ -236,5 +236,7 @@ def _by_tarfile(fd: int, start: int, end: int) -> Iterator[Member]:
                     yield Member(info.name, start + info.offset_data, 0, True)
                 elif info.isfile():
                     yield Member(info.name, start + info.offset_data, info.size, False)
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
+    except tarfile.TarError as error:
         raise TarError(f"it is damaged: {error}") from error
+    except (ValueError, OverflowError, RecursionError) as error:  # of what isn't as it should be
+        raise TarError("it is damaged") from error
