@@ -54,11 +54,11 @@ def open_source(data_dir: Path) -> Store:
     notes = [note for store in stores for note in store.notes]
     notes += [f"{error}; it is left out" for error in errors]
     others = unread(folder, stores)
-    if others or len(stores) > 1:
-        read = " and ".join(f"{split} from {_forms(stores, split)}" for split in SPLITS)
+    if others or any(_twice(stores, split) for split in SPLITS):
+        read = " and ".join(_read_from(stores, split) for split in SPLITS)
         read = stores[0].form if len(stores) == 1 else read
         unused = f", not {few(others)}" if others else ""
-        notes.append(f"{printable(data_dir)}: reads {read}{unused}")
+        notes.append(f"reads {read} in {printable(data_dir)}{unused}")
     return replace(store, notes=tuple(notes)) if notes else store  # type: ignore[type-var]
 
 
@@ -107,8 +107,16 @@ def _beside(file: Path) -> list[Store]:
     return []
 
 
-def _forms(stores: list[Store], split: Split) -> str:
-    """What a split is read from, for people."""
+def _twice(stores: list[Store], split: Split) -> list[str]:
+    """Forms that have a split too, and aren't read for it."""
+    having = [store for store in stores if split in store.splits]
+    return [store.form for store in having[1:] if not store.complements]
+
+
+def _read_from(stores: list[Store], split: Split) -> str:
+    """What a split is read from, and what not, for people."""
     having = [store for store in stores if split in store.splits]
     read = [store.form for k, store in enumerate(having) if k == 0 or store.complements]
-    return " and ".join(read) or "nowhere"
+    unused = _twice(stores, split)
+    text = f"{split} from {' and '.join(read) or 'nowhere'}"
+    return f"{text} (not from {' and '.join(unused)})" if unused else text

@@ -80,6 +80,9 @@ def name_of_photo(photo: Photo) -> str:
 class StoreContract:
     """Subclass it, and override ``make`` and ``lose``."""
 
+    suffix = "JPEG"
+    """Of the photos' names, as the store has them."""
+
     def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
         """Store the photos in an empty folder and open them as a store."""
         raise NotImplementedError

@@ -30,6 +30,10 @@ _HIDDEN = {b"x": "pax", b"g": "pax", b"L": "name", b"K": "link"}
 class TarError(Exception):
     """A tar can't be read, with the reason in one line."""
 
+    def __init__(self, reason: str, remedy: str = "get it anew") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
 
 class Member(NamedTuple):
     """A file in a tar."""
@@ -71,6 +75,8 @@ def _checked(member: Member, end: int) -> Member:
     name = member.name
     if name[:1] == "/" or (".." in name and ".." in name.split("/")):
         raise TarError(f"it has {name!r}, a name that leads out of its folder")
+    if member.nbytes < 0:
+        raise TarError(f"it gives {name!r} a size of {member.nbytes:,} bytes")
     if member.offset + member.nbytes > end:
         raise TarError(
             f"it is cut off or damaged: {name!r} would end {member.offset + member.nbytes - end:,} "
@@ -225,10 +231,12 @@ def _by_tarfile(fd: int, start: int, end: int) -> Iterator[Member]:
             while (info := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep them all
                 if info.issparse():
-                    raise TarError(f"{info.name!r} is stored as a sparse file; pack it without -S")
+                    raise TarError(f"it has {info.name!r} as a sparse file", "pack it without -S")
                 if info.issym() or info.islnk():
                     yield Member(info.name, start + info.offset_data, 0, True)
                 elif info.isfile():
                     yield Member(info.name, start + info.offset_data, info.size, False)
-    except (tarfile.TarError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
+    except tarfile.TarError as error:
         raise TarError(f"it is damaged: {error}") from error
+    except (ValueError, OverflowError, RecursionError) as error:  # of what isn't as it should be
+        raise TarError("it is damaged") from error

@@ -65,8 +65,8 @@ def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
     """
     kinds = {file: _kind(os.path.join(root, file) if file else str(root)) for file in files}
     good = {file: kind for file, kind in kinds.items() if kind.splits}
+    refusals = [kind.refusal for kind in kinds.values() if kind.refusal]
     if not good:
-        refusals = [kind.refusal for kind in kinds.values() if kind.refusal]
         if refusals:
             raise SourceError(refusals[0])
         return None
@@ -78,7 +78,8 @@ def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
             "in a folder of its own"
         )
     splits = frozenset(split for kind in good.values() for split in kind.splits)
-    return stores.pop()(str(root), Texts.of(good), splits)
+    notes = () if splits == frozenset(SPLITS) else tuple(refusals)
+    return stores.pop()(str(root), Texts.of(good), splits, notes=notes)
 
 
 def _kind(path: str) -> _Kind:
@@ -120,8 +121,8 @@ def _by_names(path: str, names: Sequence[str]) -> _Kind:
 def _task_3(path: str) -> _Kind:
     return _Kind(
         frozenset(),
-        refusal=f"{printable(path)} is of ILSVRC's task 3, photos of dogs; the train photos are in "
-        "ILSVRC2012_img_train.tar, of 147,897,477,120 bytes",
+        refusal=f"{printable(path)} is of ILSVRC's task 3, photos of dogs only; get the tar of "
+        "tasks 1 and 2, ILSVRC2012_img_train.tar, of 147,897,477,120 bytes",
     )
 
 
@@ -147,7 +148,8 @@ def open_tar(path: Path) -> TarStore | None:
     if store := open_tars(path, [""]):
         return store
     raise SourceError(
-        f"{printable(path)} is a tar without photos named as ILSVRC's train and val photos"
+        f"{printable(path)} is a tar without photos named as ILSVRC's train and val photos; give "
+        "the tar that has them, as ILSVRC2012_img_train.tar, or the folder that it is in"
     )
 
 

@@ -17,7 +17,7 @@ from imagenet_subset.records import Split
 from imagenet_subset.sources.containers import Found, read_exactly
 from imagenet_subset.sources.names import PHOTO_SUFFIXES, parse
 from imagenet_subset.sources.tar.headers import Member, walk
-from imagenet_subset.sources.tar.store import TarStore, opened
+from imagenet_subset.sources.tar.store import TarStore, opened, refuse_link
 from imagenet_subset.system.text import printable
 
 _PLACE = re.compile(r"[0-9]{5,9}")
@@ -99,7 +99,8 @@ def _samples(fd: int, end: int) -> Iterator[_Sample]:
             key, photo, label = stem, None, None
         if suffix == "cls" and member.nbytes <= _LONGEST_LABEL and not member.is_link:
             label = read_exactly(fd, member.nbytes, member.offset).decode("latin-1").strip()
-        elif f".{suffix.lower()}" in PHOTO_SUFFIXES and not member.is_link:
+        elif f".{suffix.lower()}" in PHOTO_SUFFIXES:
+            refuse_link(member)
             photo = member
     if photo:
         yield _Sample(photo, label)

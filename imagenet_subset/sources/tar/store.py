@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,6 +23,11 @@ from imagenet_subset.system.text import printable
 
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 _HEADER = 512
+_HEADERS = 4 * _HEADER
+"""In bytes: a header and, in front of it, what has its long name."""
+_SHORT = 100
+"""Bytes of a name in a header; a longer one is in front of it."""
+_LONG_PHOTO = re.compile(rb"/([^/\0\n]+\.(?i:jpe?g))[\0\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class TarStore(ContainerStore):
             elif name := parse(member.name):
                 of = name.wnid or of_class
                 if name.split == "val" or (of or name.stem[:9]) in wanted:
-                    _refuse_link(member)
+                    refuse_link(member)
                     yield Found(name.split, name.stem, of, self.span(number, member))
             elif member.name.endswith(_TRAIN_LIST) and not member.is_link:
                 self.looked.train_list = self.span(number, member)
@@ -66,12 +72,12 @@ class TarStore(ContainerStore):
         self, number: int, fd: int, outer: Member, of_class: str | None, wanted: Collection[str]
     ) -> Iterator[Found]:
         """Photos of a tar in a tar."""
-        _refuse_link(outer)
+        refuse_link(outer)
         members = walk(fd, outer.offset, outer.offset + outer.nbytes)
         try:
             yield from self._in_tar(number, fd, members, of_class, wanted, inside=True)
         except TarError as error:
-            raise TarError(f"of {outer.name!r} in it, {error}") from error
+            raise TarError(f"of {outer.name!r} in it, {error}", error.remedy) from error
 
     @staticmethod
     def span(number: int, member: Member) -> Span:
@@ -82,10 +88,14 @@ class TarStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
         fd = regular(self.path(at.file), os.O_RDONLY)
         try:
-            header = pread(fd, _HEADER, max(0, at.offset - _HEADER))
+            start = max(0, at.offset - _HEADERS)
+            headers = pread(fd, at.offset - start, start)
         finally:
             os.close(fd)
-        return os.path.basename(os.fsdecode(header[:100].partition(b"\0")[0]))
+        short = headers[-_HEADER:][:_SHORT]
+        if short[-1:] not in b"\0" and (long := _LONG_PHOTO.findall(headers[:-_HEADER])):
+            return os.fsdecode(long[-1])
+        return os.path.basename(os.fsdecode(short.partition(b"\0")[0]))
 
     def train_list(self, wnids: Collection[str]) -> TrainList | None:
         """The list of a tree that was packed whole."""
@@ -111,9 +121,19 @@ def _class_of(tar: str) -> str | None:
     return stem if is_wnid(stem) else None
 
 
-def _refuse_link(member: Member) -> None:
+def refuse_link(member: Member) -> None:
+    """Refuse a photo, or a tar, that is a link.
+
+    Raises
+    ------
+    TarError
+        It is one.
+    """
     if member.is_link:
-        raise TarError(f"{member.name!r} in it is a link, not a file; pack it anew, with tar -h")
+        raise TarError(
+            f"{member.name!r} in it is a link, not a file",
+            "pack it by tar with -h and --hard-dereference",
+        )
 
 
 @contextlib.contextmanager
@@ -126,7 +146,7 @@ def opened(path: str) -> Iterator[tuple[int, int]]:
             yield fd, os.fstat(fd).st_size
     except TarError as error:
         raise SourceError(
-            f"can't read {printable(path)}: {printable(str(error))}; get it anew"
+            f"can't read {printable(path)}: {printable(str(error))}; {error.remedy}"
         ) from error
     except OSError as error:
         why = error.strerror or error

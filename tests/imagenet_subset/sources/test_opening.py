@@ -1,205 +1,340 @@
-"""What a path is opened as: the best of several forms, and what is said of what isn't read."""
+"""What `open_source` makes of a path: the best of what is there, or a line that says what to do."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from imagenet_subset.errors import SourceError
+from imagenet_subset.records import Split
 from imagenet_subset.sources import open_source
-from imagenet_subset.sources.catalogue import list_images
+from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.folder import FolderStore
 from imagenet_subset.sources.joined import JoinedStore
 from imagenet_subset.sources.tar.store import TarStore
 from imagenet_subset.sources.zip.store import ZipStore
-from tests.contracts.store import SUBSET, photos, train_entries
-from tests.imagenet_subset.sources.test_tar import (
-    TRAIN,
-    VAL,
-    of_split,
-    tar_of,
-    write_folders,
-    write_train_tar,
-    write_val_tar,
-)
+from tests.conftest import Cli
+from tests.contracts.store import ACORN
+from tests.harness.tars import tar_of
 
-ZIP = "imagenet-object-localization-challenge.zip"
+TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+TRAIN, VAL = f"{ACORN}_3.JPEG", "ILSVRC2012_val_00000001.JPEG"
+DOGS = tar_of({f"n{2085620 + 10 * k:08}.tar": b"" for k in range(120)})
+FORMS = "or a folder or file of its tars, Kaggle's zip, Hugging Face's parquet or WebDataset's"
 
 
-def write_zip(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in photos().items():
-            archive.writestr(f"ILSVRC/Data/CLS-LOC/{name}", data)
+def put(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def put_train_tar(folder: Path, data: bytes = b"tar") -> Path:
+    return put(folder / TRAIN_TAR, tar_of({f"{ACORN}.tar": tar_of({TRAIN: data})}))
+
+
+def put_val_tar(folder: Path, data: bytes = b"tar") -> Path:
+    return put(folder / VAL_TAR, tar_of({VAL: data}))
+
+
+def put_zip(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
+        for name in (f"train/{ACORN}/{TRAIN}", f"val/{VAL}"):
+            archive.writestr(f"ILSVRC/Data/CLS-LOC/{name}", b"zip")
+    return folder / "photos.zip"
+
+
+def put_parquet(path: Path, name: str) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    image = pa.array([{"bytes": b"parquet", "path": name}], kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"image": image, "label": pa.array([988], pa.int64())}), path)
+    return path
+
+
+def data_of(store: Store, split: Split) -> list[bytes]:
+    """Contents of the photos of a split."""
+    reader = store.open()
+    try:
+        return [reader.read(photo.location) for photo in store.photos(split, [ACORN])]
+    finally:
+        reader.close()
 
 
 def refusal(path: Path) -> str:
+    """Why nothing is opened: one printable line that names the path."""
     with pytest.raises(SourceError) as error:
         open_source(path)
-    message = str(error.value)
-    assert message.isprintable()
-    return message
+    assert str(error.value).isprintable()
+    assert str(path) in str(error.value)
+    return str(error.value)
 
 
-def test_folders_are_better_than_archives_and_it_is_said(tmp_path: Path) -> None:
-    write_folders(tmp_path, photos())
-    write_train_tar(tmp_path / TRAIN, photos())
-    write_zip(tmp_path / ZIP)
-    (tmp_path / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(b"")
-    (tmp_path / "ILSVRC2012_img_test_v10102019.tar").write_bytes(b"")
+# The best of what is there
+
+
+def test_folders_come_before_archives(tmp_path: Path) -> None:
+    put(tmp_path / f"train/{ACORN}/{TRAIN}", b"folder")
+    put(tmp_path / f"val/{VAL}", b"folder")
+    put_train_tar(tmp_path)
+    put_val_tar(tmp_path)
+    put_zip(tmp_path)
     store = open_source(tmp_path)
     assert isinstance(store, FolderStore)
-    assert store.notes == (f"{tmp_path}: reads the folders, not {TRAIN}, {ZIP}",)
+    assert data_of(store, "train") == data_of(store, "val") == [b"folder"]
+    names = f"{TRAIN_TAR}, {VAL_TAR}, photos.zip"
+    assert store.notes == (f"reads the folders in {tmp_path}, not {names}",)
 
 
-def test_tars_are_better_than_a_zip(tmp_path: Path) -> None:
-    write_train_tar(tmp_path / TRAIN, photos())
-    write_val_tar(tmp_path / VAL, photos())
-    write_zip(tmp_path / ZIP)
+def test_tars_come_before_a_zip(tmp_path: Path) -> None:
+    put_train_tar(tmp_path)
+    put_val_tar(tmp_path)
+    put_zip(tmp_path)
     store = open_source(tmp_path)
     assert isinstance(store, TarStore)
-    assert store.notes == (f"{tmp_path}: reads the tars, not {ZIP}",)
+    assert store.notes == (f"reads the tars in {tmp_path}, not photos.zip",)
+
+
+def test_a_zip_comes_before_parquet(tmp_path: Path) -> None:
+    put_parquet(tmp_path / "train-0.parquet", TRAIN)
+    put_zip(tmp_path)
+    store = open_source(tmp_path)
+    assert isinstance(store, ZipStore)
+    (note,) = store.notes
+    assert note.endswith("not train-0.parquet")
 
 
 def test_each_split_is_read_from_the_best_that_has_it(tmp_path: Path) -> None:
-    write_folders(tmp_path, of_split(photos(), "val"))
-    write_train_tar(tmp_path / TRAIN, photos())
-    write_val_tar(tmp_path / VAL, photos())
+    put(tmp_path / f"train/{ACORN}/{TRAIN}", b"folder")
+    put_train_tar(tmp_path)
+    put_val_tar(tmp_path)
+    put_zip(tmp_path)
     store = open_source(tmp_path)
-    assert isinstance(store, JoinedStore)
-    assert store.notes == (f"{tmp_path}: reads train from the tars and val from the folders",)
-    (photo, *_) = store.photos("val", SUBSET.wnids)
-    assert store.describe(photo.location).startswith(f"{tmp_path}/val/")
-
-
-def test_what_is_read_is_said_where_photos_are_missing(tmp_path: Path) -> None:
-    train = of_split(photos(), "train")
-    write_train_tar(tmp_path / TRAIN, train)
-    lost = min(train)
-    write_folders(tmp_path, {name: data for name, data in photos().items() if name != lost})
-    path = tmp_path / "train_cls.txt"
-    path.write_text("".join(f"{name} {number}\n" for name, number in train_entries()))
-    with pytest.raises(SourceError, match=rf"missing in .*reads the folders, not {TRAIN}"):
-        list_images(SUBSET, ["train", "val"], open_source(tmp_path), path)
-
-
-@pytest.mark.parametrize("given", [TRAIN, VAL])
-def test_a_path_to_one_of_ilsvrcs_tars_takes_the_other_too(tmp_path: Path, given: str) -> None:
-    write_train_tar(tmp_path / TRAIN, photos())
-    write_val_tar(tmp_path / VAL, photos())
-    store = open_source(tmp_path / given)
-    assert isinstance(store, TarStore)
-    assert [len(list(store.photos(s, SUBSET.wnids))) for s in ("train", "val")] == [15, 150]
-
-
-def test_beside_a_tar_of_one_split_the_other_may_be_in_folders(tmp_path: Path) -> None:
-    write_folders(tmp_path, of_split(photos(), "train"))
-    write_val_tar(tmp_path / VAL, photos())
-    store = open_source(tmp_path / VAL)
-    assert isinstance(store, JoinedStore)
-    assert [len(list(store.photos(s, SUBSET.wnids))) for s in ("train", "val")] == [15, 150]
-
-
-def test_a_tar_of_one_split_alone_is_enough(tmp_path: Path) -> None:
-    write_val_tar(tmp_path / VAL, photos())
-    store = open_source(tmp_path / VAL)
-    assert len(list_images(SUBSET, ["val"], store).records["val"]) == 150
-    with pytest.raises(SourceError, match=r"no train photo of any class.*--splits val"):
-        list_images(SUBSET, ["train", "val"], store)
-
-
-DOGS = [f"n{2085620 + 120 * k:08d}.tar" for k in range(120)]
-
-
-@pytest.mark.parametrize("name", ["ILSVRC2012_img_train_t3.tar", "train.tar"])
-def test_the_tar_of_task_3_is_told_apart(tmp_path: Path, name: str) -> None:
-    inner = tar_of([("n02085620_1.JPEG", b"x")])
-    (tmp_path / name).write_bytes(tar_of([(dog, inner) for dog in DOGS]))
-    for path in (tmp_path, tmp_path / name):
-        message = refusal(path)
-        assert f"{name} is of ILSVRC's task 3" in message
-        assert "the train photos are in ILSVRC2012_img_train.tar" in message
-
-
-def test_the_tar_of_task_3_beside_the_right_ones_is_left_alone(tmp_path: Path) -> None:
-    write_train_tar(tmp_path / TRAIN, photos())
-    write_val_tar(tmp_path / VAL, photos())
-    (tmp_path / "ILSVRC2012_img_train_t3.tar").write_bytes(tar_of([]))
-    (tmp_path / "ILSVRC2012_img_test.tar").write_bytes(
-        tar_of([("ILSVRC2012_test_00000001.JPEG", b"")])
+    assert data_of(store, "train") == [b"folder"]
+    assert data_of(store, "val") == [b"tar"]
+    assert store.notes == (
+        "reads train from the folders (not from the tars) and val from the tars in "
+        f"{tmp_path}, not photos.zip",
     )
+
+
+def test_an_empty_folder_of_a_split_does_not_hide_its_tar(tmp_path: Path) -> None:
+    put(tmp_path / f"train/{ACORN}/{TRAIN}", b"folder")
+    (tmp_path / "val").mkdir()
+    put_val_tar(tmp_path)
     store = open_source(tmp_path)
-    assert isinstance(store, TarStore)
-    assert sorted(store.files) == [TRAIN, VAL]
-    assert store.notes == ()
+    assert (data_of(store, "val"), store.notes) == ([b"tar"], ())
 
 
-def test_compressed_tars_are_told_with_the_way_out(tmp_path: Path) -> None:
-    data = gzip.compress(tar_of([("n01440764_1_n01440764.JPEG", b"x")]))
-    (tmp_path / "train_images_0.tar.gz").write_bytes(data)
-    message = refusal(tmp_path / "train_images_0.tar.gz")
-    assert "is compressed by gzip" in message
-    assert "unpack it by gunzip -k" in message
+def test_a_class_in_a_folder_comes_before_its_tar(tmp_path: Path) -> None:
+    put(tmp_path / f"train/{ACORN}/{TRAIN}", b"folder")
+    put(tmp_path / f"train/{ACORN}.tar", tar_of({TRAIN: b"tar"}))
+    put(tmp_path / f"val/{VAL}", b"folder")
+    assert data_of(open_source(tmp_path), "train") == [b"folder"]
+
+
+def test_what_else_is_wrong_is_noted(tmp_path: Path) -> None:
+    put_zip(tmp_path)
+    put(tmp_path / "cut.tar", tar_of({TRAIN: b"x" * 9000})[:4000])
+    first, _ = open_source(tmp_path).notes
+    assert first.startswith(f"can't read {tmp_path / 'cut.tar'}: it is cut off or damaged")
+    assert first.endswith("; get it anew; it is left out")
+
+
+@pytest.mark.parametrize("name", ["ILSVRC2012_devkit_t12.tar", "ILSVRC2012_devkit_t12.tar.gz"])
+def test_the_devkit_is_of_no_account(tmp_path: Path, name: str) -> None:
+    put_train_tar(tmp_path)
+    put_val_tar(tmp_path)
+    put(tmp_path / name, tar_of({"ILSVRC2012_devkit_t12/readme.txt": b"x"}))
+    put(tmp_path / "ILSVRC2012_img_test_v10102019.tar", tar_of({"test/a.JPEG": b"x"}))
+    store = open_source(tmp_path)
+    assert store.splits == {"train", "val"}
+    assert not store.notes
+    assert len(store.instead("train", ACORN).split(",")) == 2, "those two only"
+
+
+# A path to a file
+
+
+@pytest.mark.parametrize("given", [TRAIN_TAR, VAL_TAR])
+def test_one_of_the_two_tars_takes_the_other(tmp_path: Path, given: str) -> None:
+    put_train_tar(tmp_path)
+    put_val_tar(tmp_path)
+    store = open_source(tmp_path / given)
+    assert data_of(store, "train") == data_of(store, "val") == [b"tar"]
+
+
+def test_a_tar_of_val_takes_the_train_folder_beside_it(tmp_path: Path) -> None:
+    put(tmp_path / f"train/{ACORN}/{TRAIN}", b"folder")
+    store = open_source(put_val_tar(tmp_path))
+    assert isinstance(store, JoinedStore)
+    assert (data_of(store, "train"), data_of(store, "val")) == ([b"folder"], [b"tar"])
+
+
+def test_a_tar_of_train_takes_the_val_folder_beside_it(tmp_path: Path) -> None:
+    put(tmp_path / f"val/{VAL}", b"folder")
+    store = open_source(put_train_tar(tmp_path))
+    assert (data_of(store, "train"), data_of(store, "val")) == ([b"tar"], [b"folder"])
+
+
+def test_a_tar_alone_has_its_split(tmp_path: Path) -> None:
+    assert open_source(put_val_tar(tmp_path / "val_only")).splits == {"val"}
+    assert open_source(put_train_tar(tmp_path / "train_only")).splits == {"train"}
+
+
+def test_a_tar_is_known_by_its_content(tmp_path: Path) -> None:
+    assert isinstance(open_source(put(tmp_path / "photos", tar_of({VAL: b"x"}))), TarStore)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("name", ["ILSVRC2012_img_train_t3.tar", "dogs.tar", TRAIN_TAR])
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_the_tar_of_task_3_is_refused(tmp_path: Path, name: str, as_folder: bool) -> None:
+    path = put(tmp_path / name, DOGS)
+    message = refusal(tmp_path if as_folder else path)
+    assert message == (
+        f"{path} is of ILSVRC's task 3, photos of dogs only; get the tar of tasks 1 and 2, "
+        "ILSVRC2012_img_train.tar, of 147,897,477,120 bytes"
+    )
+
+
+def test_the_tar_of_task_3_beside_others_is_noted_if_train_is_lacking(tmp_path: Path) -> None:
+    put(tmp_path / "ILSVRC2012_img_train_t3.tar", DOGS)
+    put_val_tar(tmp_path)
+    (note,) = open_source(tmp_path).notes
+    assert "task 3, photos of dogs only; get" in note
+    put_train_tar(tmp_path)
+    assert open_source(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("compress", "suffix", "by", "command"),
+    [
+        (gzip.compress, "gz", "gzip", "gunzip -k"),
+        (bz2.compress, "bz2", "bzip2", "bunzip2 -k"),
+        (lzma.compress, "xz", "xz", "unxz -k"),
+    ],
+)
+def test_a_compressed_tar_is_refused(
+    tmp_path: Path, compress, suffix: str, by: str, command: str
+) -> None:
+    path = put(tmp_path / f"val_images.tar.{suffix}", compress(tar_of({VAL: b"x"})))
+    message = refusal(path)
+    assert f"is compressed by {by}, so that a photo in it can't be found" in message
+    assert message.endswith(f"unpack it by {command}, and give what comes out")
     message = refusal(tmp_path)
-    assert "has train_images_0.tar.gz, which are compressed" in message
-    assert "unpack them by gunzip" in message
+    assert f"has val_images.tar.{suffix}, compressed by {by}" in message
+    assert message.endswith(f"unpack them by {command}, and give the same folder")
 
 
-@pytest.mark.parametrize("head", [b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"])
-def test_other_compression_is_told_too(tmp_path: Path, head: bytes) -> None:
-    (tmp_path / "x").write_bytes(head + bytes(600))
-    assert "is compressed by " in refusal(tmp_path / "x")
+@pytest.mark.parametrize("below", ["", "data/"])
+def test_hugging_faces_first_archives_are_refused_and_read_when_unpacked(
+    tmp_path: Path, below: str
+) -> None:
+    tars = {"train_images_0": TRAIN, "train_images_1": TRAIN, "val_images": VAL}
+    for stem, name in tars.items():
+        put(tmp_path / f"{below}{stem}.tar.gz", gzip.compress(tar_of({name: b"x"})))
+    message = refusal(tmp_path)
+    assert f"has {below}train_images_0.tar.gz, {below}train_images_1.tar.gz, " in message
+    for stem in tars:
+        data = gzip.decompress((tmp_path / f"{below}{stem}.tar.gz").read_bytes())
+        put(tmp_path / f"{below}{stem}.tar", data)
+    assert open_source(tmp_path).splits == {"train", "val"}
 
 
-def test_what_is_nothing_is_told(tmp_path: Path) -> None:
-    assert "nowhere doesn't exist; --data_dir is" in refusal(tmp_path / "nowhere")
-    assert "it is empty; --data_dir is" in refusal(tmp_path)
-    (tmp_path / "x.tar").write_text("a text")
-    assert "x.tar is a file, and no archive of a kind that is read" in refusal(tmp_path / "x.tar")
-    (tmp_path / "y.tar").write_bytes(tar_of([("a.txt", b"x")]))
-    assert "y.tar is a tar without photos" in refusal(tmp_path / "y.tar")
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(tmp_path / "pipe")
-        assert "pipe is a pipe or a device" in refusal(tmp_path / "pipe")
+def test_a_compressed_tar_that_is_named_as_a_tar_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / VAL_TAR, gzip.compress(tar_of({VAL: b"x"})))
+    assert "is compressed by gzip" in refusal(tmp_path / VAL_TAR)
+    assert f"has {VAL_TAR}, compressed by gzip" in refusal(tmp_path)
 
 
-def test_an_archive_that_can_not_be_used_costs_no_other(tmp_path: Path) -> None:
-    write_folders(tmp_path, of_split(photos(), "train"))
-    (tmp_path / "x.tar").write_bytes(tar_of([("n01440764_1.JPEG", b"x" * 999)])[:600])
-    store = open_source(tmp_path)
-    assert len(list(store.photos("train", SUBSET.wnids))) == 15
-    (note, *_) = store.notes
-    assert "x.tar: it is cut off" in note
-    assert note.endswith("it is left out")
+@pytest.mark.parametrize(
+    "name", ["ILSVRC2012_img_test_v10102019.tar", "ILSVRC2012_devkit_t12.tar", "other.tar"]
+)
+def test_a_tar_of_other_files_is_refused(tmp_path: Path, name: str) -> None:
+    path = put(tmp_path / name, tar_of({"test/ILSVRC2012_test_00000001.JPEG": b"x"}))
+    message = refusal(path)
+    assert "without photos named as ILSVRC's train and val photos; give the tar" in message
+    assert "neither train/ nor val/" in refusal(tmp_path)
 
 
-def test_two_zips_of_a_split_each_are_read_together(tmp_path: Path) -> None:
-    for split in ("train", "val"):
-        with zipfile.ZipFile(tmp_path / f"{split}.zip", "w") as archive:
-            for name, data in of_split(photos(), split).items():
-                archive.writestr(name, data)
-    for place in (tmp_path, tmp_path / "train.zip", tmp_path / "val.zip"):
-        store = open_source(place)
-        assert [len(list(store.photos(s, SUBSET.wnids))) for s in ("train", "val")] == [15, 150]
-        assert not [note for note in store.notes if "not " in note]
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'nope'} doesn't exist; --data_dir is " in refusal(tmp_path / "nope")
+    assert FORMS in refusal(tmp_path / "nope")
 
 
-def test_a_repository_in_the_cache_of_hugging_faces_hub_is_opened(tmp_path: Path) -> None:
-    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots/abc"
-    for folder in (blobs, snapshot, tmp_path / "refs", tmp_path / "snapshots/old"):
-        folder.mkdir(parents=True)
-    (tmp_path / "refs/main").write_text("abc")
-    write_train_tar(blobs / "1", photos())
-    write_val_tar(blobs / "2", photos())
-    (snapshot / "train.tar").symlink_to("../../blobs/1")
-    (snapshot / "val.tar").symlink_to("../../blobs/2")
-    store = open_source(tmp_path)
-    assert [len(list(store.photos(s, SUBSET.wnids))) for s in ("train", "val")] == [15, 150]
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    assert "nor an archive of ImageNet: it is empty; --data_dir is " in refusal(tmp_path)
 
 
-def test_a_zip_beside_nothing_else_is_taken(tmp_path: Path) -> None:
-    write_zip(tmp_path / "any.zip")
-    assert isinstance(open_source(tmp_path), ZipStore)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", ["pipe", "pipe.tar"])
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert "is a pipe or a device" in refusal(tmp_path / name)
+    message = refusal(tmp_path)
+    assert "it is a named pipe, not a file" in message if "." in name else "has 1 file" in message
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no tar", b"no tar\n" * 300, tar_of({VAL: b"x"})[:300], b"\0" * 20480]
+)
+def test_a_file_that_is_named_as_a_tar_only_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = put(tmp_path / "a.tar", data)
+    assert "is a file, and no archive of a kind that is read; --data_dir is " in refusal(path)
+    assert "it has no photo of ImageNet in a.tar; --data_dir is " in refusal(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    try:
+        (tmp_path / VAL_TAR).symlink_to("nowhere")
+    except OSError:
+        pytest.skip("no symbolic links here")
+    put_train_tar(tmp_path)
+    message = refusal(tmp_path)
+    assert message == f"can't read {tmp_path / VAL_TAR}: No such file or directory; put that right"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no POSIX permissions here")
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_tar_without_permission_is_named(cli: Cli, tmp_path: Path, as_folder: bool) -> None:
+    as_others: list[str] = []
+    if os.getuid() == 0:  # root without the powers that let it read everything
+        if not shutil.which("setpriv"):
+            pytest.skip("root reads everything, and there is no setpriv")
+        as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    path = put_val_tar(tmp_path / "given")
+    (tmp_path / "acorn.txt").write_text(f"{ACORN}\n")
+    path.chmod(0)
+    try:
+        done = cli(
+            "--subset_name", tmp_path / "acorn.txt", "--workers", 1, "--device", "cpu",
+            "--data_dir", path.parent if as_folder else path, under=as_others,
+        )  # fmt: skip
+    finally:
+        path.chmod(0o644)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{path}: Permission denied" in done.stderr
+
+
+def test_a_folder_whose_name_has_two_lines_is_named_in_one(tmp_path: Path) -> None:
+    folder = tmp_path / "line\nbreak"
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("no such names here")
+    with pytest.raises(SourceError) as error:
+        open_source(folder)
+    assert str(error.value).isprintable()

@@ -1,239 +1,267 @@
-"""Stores in tars: ILSVRC's own, a tree in one, one for each class; and what is in several forms."""
+"""Photos in tars: ILSVRC's two, one for each class, a whole tree in one, and beside folders."""
 
 from __future__ import annotations
 
-import io
-import os
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.numbering import val_name
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.joined import JoinedStore
-from imagenet_subset.sources.tar.kinds import open_tar
 from imagenet_subset.sources.tar.store import TarStore
-from tests.contracts.store import ACORN, SUBSET, StoreContract, name_of, photos
+from tests.contracts.store import (
+    ACORN,
+    AIRLINER,
+    SUBSET,
+    VOLCANO,
+    StoreContract,
+    photos,
+    train_entries,
+    val_numbers,
+)
+from tests.harness.tars import link_of, tar_of, tar_of_members
 
-TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
-
-
-def tar_of(files: Iterable[tuple[str, bytes]]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def base(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
-def of_split(photos: Mapping[str, bytes], split: str) -> dict[str, bytes]:
-    return {name: data for name, data in photos.items() if name.startswith(f"{split}/")}
+TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+BELOW = "ILSVRC/Data/CLS-LOC/"
+LOST = f"train/{AIRLINER}/{AIRLINER}_21.JPEG"
+"""The photo that the contract loses. It is the last one: to shorten a tar loses all from there."""
+ONE = f"{ACORN}_21.JPEG"
 
 
-def of_class(photos: Mapping[str, bytes]) -> dict[str, list[tuple[str, bytes]]]:
-    """Train photos by class, without folders."""
-    classes: dict[str, list[tuple[str, bytes]]] = {}
-    for name, data in of_split(photos, "train").items():
-        classes.setdefault(name.split("/")[1], []).append((base(name), data))
-    return classes
+def last(photos: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same photos, `LOST` at the end; val before train."""
+    return dict(sorted(photos.items(), key=lambda item: (item[0] == LOST, item[0] < "val")))
 
 
-def write_train_tar(path: Path, photos: Mapping[str, bytes]) -> None:
-    inner = [(f"{wnid}.tar", tar_of(files)) for wnid, files in of_class(photos).items()]
-    path.write_bytes(tar_of(inner))
+def val_of(photos: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {n.removeprefix("val/"): data for n, data in photos.items() if n.startswith("val/")}
 
 
-def write_val_tar(path: Path, photos: Mapping[str, bytes]) -> None:
-    files = [(base(name), data) for name, data in of_split(photos, "val").items()]
-    path.write_bytes(tar_of(files[::-1]))
+def by_class(photos: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
+    """Train photos of each class by name; the class of `LOST` is the last."""
+    classes: dict[str, dict[str, bytes]] = {}
+    for path, data in last(photos).items():
+        if path.startswith("train/"):
+            _, wnid, name = path.split("/")
+            classes.setdefault(wnid, {})[name] = data
+    return dict(sorted(classes.items(), key=lambda item: item[0] == AIRLINER))
 
 
-def write_folders(root: Path, photos: Mapping[str, bytes]) -> None:
-    for name, data in photos.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
+def put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
 
 
-def cut_before_end_of(path: Path, contents: bytes) -> None:
-    """Shorten a tar so that a photo isn't there to its end, nor what comes after it."""
-    at = path.read_bytes().rindex(contents)
-    os.truncate(path, at + len(contents) - 1)
+def put_val(folder: Path, photos: Mapping[str, bytes]) -> None:
+    for name, data in val_of(photos).items():
+        put(folder / "val" / name, data)
 
 
-class TarContract(StoreContract):
-    """What is lost in a tar is lost from there to its end."""
-
-    def lose(self, folder: Path, name: str) -> None:
-        for path in folder.rglob("*.tar"):
-            if photos()[name] in path.read_bytes():
-                cut_before_end_of(path, photos()[name])
-
-    def test_a_photo_that_can_not_be_read_costs_no_other(
-        self, store: Store, folder: Path, train_list: Path
-    ) -> None:
-        records = list(list_images(SUBSET, ["train"], store, train_list).records["train"])
-        places = [record.location for record in records]
-        self.lose(folder, name_of(records[2]))
-        outcomes = self.read(store, records)
-        assert isinstance(outcomes[2], OSError)
-        assert "bytes could be read" in str(outcomes[2])
-        for k, (record, data) in enumerate(zip(records, outcomes, strict=True)):
-            if isinstance(data, OSError):
-                assert k == 2 or self.comes_after(places[k], places[2])
-            else:
-                assert data == photos()[name_of(record)]
-
-    def comes_after(self, place, lost) -> bool:
-        return place > lost
+def shorten(path: Path, name: str) -> None:
+    """Cut a tar off in a photo, the last one."""
+    assert name == LOST
+    content = path.read_bytes()
+    at = content.index(photos()[name])
+    with path.open("r+b") as file:
+        file.truncate(at + 7)
 
 
-class TestOfficialTars(TarContract):
+def shown(error: pytest.ExceptionInfo[SourceError]) -> str:
+    """A message, which has to be one printable line."""
+    message = str(error.value)
+    assert message.isprintable()
+    return message
+
+
+# The contract
+
+
+class TestOfficialTars(StoreContract):
+    layout = tarfile.GNU_FORMAT
+
     def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
-        write_train_tar(folder / TRAIN, photos)
-        if of_split(photos, "val"):
-            write_val_tar(folder / VAL, photos)
+        inner = {f"{wnid}.tar": tar_of(of, self.layout) for wnid, of in by_class(photos).items()}
+        put(folder / TRAIN_TAR, tar_of(inner, self.layout))
+        if val := val_of(photos):
+            put(folder / VAL_TAR, tar_of(val, self.layout))
         store = open_source(folder)
         assert isinstance(store, TarStore)
         return store
 
-    def test_only_wanted_inner_tars_are_walked(self, folder: Path) -> None:
-        self.make(folder, photos())
-        data = bytearray((folder / TRAIN).read_bytes())
-        at = data.index(f"{ACORN}_".encode())
-        data[at : at + 100] = b"x" * 100  # a header in the tar of a class that isn't wanted
-        (folder / TRAIN).write_bytes(data)
-        store = open_source(folder)
-        assert len(list(store.photos("train", [w for w in SUBSET.wnids if w != ACORN]))) == 10
-        with pytest.raises(SourceError, match=f"of '{ACORN}.tar' in it, .* no header"):
-            list(store.photos("train", SUBSET.wnids))
+    def lose(self, folder: Path, name: str) -> None:
+        shorten(folder / TRAIN_TAR, name)
 
 
-class TestTreeTar(TarContract):
-    """A whole tree in one tar, as Kaggle's older archive has it."""
+class TestOfficialTarsOfPax(TestOfficialTars):
+    layout = tarfile.PAX_FORMAT
+
+
+class TestTreeTar(StoreContract):
+    above = BELOW
+    layout = tarfile.GNU_FORMAT
 
     def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
-        files = [(f"./ILSVRC/Data/CLS-LOC/{name}", data) for name, data in photos.items()]
-        (folder / "imagenet.tar").write_bytes(tar_of(files))
-        return open_source(folder / "imagenet.tar")
+        files = {self.above + name: data for name, data in last(photos).items()}
+        put(folder / "imagenet.tar", tar_of(files, self.layout))
+        store = open_source(folder / "imagenet.tar")
+        assert isinstance(store, TarStore)
+        return store
+
+    def lose(self, folder: Path, name: str) -> None:
+        shorten(folder / "imagenet.tar", name)
 
 
-class TestFlatTars(TarContract):
-    """Hugging Face's of 2022, unpacked by gunzip: several for a split, names with the class."""
+class TestTreeTarWithLongNames(TestTreeTar):
+    above = f"{'data/' * 30}imagenet/"
 
+
+class TestTreeTarWithLongNamesOfPax(TestTreeTar):
+    above = f"{'data/' * 70}imagenet/"
+    layout = tarfile.PAX_FORMAT
+
+
+class TestTreeTarWithLongNamesOfUstar(TestTreeTar):
+    above = f"{'data/' * 20}imagenet/"
+    layout = tarfile.USTAR_FORMAT
+
+
+class TestTarsOfClasses(StoreContract):
     def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
-        (folder / "data").mkdir(exist_ok=True)
-        train = [
-            (base(name).replace(".", f"_{name.split('/')[1]}."), data)
-            for name, data in of_split(photos, "train").items()
-        ]
-        for k in range(2):
-            (folder / f"data/train_images_{k}.tar").write_bytes(tar_of(train[k::2]))
-        if of_split(photos, "val"):
-            write_val_tar(folder / "data/val_images.tar", photos)
+        for wnid, of in by_class(photos).items():
+            put(folder / f"train/{wnid}.tar", tar_of(of))
+        put_val(folder, photos)
         return open_source(folder)
 
-
-class TestTarsOfClasses(TarContract):
-    """The train tar unpacked once; val in a folder."""
-
-    def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
-        (folder / "train").mkdir(exist_ok=True)
-        for wnid, files in of_class(photos).items():
-            (folder / f"train/{wnid}.tar").write_bytes(tar_of(files))
-        write_folders(folder, of_split(photos, "val"))
-        return open_source(folder)
-
-    def comes_after(self, place, lost) -> bool:
-        return True
+    def lose(self, folder: Path, name: str) -> None:
+        shorten(folder / f"train/{AIRLINER}.tar", name)
 
 
-class TestHalfUnpacked(TestTarsOfClasses):
-    """Some classes in folders, others still in tars."""
+class TestHalfUnpacked(StoreContract):
+    """One class in a folder, the others in their tars."""
 
     def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
-        classes = of_class(photos)
-        first = min(classes)
-        write_folders(folder, {f"train/{first}/{n}": d for n, d in classes.pop(first)})
-        for wnid, files in classes.items():
-            (folder / f"train/{wnid}.tar").write_bytes(tar_of(files))
-        write_folders(folder, of_split(photos, "val"))
+        for wnid, of in by_class(photos).items():
+            if wnid == VOLCANO:
+                for name, data in of.items():
+                    put(folder / f"train/{wnid}/{name}", data)
+            else:
+                put(folder / f"train/{wnid}.tar", tar_of(of))
+        put_val(folder, photos)
         store = open_source(folder)
         assert isinstance(store, JoinedStore)
         return store
 
     def lose(self, folder: Path, name: str) -> None:
-        (folder / name).unlink(missing_ok=True)
-        super().lose(folder, name)
-
-    def test_a_photo_that_can_not_be_read_costs_no_other(
-        self, store: Store, folder: Path, train_list: Path
-    ) -> None:
-        records = list(list_images(SUBSET, ["train"], store, train_list).records["train"])
-        for k in (0, len(records) - 1):
-            self.lose(folder, name_of(records[k]))
-        outcomes = self.read(store, records)
-        assert isinstance(outcomes[0], OSError)
-        assert isinstance(outcomes[-1], OSError)
-        assert sum(isinstance(data, bytes) for data in outcomes) >= 5
+        shorten(folder / f"train/{AIRLINER}.tar", name)
 
 
-class TestFoldersAndTar(TestHalfUnpacked):
-    """Train in folders, val in its tar."""
-
+class TestTrainInFoldersAndValInItsTar(StoreContract):
     def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
-        write_folders(folder, of_split(photos, "train"))
-        if of_split(photos, "val"):
-            write_val_tar(folder / VAL, photos)
+        for wnid, of in by_class(photos).items():
+            for name, data in of.items():
+                put(folder / f"train/{wnid}/{name}", data)
+        if val := val_of(photos):
+            put(folder / VAL_TAR, tar_of(val))
         return open_source(folder)
 
-
-def test_a_class_that_is_unpacked_is_not_read_from_its_tar(tmp_path: Path) -> None:
-    write_folders(tmp_path, photos())
-    for wnid, files in of_class(photos()).items():
-        (tmp_path / f"train/{wnid}.tar").write_bytes(tar_of(files))
-    store = open_source(tmp_path)
-    assert len(list(store.photos("train", SUBSET.wnids))) == 15
+    def lose(self, folder: Path, name: str) -> None:
+        (folder / name).unlink()
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [(tarfile.SYMTYPE, f"train/{ACORN}/{ACORN}_1.JPEG"), (tarfile.LNKTYPE, f"{ACORN}.tar")],
-)
-def test_a_link_in_place_of_a_photo_is_refused(tmp_path: Path, kind: bytes, name: str) -> None:
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        info = tarfile.TarInfo(name)
-        info.type, info.linkname = kind, "/etc/passwd"
-        tar.addfile(info)
-    store = open_tar(tmp_path / "x.tar")
-    assert store is not None
-    with pytest.raises(SourceError, match=r"can't read .*x\.tar: .* is a link, not a file"):
+# What is in a tar
+
+
+def official(folder: Path, inner: Mapping[str, bytes]) -> Store:
+    put(folder / TRAIN_TAR, tar_of({f"{wnid}.tar": data for wnid, data in inner.items()}))
+    return open_source(folder)
+
+
+def test_the_tar_of_a_class_that_is_not_asked_for_is_passed_over(tmp_path: Path) -> None:
+    store = official(tmp_path, {AIRLINER: b"damaged" * 100, ACORN: tar_of({ONE: b"x"})})
+    assert [photo.stem for photo in store.photos("train", [ACORN])] == [f"{ACORN}_21"]
+    with pytest.raises(SourceError) as error:
         list(store.photos("train", SUBSET.wnids))
+    assert f"of '{AIRLINER}.tar' in it" in shown(error)
+    assert TRAIN_TAR in shown(error)
 
 
-def test_a_tar_that_is_cut_off_says_so(tmp_path: Path) -> None:
-    write_train_tar(tmp_path / TRAIN, photos())
-    os.truncate(tmp_path / TRAIN, os.path.getsize(tmp_path / TRAIN) // 2)
-    with pytest.raises(SourceError, match=r"is cut off or damaged: .*; get it anew$"):
-        open_source(tmp_path / TRAIN)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_a_link_in_the_place_of_a_photo_is_refused(tmp_path: Path, kind: bytes) -> None:
+    members = [(tarfile.TarInfo(f"{ACORN}_3.JPEG"), b"x"), (link_of(ONE, kind=kind), b"")]
+    store = official(tmp_path, {ACORN: tar_of_members(members)})
+    with pytest.raises(SourceError) as error:
+        list(store.photos("train", [ACORN]))
+    assert f"'{ONE}' in it is a link, not a file" in shown(error)
+    assert shown(error).endswith("; pack it by tar with -h and --hard-dereference")
 
 
-def test_a_name_that_leads_out_of_the_tar_is_refused(cli, tmp_path: Path, subset_file) -> None:
-    files = [("n01440764_1.JPEG", b"x"), ("../../evil_n01440764_2.JPEG", b"x")]
-    (tmp_path / "x.tar").write_bytes(tar_of(files))
-    before = sorted(tmp_path.iterdir())
-    done = cli("--subset_name", subset_file, "--data_dir", "x.tar", "--device", "cpu")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "a name that leads out of its folder" in done.stderr
-    assert sorted(tmp_path.iterdir()) == before
-    assert not (tmp_path.parent / "evil_n01440764_2.JPEG").exists()
+def test_a_link_in_the_place_of_a_class_is_refused(tmp_path: Path) -> None:
+    members = [(tarfile.TarInfo(f"{AIRLINER}.tar"), b""), (link_of(f"{ACORN}.tar"), b"")]
+    put(tmp_path / TRAIN_TAR, tar_of_members(members))
+    with pytest.raises(SourceError, match="is a link"):
+        list(open_source(tmp_path).photos("train", [ACORN]))
+
+
+def test_an_empty_tar_of_a_class_has_no_photos(tmp_path: Path) -> None:
+    store = official(tmp_path, {AIRLINER: b"", ACORN: tar_of({}), VOLCANO: tar_of({"a": b""})})
+    assert list(store.photos("train", SUBSET.wnids)) == []
+
+
+def test_what_a_mac_and_other_programs_add_is_no_photo(tmp_path: Path) -> None:
+    files = {f"._{ONE}": b"no", f"./{ONE}": b"yes", "thumbs.db": b"no", "notes/readme": b"no"}
+    store = official(tmp_path, {ACORN: tar_of(files)})
+    (photo,) = store.photos("train", [ACORN])
+    reader = store.open()
+    assert reader.read(photo.location) == b"yes"
+    reader.close()
+
+
+def test_a_photo_in_the_tar_of_another_class_is_refused(tmp_path: Path) -> None:
+    store = official(tmp_path, {ACORN: tar_of({f"{VOLCANO}_3.JPEG": b"x"})})
+    with pytest.raises(SourceError, match=f"train/{ACORN}/ with {VOLCANO}_3.JPEG") as error:
+        list_images(SUBSET, ["train"], store)
+    shown(error)
+
+
+def test_a_photo_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    twice = [(tarfile.TarInfo(ONE), b"x"), (tarfile.TarInfo(ONE), b"x")]
+    store = official(tmp_path, {ACORN: tar_of_members(twice)})
+    with pytest.raises(SourceError, match="are the same train photo") as error:
+        list_images(SUBSET, ["train"], store, on_missing="skip")
+    shown(error)
+
+
+@pytest.mark.parametrize("above", ["", "./", BELOW])
+def test_a_tar_of_one_split_says_which(tmp_path: Path, above: str) -> None:
+    name = f"{val_name(min(val_numbers()))}.JPEG"
+    put(tmp_path / "some.tar", tar_of({f"{above}{name}": b"x"}))
+    expected = {"val"} if above != BELOW else {"train", "val"}
+    assert open_source(tmp_path).splits == expected
+
+
+def test_the_train_list_of_a_tree_is_read(tmp_path: Path) -> None:
+    lines = "".join(f"{name} {number}\n" for name, number in train_entries()).encode()
+    files = {BELOW + name: data for name, data in photos().items()}
+    files["ILSVRC/ImageSets/CLS-LOC/train_cls.txt"] = lines
+    put(tmp_path / "imagenet.tar", tar_of(files))
+    records = list_images(SUBSET, ["train"], open_source(tmp_path / "imagenet.tar")).records
+    assert records["train"].ids.tolist() == sorted(number for _, number in train_entries())
+
+
+def test_both_splits_are_found_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TestTreeTar().make(tmp_path, photos())
+    looks, look = [], TarStore.look
+
+    def counted(self: TarStore, wnids: tuple[str, ...]) -> object:
+        looks.append(wnids)
+        return look(self, wnids)
+
+    monkeypatch.setattr(TarStore, "look", counted)
+    list_images(SUBSET, ["train", "val"], store, on_missing="skip")
+    assert len(looks) == 1
