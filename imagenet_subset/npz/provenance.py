@@ -12,7 +12,7 @@ from typing import Any
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.differences import compare
-from imagenet_subset.system.text import printable
+from imagenet_subset.system.text import counted, printable
 
 FORMAT = "imagenet-subset"
 FORMAT_VERSIONS = (1, 2)
@@ -147,7 +147,8 @@ class Provenance:
             ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
         ]
         if self.reencoded:
-            lines.append(("not original", f"{self.reencoded} photos were encoded anew"))
+            were = counted(self.reencoded, "photo was", "photos were")
+            lines.append(("not original", f"{were} encoded anew by whoever handed them out"))
         if self.by_name:
             lines.append(("train ids", "negative, made of the photos' names; locate leads to them"))
         return [(name, printable(value)) for name, value in lines]

@@ -63,7 +63,8 @@ def list_images(
     Raises
     ------
     imagenet_subset.errors.SourceError
-        Images are missing, are in a wrong class, can't be numbered, or can't be listed.
+        Images are missing, are in a wrong class, can't be numbered, or can't be listed; or the
+        store has a copy whose photos were resized.
     """
     looks: dict[Split, Look] = {
         split: TrainLook(subset, store, on_missing, train_list, by_name=by_name)
@@ -80,9 +81,10 @@ def list_images(
     missing = {split: look.missing.count for split, look in looks.items()}
     others = _changed(store, records) if store.rehosted and on_missing != "ignore" else []
     if others:
+        were, their = ("was", "its") if len(others) == 1 else ("were", "their")
         notes.append(
             f"{counted(len(others), 'train photo')} ({few(others)}) in {printable(store.root)} "
-            "were encoded anew by whoever made it: their pixels aren't those of ILSVRC's files"
+            f"{were} encoded anew by whoever made it: {their} pixels aren't those of ILSVRC's files"
         )
     return Listing(records, len(others), missing, tuple(notes))
 

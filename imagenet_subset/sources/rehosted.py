@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import io
-from collections.abc import Iterator
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import chain, islice
 
 from PIL import Image
 
@@ -18,16 +22,23 @@ from pipelines.quiet import quiet_pillow
 
 _FEWEST, _MOST = 20, 64
 """Photos of a sample: of fewer nothing is said, and more aren't read."""
-_LARGEST_SIDE = 320
-"""In pixels. Sides of 500, 375 and 333 are usual in ILSVRC: a small sample may have no others."""
+_OF_A_GROUP = 32
+"""Photos of a group that are looked at: a large one may be all of one class."""
+_SHARE = 0.9
+"""Of the sample: some resize only what is larger, and leave the few small photos as they are."""
+_LARGEST_SIDE = 400
+"""In pixels, exclusive."""
+_USUAL = frozenset({375, 333})
+"""Shorter sides of ILSVRC's photos of 500 pixels: a small sample may have hardly any others."""
 
 
 def check_sizes(store: Store, locations: Locations) -> None:
     """Refuse a copy whose photos were resized: its pixels are others.
 
-    Of a sample of whole groups, all photos have one and the same shorter side, or the same longer
-    side, of less than `_LARGEST_SIDE` pixels; or most aren't JPEGs. Originals have any size: the
-    copies known are 32, 64 or 256 pixels square, or have one side of 256.
+    Of a sample, nine photos in ten have one and the same shorter side, or the same longer side, of
+    less than `_LARGEST_SIDE` pixels; or most aren't JPEGs. Originals have any size, and the longer
+    side of two in three is 500; the copies known are 32, 64 or 256 pixels square, or have one side
+    of 256. The sample is drawn from the whole split, and is the same each time.
 
     Raises
     ------
@@ -41,20 +52,25 @@ def check_sizes(store: Store, locations: Locations) -> None:
             jpegs += opened.format == "JPEG"
     if len(sizes) < _FEWEST:
         return
-    shorter, longer = {min(size) for size in sizes}, {max(size) for size in sizes}
     if jpegs < len(sizes) / 2:
         what = f"of {len(sizes)} photos {len(sizes) - jpegs} aren't JPEGs"
-    elif len(shorter) == 1 and min(shorter) < _LARGEST_SIDE:
-        what = f"the shorter side of each of {len(sizes)} photos has {min(shorter)} pixels"
-    elif len(longer) == 1 and min(longer) < _LARGEST_SIDE:
-        what = f"the longer side of each of {len(sizes)} photos has {min(longer)} pixels"
-    else:
+    elif not (what := _alike("shorter", sizes) or _alike("longer", sizes)):
         return
     raise SourceError(
         f"{printable(store.root)} is a resized or re-encoded copy of ImageNet: {what}. Its pixels "
         "are not those of ILSVRC's photos; get the originals, which ILSVRC/imagenet-1k on Hugging "
         "Face and Kaggle have"
     )
+
+
+def _alike(name: str, sizes: Sequence[tuple[int, int]]) -> str:
+    """What the photos' shorter or longer sides have in common; empty if they are as ILSVRC's."""
+    sides = Counter(min(size) if name == "shorter" else max(size) for size in sizes)
+    side, n = sides.most_common(1)[0]
+    if n < _SHARE * len(sizes) or side >= _LARGEST_SIDE or side in _USUAL:
+        return ""
+    of = f"each of {n} photos" if n == len(sizes) else f"{n} of {len(sizes)} photos"
+    return f"the {name} side of {of} has {side} pixels"
 
 
 def reencoded(store: Store, records: Records) -> list[str]:
@@ -75,18 +91,16 @@ def reencoded(store: Store, records: Records) -> list[str]:
 
 
 def _sample(store: Store, locations: Locations) -> Iterator[bytes]:
-    """Photos of some groups that are read together; those that can't be read are left out."""
+    """Photos of groups from anywhere, which are cheap to read together."""
     if not len(locations):
         return
-    left = _MOST
+    draw = random.Random(0)
+    drawn = heapq.nsmallest(_MOST, store.groups(locations), key=lambda _: draw.random())
+    photos = chain.from_iterable(group[:_OF_A_GROUP] for group in drawn)
     try:
         with closing(store.open()) as reader:
-            for group in store.groups(locations):
-                for index in group[:left]:
-                    yield _read(reader, locations[index])
-                left -= len(group)
-                if left <= 0:
-                    return
+            for index in islice(photos, _MOST):
+                yield _read(reader, locations[index])
     except OSError:
         return
 

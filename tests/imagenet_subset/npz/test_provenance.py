@@ -53,6 +53,7 @@ provenances = st.builds(
     missing=st.integers(min_value=0),
     undecodable=st.integers(min_value=0),
     by_name=st.booleans(),
+    reencoded=st.integers(min_value=0),
 )
 
 
@@ -172,6 +173,27 @@ def test_only_a_file_whose_ids_are_names_has_the_field_and_the_second_version() 
         "format_version: 2 there, 1 here",
         "train_id: names there, nothing here",
     ]
+
+
+# Photos that the source had encoded anew
+
+
+def test_only_a_file_with_photos_encoded_anew_has_the_field_and_the_version_stays() -> None:
+    anew = replace(MADE, reencoded=2)
+    assert anew.to_dict() == {**FIELDS, "reencoded": 2}
+    assert read(anew.to_comment()) == anew
+    assert read(MADE.to_comment()).reencoded == 0
+    assert anew.describe()[:-1] == MADE.describe()
+    line = ("not original", "2 photos were encoded anew by whoever handed them out")
+    assert anew.describe()[-1] == line
+    assert replace(MADE, reencoded=1).describe()[-1][1].startswith("1 photo was encoded anew")
+    assert anew.differences(MADE) == ["reencoded: 2 there, nothing here"]
+
+
+@pytest.mark.parametrize("value", [0, -1, True, 1.0, "2", None, [2]])
+def test_another_count_of_photos_encoded_anew_is_refused(value: object) -> None:
+    with pytest.raises(ReadError, match=r"isn't one that a build writes \(reencoded is of another"):
+        read(encode_comment({**FIELDS, "reencoded": value}))
 
 
 @pytest.mark.parametrize("value", ["numbers", "", None, 1, ["names"]])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,79 @@ def test_photos_as_ilsvrc_has_them_pass(tmp_path: Path) -> None:
     checked(tmp_path / "alike", [encoded((500, 375))] * 64)
 
 
+def test_a_few_small_photos_that_were_left_as_they_are_hide_no_copy(tmp_path: Path) -> None:
+    resized = [encoded((256, side - 200)) for side, _ in zip(sides(), range(60), strict=False)]
+    says = "the longer side of 60 of 63 photos has 256 pixels"
+    with pytest.raises(SourceError, match=says):
+        checked(tmp_path / "photos", [*resized, *[encoded((90, 70))] * 3])
+    checked(tmp_path / "half", [*resized[:30], *[encoded((500, 375))] * 30])
+
+
+@pytest.mark.parametrize("side", [320, 384])
+def test_larger_copies_are_refused_too(tmp_path: Path, side: int) -> None:
+    with pytest.raises(SourceError, match=f"the shorter side of each of 30 photos has {side}"):
+        checked(tmp_path / "photos", [encoded((side, 500))] * 30)
+
+
+@pytest.mark.parametrize("side", [375, 333])
+def test_a_shorter_side_that_is_usual_in_ilsvrc_passes(tmp_path: Path, side: int) -> None:
+    files = [encoded((500, side)), encoded((side, 500)), encoded((600, side))] * 10
+    checked(tmp_path / "photos", files)
+
+
+@dataclass(frozen=True)
+class Tens(Store):
+    """Photos by their numbers, of which ten at a time are cheap to read; it notes what is read."""
+
+    contents: bytes
+    read: list[int] = field(default_factory=list)
+    root: str = "tens"
+
+    def photos(self, split, wnids):
+        raise NotImplementedError
+
+    def describe(self, at):
+        return f"tens/{at}"
+
+    def groups(self, locations):
+        return (range(k, k + 10) for k in range(0, len(locations), 10))
+
+    def open(self):
+        return TensReader(self)
+
+
+class TensReader:
+    def __init__(self, store: Tens) -> None:
+        self.store = store
+
+    def read(self, location) -> bytes:
+        self.store.read.append(int(location))
+        return self.store.contents
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_sample_is_of_groups_from_anywhere_and_the_same_each_time() -> None:
+    photos, numbers = encoded((500, 375)), pack([str(k) for k in range(10_000)])
+    store, again = Tens(photos), Tens(photos)
+    check_sizes(store, numbers)
+    check_sizes(again, numbers)
+    assert len(store.read) == 64
+    assert again.read == store.read
+    groups = [number // 10 for number in store.read]
+    assert len(set(groups)) == 7
+    assert min(groups) < 250
+    assert max(groups) > 750
+
+
+def test_a_small_split_is_looked_at_as_a_whole() -> None:
+    store = Tens(encoded((256, 256)))
+    with pytest.raises(SourceError, match=r"^tens is a resized .* each of 30 photos"):
+        check_sizes(store, pack([str(k) for k in range(30)]))
+    assert sorted(store.read) == list(range(30))
+
+
 def test_of_a_few_photos_nothing_is_said(tmp_path: Path) -> None:
     checked(tmp_path / "photos", [encoded((256, 256))] * 19)
 
@@ -164,7 +238,7 @@ def test_a_photo_that_was_encoded_anew_is_told_and_kept_in_the_provenance(
         )
         assert done.returncode == 0, done.stderr
         shas.append(hashlib.sha256((tmp_path / out / "one_cls.npz").read_bytes()).hexdigest())
-    assert (CMYK in done.stderr) == changed
+    assert (f"1 train photo ({CMYK}) in " in done.stderr) == changed
     assert ("not original: 1 photo" in done.stdout) == changed
     assert (shas[0] != shas[1]) == changed
     made = ImagenetSubset(tmp_path / "shards/one_cls.npz").made
@@ -172,7 +246,7 @@ def test_a_photo_that_was_encoded_anew_is_told_and_kept_in_the_provenance(
     assert made.reencoded == int(changed)
     assert ("reencoded" in made.to_dict()) == changed
     inspected = cli("inspect", tmp_path / "shards/one_cls.npz")
-    assert ("1 photos were encoded anew" in inspected.stdout) == changed
+    assert ("1 photo was encoded anew" in inspected.stdout) == changed
     verified = cli("verify", tmp_path / "shards/one_cls.npz", "--data_dir", shard.parent,
                    "--train_list", train_list, "--all")  # fmt: skip
     assert verified.returncode == 0, verified.stderr
