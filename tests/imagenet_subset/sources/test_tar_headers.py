@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.sources import open_source, tar_headers
+from imagenet_subset.sources import open_source
 from imagenet_subset.sources.tar.headers import Member, TarError, walk
 from tests.conftest import Cli
 from tests.contracts.store import ACORN, SUBSET
@@ -146,7 +146,7 @@ def test_members_are_those_that_tarfile_finds(
 def test_usual_tars_need_no_tarfile(
     tmp_path: Path, layout: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(tar_headers, "_by_tarfile")
+    monkeypatch.delattr(headers, "_by_tarfile")
     name = f"{'d' * 90}/{'e' * 80}"
     data = written([(name, tarfile.REGTYPE, 700, ""), ("a", tarfile.SYMTYPE, 0, "b")], layout)
     assert [member.name for member in walked(tmp_path / "a.tar", data)] == [name, "a"]
