@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.sources import open_source
+from imagenet_subset.sources.tar import headers
 from imagenet_subset.sources.tar.headers import Member, TarError, walk
 from tests.conftest import Cli
 from tests.contracts.store import ACORN, SUBSET
