@@ -160,8 +160,12 @@ class ContainerStore(Store):
         try:
             name = self.name(span)
         except OSError:  # what is read for a message may fail as the photo did
-            name = f"byte {span.offset}"
+            name = self.place(span)
         return f"{self.path(span.file)}/{name}"
+
+    def place(self, at: Span) -> str:
+        """Where a photo is in its file, for people, if its name can't be read."""
+        return f"byte {at.offset}"
 
     def instead(self, split: Split, wnid: str) -> str:
         """Which files were looked through."""
@@ -181,10 +185,10 @@ def as_span(at: Location) -> Span:
 
 
 def in_file_order(locations: Locations) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Indices of spans, by file and place there."""
+    """Indices of spans, by file and place there; in a table by file, row group and row."""
     if not isinstance(locations, Spans):
         raise TypeError("these are paths, not parts of files")
-    return np.lexsort((locations.numbers[:, 1], locations.numbers[:, 0]))
+    return np.lexsort(locations.numbers[:, 2::-1].T)
 
 
 class SpanReader:

@@ -65,7 +65,7 @@ class JoinedStore(Store):
 
     def train_list(self, wnids: Collection[str]) -> TrainList | None:
         """That of the first store that has one."""
-        lists = (self.stores[number].train_list(wnids) for number in range(len(self.stores)))
+        lists = (store.train_list(wnids) for store in self.stores)
         return next((found for found in lists if found is not None), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import ImageClass, class_table, val_ground_truth
+from imagenet_subset.ilsvrc.classes import ImageClass, class_table, wnid_of_val
 from imagenet_subset.ilsvrc.numbering import val_id, val_ids_of, val_name
 from imagenet_subset.records import Records
 from imagenet_subset.selection import Subset
@@ -26,8 +26,7 @@ class ValLook(Look):
         super().__init__(subset, store, on_missing)
         self._strangers: list[Photo] = []
         self._wanted = val_ids_of([c.clsloc_id for c in subset.classes])
-        self._labels = {c.clsloc_id: label for label, c in enumerate(subset.classes)}
-        self._truth: list[int] = val_ground_truth().tolist()
+        self._labels = {wnid: label for label, wnid in enumerate(subset.wnids)}
 
     def find(self, photos: Iterator[Photo]) -> Records:
         """See `Look.find`."""
@@ -50,21 +49,17 @@ class ValLook(Look):
     def _label_of(self, photo: Photo) -> int:
         number = val_id(photo.stem)
         if number is not None:
-            true_id = self._truth[number - 1]
-            self._check_class(photo, true_id)
-            return self._labels.get(true_id, -1)
+            of = wnid_of_val(number) or ""  # `val_id` gives numbers of val only
+            if photo.wnid is not None and photo.wnid != of:
+                raise self._wrong_class(photo, class_table()[of])
+            return self._labels.get(of, -1)
         if photo.wnid is not None:
             raise SourceError(f"{self.path(photo.location)} isn't {_NAMED}; remove it")
         self._strangers.append(photo)
         return -1
 
-    def _check_class(self, photo: Photo, clsloc_id: int) -> None:
-        if photo.wnid is None:
-            return
-        (true,) = (c for c in class_table().values() if c.clsloc_id == clsloc_id)
-        if photo.wnid == true.wnid:
-            return
-        raise SourceError(
+    def _wrong_class(self, photo: Photo, true: ImageClass) -> SourceError:
+        return SourceError(
             f"{self.path(photo.location)} is in the wrong class, {photo.wnid}: the ILSVRC ground "
             f"truth says {true.wnid} ({true.human_label}); move it there, or correct the list that "
             "has it so"

@@ -13,13 +13,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
-from imagenet_subset.columns import Location, Locations, Span, Spans, Texts
+from imagenet_subset.columns import Location, Locations, Span, Texts
 from imagenet_subset.errors import SourceError
 from imagenet_subset.records import Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, PhotoReader
-from imagenet_subset.sources.containers import ContainerStore, Found, as_span
+from imagenet_subset.sources.containers import ContainerStore, Found, as_span, in_file_order
 from imagenet_subset.sources.parquet.files import BYTES, arrow, batches, name_at, open_file
 from imagenet_subset.sources.parquet.names import glance, names_lost, photos_in
 from imagenet_subset.system.text import printable
@@ -106,14 +104,9 @@ class ParquetStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
         return name_at(self.path(at.file), at.offset, at.nbytes)
 
-    def describe(self, at: Location) -> str:
-        """See `imagenet_subset.sources.base.Store.describe`."""
-        span = as_span(at)
-        try:
-            name = self.name(span)
-        except OSError:  # what is read for a message may fail as the photo did
-            name = f"row {span.nbytes} of row group {span.offset}"
-        return f"{self.path(span.file)}/{name}"
+    def place(self, at: Span) -> str:
+        """See `imagenet_subset.sources.containers.ContainerStore.place`."""
+        return f"row {at.nbytes} of row group {at.offset}"
 
     def open(self) -> PhotoReader:
         """See `imagenet_subset.sources.base.Store.open`."""
@@ -123,11 +116,8 @@ class ParquetStore(ContainerStore):
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Photos of a row group together: it is read and unpacked as a whole."""
-        if not isinstance(locations, Spans):
-            raise TypeError("these are paths, not rows of files")
-        numbers = locations.numbers
-        order = np.lexsort((numbers[:, 2], numbers[:, 1], numbers[:, 0])).tolist()
-        for _, group in groupby(order, lambda index: tuple(numbers[index, :2].tolist())):
+        order = in_file_order(locations).tolist()
+        for _, group in groupby(order, lambda index: as_span(locations[index])[:2]):
             yield tuple(group)
 
 

@@ -24,7 +24,8 @@ _ZEROS = bytes(_BLOCK)
 _FILES = (b"0", b"\0", b"7")
 _LINKS = (b"1", b"2")
 _OTHERS = (b"3", b"4", b"5", b"6")
-_HIDDEN = {b"x": "pax", b"g": "pax", b"L": "name", b"K": "link"}
+_HIDDEN = (b"x", b"g", b"L", b"K")
+"""Headers of pax, and of long names: they say more of the member that comes next."""
 
 
 class TarError(Exception):
