@@ -59,7 +59,7 @@ class Names(Store):
         """There is nothing to read."""
         raise NotImplementedError
 
-    def describe(self, at: Location) -> str:
+    def describe(self, at: Location, stem: str = "") -> str:
         """The location itself."""
         return str(at)
 

@@ -31,8 +31,8 @@ class Span(NamedTuple):
     """Of the first byte; in a table, the number of the group of rows."""
     nbytes: int
     """Size in bytes; in a table, the row in its group."""
-    method: int = 0
-    """How it is compressed; 0 if it isn't."""
+    mark: int = 0
+    """CRC-32 of what the file says of it: by this its reader sees that it is still there."""
 
 
 Location: TypeAlias = str | Span
@@ -145,14 +145,14 @@ class Spans:
     --------
     >>> spans = Spans.of([Span(0, 512, 100), Span(1, 0, 7, 8)])
     >>> spans[1]
-    Span(file=1, offset=0, nbytes=7, method=8)
+    Span(file=1, offset=0, nbytes=7, mark=8)
     """
 
     __slots__ = ("numbers",)
 
     def __init__(self, numbers: NDArray[np.int64]) -> None:
         self.numbers = numbers
-        """``(N, 4)``: file, offset, nbytes, method."""
+        """``(N, 4)``: file, offset, nbytes, mark."""
 
     @classmethod
     def of(cls, spans: Iterable[Span]) -> Spans:

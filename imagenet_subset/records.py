@@ -28,6 +28,8 @@ class Record:
     label: int
     """0-based line of the class in the subset file."""
     wnid: str
+    stem: str
+    """Name of the photo as ILSVRC has it, without folder and suffix."""
     location: Location
     """What the store needs to read the photo."""
 
@@ -82,8 +84,8 @@ class Records:
         """
         row = range(len(self))[row]
         label = int(self.labels[row])
-        place = self.wnids[label], self.locations[row]
-        return Record(row, self.split, int(self.ids[row]), label, *place)
+        photo = self.wnids[label], self.stems[row], self.locations[row]
+        return Record(row, self.split, int(self.ids[row]), label, *photo)
 
     def __len__(self) -> int:
         return len(self.ids)

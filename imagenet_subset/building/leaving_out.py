@@ -49,7 +49,7 @@ def write_failures(plan: BuildPlan, failures: Failures) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["split", "id", "path", "reason"])
     for record, reason in failures:
-        path = plan.store.describe(record.location)
+        path = plan.store.describe(record.location, record.stem)
         writer.writerow([record.split, record.image_id, path, reason])
     with writing(plan.output.failures, kept=True):
         write_atomically(plan.output.failures, os.fsencode(text.getvalue()))

@@ -134,7 +134,7 @@ class BuildPlan:
 
     def path(self, record: Record) -> str:
         """Where an image's photo is, for a message."""
-        return printable(self.store.describe(record.location))
+        return printable(self.store.describe(record.location, record.stem))
 
     def without(self, undecodable: Indices) -> BuildPlan:
         """The plan that leaves out the images of these indices; the others move up."""

@@ -84,7 +84,8 @@ def compare_with_photos(
         originals, _outcomes(subset, rule, store, originals, workers, progress), strict=True
     ):
         for row, record, outcome in zip(split.rows, split.records, outcomes, strict=True):
-            at = f"row {row} of {record.split} ({printable(store.describe(record.location))})"
+            path = printable(store.describe(record.location, record.stem))
+            at = f"row {row} of {record.split} ({path})"
             if isinstance(outcome, str):
                 report.source_problems.append(f"{at}: its photo {outcome}")
                 continue

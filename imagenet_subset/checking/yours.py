@@ -90,7 +90,7 @@ def _read_from(store: Store, photos: list[Photo]) -> Iterator[bytes]:
             try:
                 yield reader.read(photo.location)
             except OSError as error:
-                where = printable(store.describe(photo.location))
+                where = printable(store.describe(photo.location, photo.stem))
                 raise SourceError(f"can't read {where}: {error.strerror}") from error
     finally:
         reader.close()

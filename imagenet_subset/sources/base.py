@@ -104,8 +104,14 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def describe(self, at: Location) -> str:
-        """Where a photo is, for people; it ends in ``/`` and the name of its file."""
+    def describe(self, at: Location, stem: str = "") -> str:
+        """Where a photo is, for people; it ends in ``/`` and the name of its file.
+
+        Parameters
+        ----------
+        stem
+            Name of the photo, if it is known, for what can't be looked up there.
+        """
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Indices of the photos, in the order in which it is cheap to read them.

@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,11 +24,16 @@ from imagenet_subset.columns import (
 )
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, Photo, PhotoReader, Store
+from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.files import pread, regular
 from imagenet_subset.system.text import few
 
 _MOST_OPEN = 64
 """Files that a reader keeps open. A set of shards has more than a process may have open."""
+REPLACED = (
+    "the file isn't what it was when the photos were looked for, it was replaced or changed; run "
+    "the same command again"
+)
 
 
 class Found(NamedTuple):
@@ -82,6 +88,8 @@ class Looked:
         self._columns: dict[Split, _Columns] = {}
         self.train_list: Span | None = None
         """Where ``train_cls.txt`` is, if it is among the photos."""
+        self.inner: list[tuple[int, int, int, str]] = []
+        """Archives in the files: number of the file, first byte, end and name; in this order."""
 
     def have(
         self, wnids: Collection[str], look: Callable[[Collection[str]], Iterable[Found]]
@@ -89,6 +97,7 @@ class Looked:
         """Look for photos of these classes, unless the last look was for them."""
         if self._wnids != tuple(wnids):
             columns: dict[Split, _Columns] = {s: _Columns() for s in SPLITS}
+            self.inner.clear()
             for found in look(wnids):
                 columns[found.split].add(found)
             self._wnids, self._columns = tuple(wnids), columns
@@ -104,6 +113,14 @@ class Looked:
             self._wnids = None
         self.have(wnids, look)
         return self._columns.pop(split).photos()
+
+    def inner_of(self, at: Span) -> str:
+        """Name of the archive that a photo is in, inside the file; empty if it isn't known."""
+        if k := bisect_right(self.inner, (at.file, at.offset)):
+            file, _, end, name = self.inner[k - 1]
+            if file == at.file and at.offset < end:
+                return name
+        return ""
 
     def __reduce__(self) -> tuple[type[Looked], tuple[()]]:
         return Looked, ()
@@ -134,12 +151,12 @@ class ContainerStore(Store):
 
     @abstractmethod
     def name(self, at: Span) -> str:
-        """Name of a photo's file, without folders.
+        """Path of a photo below the file.
 
         Raises
         ------
         OSError
-            It can't be read.
+            It can't be read; ``ESTALE`` if it isn't there any more.
         """
 
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
@@ -154,13 +171,13 @@ class ContainerStore(Store):
         """Each photo for itself, in the order of the files."""
         return ((index,) for index in in_file_order(locations).tolist())
 
-    def describe(self, at: Location) -> str:
-        """File, and name of the photo in it."""
+    def describe(self, at: Location, stem: str = "") -> str:
+        """File, and path of the photo in it."""
         span = as_span(at)
         try:
             name = self.name(span)
         except OSError:  # what is read for a message may fail as the photo did
-            name = self.place(span)
+            name = f"{stem}.JPEG" if stem else self.place(span)
         return f"{self.path(span.file)}/{name}"
 
     def place(self, at: Span) -> str:
@@ -226,6 +243,23 @@ class SpanReader:
         """Close the files."""
         while self._fds:
             os.close(self._fds.popitem()[1])
+
+
+def check_mark(said: bytes, at: Span) -> None:
+    """Refuse what isn't the photo that was there when it was looked for.
+
+    Parameters
+    ----------
+    said
+        What the file says of the photo now: all that it said then.
+
+    Raises
+    ------
+    OSError
+        ``ESTALE``: it says something else. The photo is somewhere else, or nowhere.
+    """
+    if crc32(said) != at.mark:
+        raise OSError(errno.ESTALE, REPLACED)
 
 
 def read_exactly(fd: int, nbytes: int, offset: int) -> bytes:

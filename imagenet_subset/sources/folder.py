@@ -113,7 +113,7 @@ class FolderStore(Store):
         """See `imagenet_subset.sources.base.Store.open`."""
         return FolderReader(self.root)
 
-    def describe(self, at: Location) -> str:
+    def describe(self, at: Location, stem: str = "") -> str:
         """Path of a photo."""
         return self._path(str(at))
 

@@ -45,10 +45,10 @@ class JoinedStore(Store):
         """See `imagenet_subset.sources.base.Store.open`."""
         return JoinedReader(self.stores)
 
-    def describe(self, at: Location) -> str:
+    def describe(self, at: Location, stem: str = "") -> str:
         """As the store that has it."""
         number, location = _read(at)
-        return self.stores[number].describe(location)
+        return self.stores[number].describe(location, stem)
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Those of each store."""
@@ -117,7 +117,7 @@ def _read(location: Location) -> tuple[int, Location]:
     Examples
     --------
     >>> _read("0/val/a.JPEG"), _read("1:0,512,100,0")
-    ((0, 'val/a.JPEG'), (1, Span(file=0, offset=512, nbytes=100, method=0)))
+    ((0, 'val/a.JPEG'), (1, Span(file=0, offset=512, nbytes=100, mark=0)))
     """
     if not isinstance(location, str):
         raise TypeError(f"{location} isn't a place in one of several stores")

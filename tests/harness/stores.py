@@ -42,7 +42,7 @@ class OneFile(Store):
         order = locations.numbers[:, 1].argsort().tolist()
         return (order[first : first + 7] for first in range(0, len(order), 7))
 
-    def describe(self, at: Location) -> str:
+    def describe(self, at: Location, stem: str = "") -> str:
         """Where in the file, and the name."""
         assert isinstance(at, Span)
         for line in Path(f"{self.root}.names").read_text().splitlines():
@@ -119,7 +119,7 @@ class Scattered(Store):
         """Open a reader of the other store."""
         return self.store.open()
 
-    def describe(self, at: Location) -> str:
+    def describe(self, at: Location, stem: str = "") -> str:
         """As the other store."""
         return self.store.describe(at)
 
@@ -161,7 +161,7 @@ class Counted(Store):
         self.fail("open")
         return CountedReader(self)
 
-    def describe(self, at: Location) -> str:
+    def describe(self, at: Location, stem: str = "") -> str:
         """As the other store."""
         return self.store.describe(at)
 

@@ -16,8 +16,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.system.files import pread, regular
 from imagenet_subset.system.text import printable
 
-BYTES = "image.bytes"
-_PATH = "image.path"
+BYTES, PATH = "image.bytes", "image.path"
 _LABEL = "label"
 _BUFFER = 1 << 20
 """Of a column is read at a time, in bytes, so that it isn't in memory packed and unpacked."""
@@ -106,19 +105,25 @@ def names_of(file: Any, path: str, group: int) -> Iterator[tuple[int, str | None
     """Row, path and label of each photo of a row group."""
     first = 0
     with _errors(f"the names in row group {group}"):
-        for batch in batches(file, path, group, _PATH, _LABEL, rows=_ROWS):
-            paths, labels = batch.column("image").flatten()[0], batch.column(_LABEL)
+        for batch in batches(file, path, group, PATH, _LABEL, rows=_ROWS):
+            paths, labels = of_images(batch)["path"], batch.column(_LABEL)
             numbers = range(first, first + batch.num_rows)
             yield from zip(numbers, paths.to_pylist(), labels.to_pylist(), strict=True)
             first += batch.num_rows
 
 
+def of_images(batch: Any) -> dict[str, Any]:
+    """Columns ``bytes`` and ``path`` of the photos, as far as they were read."""
+    image = batch.column("image")
+    return dict(zip((part.name for part in image.type), image.flatten(), strict=True))
+
+
 def name_at(path: str, group: int, row: int) -> str:
-    """Name of a photo's file, without folders."""
+    """What a row has for the path of its photo."""
     with opened(path) as file, _errors(f"the names in row group {group}"):
-        for batch in batches(file, path, group, _PATH, rows=_ROWS):
+        for batch in batches(file, path, group, PATH, rows=_ROWS):
             if row < batch.num_rows:
-                return str(batch.column(0).flatten()[0][row].as_py()).rpartition("/")[2]
+                return str(of_images(batch)["path"][row].as_py())
             row -= batch.num_rows
     raise OSError(errno.EIO, f"row group {group} has no such row")
 

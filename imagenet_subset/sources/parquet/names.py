@@ -35,8 +35,8 @@ def glance(path: str) -> tuple[set[Split], str]:
     return splits, lost
 
 
-def photos_in(path: str) -> Iterator[tuple[int, int, Name]]:
-    """Row group, row and name of each photo of train and val.
+def photos_in(path: str) -> Iterator[tuple[int, int, str, Name]]:
+    """Row group, row, path and name of each photo of train and val.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def photos_in(path: str) -> Iterator[tuple[int, int, Name]]:
                     continue
                 parsed = True
                 _check_label(f"{path}: {where}", name, label)
-                yield group, row, name
+                yield group, row, text or "", name
     if lost and not parsed:
         raise names_lost(path, first)
     if lost:

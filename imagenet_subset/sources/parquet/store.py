@@ -17,9 +17,24 @@ from imagenet_subset.columns import Location, Locations, Span, Texts
 from imagenet_subset.errors import SourceError
 from imagenet_subset.records import Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, PhotoReader
-from imagenet_subset.sources.containers import ContainerStore, Found, as_span, in_file_order
-from imagenet_subset.sources.parquet.files import BYTES, arrow, batches, name_at, open_file
+from imagenet_subset.sources.containers import (
+    ContainerStore,
+    Found,
+    as_span,
+    check_mark,
+    in_file_order,
+)
+from imagenet_subset.sources.parquet.files import (
+    BYTES,
+    PATH,
+    arrow,
+    batches,
+    name_at,
+    of_images,
+    open_file,
+)
 from imagenet_subset.sources.parquet.names import glance, names_lost, photos_in
+from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.text import printable
 
 _MAGIC = b"PAR1"
@@ -95,14 +110,17 @@ class ParquetStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
         wanted = frozenset(wnids)
         for number in range(len(self.files)):
-            for group, row, name in photos_in(self.path(number)):
+            for group, row, path, name in photos_in(self.path(number)):
                 if name.split == "train" and name.stem[:9] not in wanted:
                     continue
-                yield Found(name.split, name.stem, name.wnid, Span(number, group, row))
+                span = Span(number, group, row, crc32(path.encode()))
+                yield Found(name.split, name.stem, name.wnid, span)
 
     def name(self, at: Span) -> str:
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
-        return name_at(self.path(at.file), at.offset, at.nbytes)
+        path = name_at(self.path(at.file), at.offset, at.nbytes)
+        check_mark(path.encode(), at)
+        return path.lstrip("/")
 
     def place(self, at: Span) -> str:
         """See `imagenet_subset.sources.containers.ContainerStore.place`."""
@@ -136,7 +154,8 @@ class ParquetReader:
         span = as_span(location)
         with self._lock:
             try:
-                photo = self._group_of(span).photo(span.nbytes)
+                path, photo = self._group_of(span).photo(span.nbytes)
+                check_mark(path.encode(), span)
             except OSError as error:
                 if error.errno != errno.EBADMSG:
                     self.close()  # the next try opens the file again
@@ -176,8 +195,8 @@ class _RowGroup:
 
     def __init__(self, file: Any, path: str, number: int) -> None:
         self.number = number
-        self._batches = batches(file, path, number, BYTES, rows=_UNPACKED)
-        self._kept: deque[tuple[int, Any]] = deque(maxlen=_KEPT)
+        self._batches = batches(file, path, number, BYTES, PATH, rows=_UNPACKED)
+        self._kept: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_KEPT)
         self._end = 0
         self._damage: OSError | None = None
 
@@ -186,12 +205,13 @@ class _RowGroup:
         """First row that can still be had."""
         return self._kept[0][0] if self._kept else 0
 
-    def photo(self, row: int) -> Any:
-        """Buffer of a photo; None if it has no bytes."""
+    def photo(self, row: int) -> tuple[str, Any]:
+        """Path of a photo, and the buffer that it is in; None if it has no bytes."""
         while row >= self._end:
             self._unpack()
         first, photos = next(kept for kept in reversed(self._kept) if kept[0] <= row)
-        return photos[row - first].as_buffer()
+        path = photos["path"][row - first].as_py() or ""
+        return path, photos["bytes"][row - first].as_buffer()
 
     def _unpack(self) -> None:
         if self._damage is not None:
@@ -204,5 +224,5 @@ class _RowGroup:
         except OSError as error:
             self._damage = error
             raise
-        self._kept.append((self._end, batch.column(0).flatten()[0]))
+        self._kept.append((self._end, of_images(batch)))
         self._end += batch.num_rows

@@ -13,14 +13,16 @@ import tarfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.files import pread
 
-_BLOCK = 512
-_AHEAD = 4 * _BLOCK
+BLOCK = 512
+"""Bytes of a header."""
+_AHEAD = 4 * BLOCK
 """Bytes that are read at a time: small members come with the header of the next one."""
 _MOST_EXTRA = 1 << 20
 """Bytes of a long name, or of a pax header."""
-_ZEROS = bytes(_BLOCK)
+_ZEROS = bytes(BLOCK)
 _FILES = (b"0", b"\0", b"7")
 _LINKS = (b"1", b"2")
 _OTHERS = (b"3", b"4", b"5", b"6")
@@ -45,6 +47,8 @@ class Member(NamedTuple):
     nbytes: int
     is_link: bool
     """Whether it is a link: then there are no bytes of it."""
+    mark: int
+    """CRC-32 of its header, the last block before its first byte."""
 
 
 class _OddError(Exception):
@@ -104,7 +108,7 @@ class _Headers:
         self._fd, self._end = fd, end
         self._first, self._data = start, b""
 
-    def read(self, offset: int, nbytes: int = _BLOCK) -> bytes:
+    def read(self, offset: int, nbytes: int = BLOCK) -> bytes:
         """Bytes from an offset on; fewer at the end."""
         within = offset - self._first
         if within < 0 or within + nbytes > len(self._data):
@@ -121,7 +125,7 @@ def _plain(fd: int, start: int, end: int) -> Iterator[Member]:
         if block == _ZEROS:
             return
         kind, nbytes = _kind_and_size(block, offset - start)
-        offset += _BLOCK
+        offset += BLOCK
         if kind in _HIDDEN:
             data = headers.read(offset, nbytes) if nbytes <= _MOST_EXTRA else b""
             if len(data) < nbytes:
@@ -129,23 +133,23 @@ def _plain(fd: int, start: int, end: int) -> Iterator[Member]:
             extra |= _extra(kind, data)
         else:
             nbytes = _size(extra, nbytes)
-            name = extra["path"] if "path" in extra else _name(block)
+            name = extra["path"] if "path" in extra else name_in(block)
             if kind in _LINKS:
-                yield Member(name, offset, 0, True)
+                yield Member(name, offset, 0, True, crc32(block))
                 nbytes = 0  # some programs give a link the size of its file
             elif kind in _FILES and not name.endswith("/"):
-                yield Member(name, offset, nbytes, False)
+                yield Member(name, offset, nbytes, False, crc32(block))
             elif kind not in _OTHERS and kind not in _FILES:
                 raise _OddError
             elif kind not in _FILES:
                 nbytes = 0
             extra = {}
-        offset += -(-nbytes // _BLOCK) * _BLOCK
+        offset += -(-nbytes // BLOCK) * BLOCK
 
 
 def _kind_and_size(block: bytes, at: int) -> tuple[bytes, int]:
     """Type and size of a member, by a header whose checksum is right."""
-    if len(block) < _BLOCK:
+    if len(block) < BLOCK:
         raise TarError(f"it is cut off at byte {at:,}")
     try:
         checksum = int(block[148:156].strip(b" \0"), 8)
@@ -163,7 +167,8 @@ def _kind_and_size(block: bytes, at: int) -> tuple[bytes, int]:
     return block[156:157], nbytes
 
 
-def _name(block: bytes) -> str:
+def name_in(block: bytes) -> str:
+    """Name of a member by its header; a long one may be in front of it."""
     name = block[:100].partition(b"\0")[0]
     if block[257:263] == b"ustar\0" and (prefix := block[345:500].partition(b"\0")[0]):
         name = prefix + b"/" + name
@@ -233,10 +238,11 @@ def _by_tarfile(fd: int, start: int, end: int) -> Iterator[Member]:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep them all
                 if info.issparse():
                     raise TarError(f"it has {info.name!r} as a sparse file", "pack it without -S")
-                if info.issym() or info.islnk():
-                    yield Member(info.name, start + info.offset_data, 0, True)
-                elif info.isfile():
-                    yield Member(info.name, start + info.offset_data, info.size, False)
+                is_link = info.issym() or info.islnk()
+                if is_link or info.isfile():
+                    offset, nbytes = start + info.offset_data, 0 if is_link else info.size
+                    mark = crc32(pread(fd, BLOCK, offset - BLOCK))
+                    yield Member(info.name, offset, nbytes, is_link, mark)
     except tarfile.TarError as error:
         raise TarError(f"it is damaged: {error}") from error
     except (ValueError, OverflowError, RecursionError) as error:  # of what isn't as it should be

@@ -15,19 +15,32 @@ from typing import ClassVar
 from imagenet_subset.columns import Span
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.train_list import TrainList
-from imagenet_subset.sources.containers import ContainerStore, Found, read_exactly
+from imagenet_subset.sources.base import PhotoReader
+from imagenet_subset.sources.containers import (
+    ContainerStore,
+    Found,
+    SpanReader,
+    check_mark,
+    read_exactly,
+)
 from imagenet_subset.sources.names import is_wnid, parse
-from imagenet_subset.sources.tar.headers import Member, TarError, is_header, walk
+from imagenet_subset.sources.tar.headers import (
+    BLOCK,
+    Member,
+    TarError,
+    is_header,
+    name_in,
+    walk,
+)
 from imagenet_subset.system.files import pread, regular
 from imagenet_subset.system.text import printable
 
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
-_HEADER = 512
-_HEADERS = 4 * _HEADER
+_HEADERS = 4 * BLOCK
 """In bytes: a header and, in front of it, what has its long name."""
 _SHORT = 100
 """Bytes of a name in a header; a longer one is in front of it."""
-_LONG_PHOTO = re.compile(rb"/([^/\0\n]+\.(?i:jpe?g))[\0\n]")
+_LONG_PHOTO = re.compile(rb"(?:[0-9]+ path=)?([^\0\n]+\.(?i:jpe?g))[\0\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,9 @@ class TarStore(ContainerStore):
     ) -> Iterator[Found]:
         """Photos of a tar in a tar."""
         refuse_link(outer)
-        members = walk(fd, outer.offset, outer.offset + outer.nbytes)
+        end = outer.offset + outer.nbytes
+        self.looked.inner.append((number, outer.offset, end, outer.name))
+        members = walk(fd, outer.offset, end)
         try:
             yield from self._in_tar(number, fd, members, of_class, wanted, inside=True)
         except TarError as error:
@@ -82,7 +97,11 @@ class TarStore(ContainerStore):
     @staticmethod
     def span(number: int, member: Member) -> Span:
         """Where a member is."""
-        return Span(number, member.offset, member.nbytes)
+        return Span(number, member.offset, member.nbytes, member.mark)
+
+    def open(self) -> PhotoReader:
+        """See `imagenet_subset.sources.base.Store.open`."""
+        return TarReader(self)
 
     def name(self, at: Span) -> str:
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
@@ -92,10 +111,15 @@ class TarStore(ContainerStore):
             headers = pread(fd, at.offset - start, start)
         finally:
             os.close(fd)
-        short = headers[-_HEADER:][:_SHORT]
-        if short[-1:] not in b"\0" and (long := _LONG_PHOTO.findall(headers[:-_HEADER])):
-            return os.fsdecode(long[-1])
-        return os.path.basename(os.fsdecode(short.partition(b"\0")[0]))
+        header = headers[-BLOCK:]
+        check_mark(header, at)
+        name = name_in(header)
+        if header[_SHORT - 1 : _SHORT] not in b"\0" and (
+            long := _LONG_PHOTO.findall(headers[:-BLOCK])
+        ):
+            name = os.fsdecode(long[-1])
+        parts = (part.removeprefix("./") for part in (self.looked.inner_of(at), name))
+        return "/".join(part for part in parts if part)
 
     def train_list(self, wnids: Collection[str]) -> TrainList | None:
         """The list of a tree that was packed whole."""
@@ -105,6 +129,15 @@ class TarStore(ContainerStore):
         with opened(self.path(at.file)) as (fd, _):
             lines = read_exactly(fd, at.nbytes, at.offset).splitlines(keepends=True)
         return TrainList(f"{self.path(at.file)}/train_cls.txt", lines, wnids)
+
+
+class TarReader(SpanReader):
+    """Reads photos of tars, and sees that each is still under its header."""
+
+    def read_from(self, fd: int, span: Span) -> bytes:
+        """See `SpanReader.read_from`."""
+        check_mark(pread(fd, BLOCK, span.offset - BLOCK), span)
+        return super().read_from(fd, span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +194,4 @@ def is_tar(fd: int) -> bool:
     OSError
         It can't be read.
     """
-    return is_header(pread(fd, _HEADER, 0))
+    return is_header(pread(fd, BLOCK, 0))

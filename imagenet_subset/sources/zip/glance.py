@@ -22,6 +22,7 @@ from imagenet_subset.sources.zip.directory import (
     record_at,
     records,
 )
+from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.files import pread
 from imagenet_subset.system.text import counted, few, printable
 
@@ -85,7 +86,7 @@ class _Search:
             path = piece[first + RECORD_NBYTES : name_end].decode("ascii", "surrogateescape")
             name = names.parse(path)
             if what not in SPLITS or (name is not None and name.split == what):
-                yield Span(0, place + first, end - first)
+                yield Span(0, place + first, end - first, crc32(piece[first:end]))
 
     def _around(self, piece: bytes, start: int, name_end: int) -> tuple[int, int, int]:
         """Where the record around a name begins, its name ends, and it ends; or noughts."""

@@ -28,6 +28,7 @@ from imagenet_subset.sources.zip.directory import (
     place_at,
 )
 from imagenet_subset.sources.zip.member import DEFLATED, LOCAL_NBYTES, STORED
+from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.text import printable
 
 VAL_KEY = b"ILSVRC2012_val_"[:KEY_NBYTES]
@@ -52,7 +53,7 @@ class ZipScan:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._wnids: dict[bytes, str | None] = {}
-        self._methods: dict[tuple[bytes, bytes], int] = {}
+        self._sound: set[tuple[bytes, bytes]] = set()
         self._starts, self._packed = array("Q"), array("Q")
 
     def found(self, record: Record) -> Found | None:
@@ -68,18 +69,16 @@ class ZipScan:
             return None
         split, stem, wnid = name
         kind = piece[first + 4 : first + 12], piece[first + 34 : first + 42]
-        method = self._methods.get(kind)
-        if method is None:
-            entry = _sound(piece, first, name_end)
-            if entry.is_folder:
+        if kind not in self._sound:
+            if _sound(piece, first, name_end).is_folder:
                 return None
-            method = self._methods[kind] = entry.method
+            self._sound.add(kind)
         where = place_at(piece, first, name_end)
         if where is None:
             raise _damaged(piece, first, name_end)
         self._packed.append(where[0])
         self._starts.append(where[2])
-        span = Span(0, place + first, end - first, method)
+        span = Span(0, place + first, end - first, crc32(piece[first:end]))
         return Found(split, stem, wnid or self._labels.get(stem), span)
 
     def _named(

@@ -19,7 +19,13 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.ilsvrc.val_labels import read_val_labels
 from imagenet_subset.sources.base import PhotoReader, Store
-from imagenet_subset.sources.containers import ContainerStore, Found, SpanReader, read_exactly
+from imagenet_subset.sources.containers import (
+    ContainerStore,
+    Found,
+    SpanReader,
+    check_mark,
+    read_exactly,
+)
 from imagenet_subset.sources.joined import joined
 from imagenet_subset.sources.zip.directory import (
     Directory,
@@ -152,7 +158,7 @@ class ZipStore(ContainerStore):
         """See `ContainerStore.name`."""
         fd = regular(self.root, os.O_RDONLY)
         try:
-            return _entry(fd, at).name.rpartition(b"/")[2].decode("ascii", "surrogateescape")
+            return _entry(fd, at).name.decode("ascii", "surrogateescape")
         finally:
             os.close(fd)
 
@@ -175,7 +181,9 @@ class ZipReader(SpanReader):
 
 def _entry(fd: int, at: Span) -> Entry:
     """What the directory says of a member."""
-    entry = entry_of(read_exactly(fd, at.nbytes, at.offset))
+    record = read_exactly(fd, at.nbytes, at.offset)
+    check_mark(record, at)
+    entry = entry_of(record)
     if entry is None:
         raise OSError(errno.EBADMSG, "its record in the zip's directory is damaged")
     return entry

@@ -49,7 +49,7 @@ class Given(Store):
     def open(self):
         raise NotImplementedError
 
-    def describe(self, at):
+    def describe(self, at, stem=""):
         return f"given {at}"
 
 
@@ -120,7 +120,7 @@ def test_of_many_photos_without_a_number_a_few_are_described(tree: Path) -> None
     class Slow(Given):
         asked = 0
 
-        def describe(self, at):
+        def describe(self, at, stem=""):
             Slow.asked += 1
             return super().describe(at)
 

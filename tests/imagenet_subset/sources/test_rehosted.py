@@ -118,7 +118,7 @@ class Tens(Store):
     def photos(self, split, wnids):
         raise NotImplementedError
 
-    def describe(self, at):
+    def describe(self, at, stem=""):
         return f"tens/{at}"
 
     def groups(self, locations):

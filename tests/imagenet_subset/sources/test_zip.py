@@ -64,14 +64,15 @@ def opened(path: Path) -> ZipStore:
 
 
 def found(store: ZipStore) -> dict[str, bytes | OSError]:
-    """What each photo's location reads as, by the end of its description."""
+    """What each photo's location reads as, by the name of its file."""
     reader = store.open()
     outcomes: dict[str, bytes | OSError] = {}
     for one in store.look(SUBSET.wnids):
+        name = store.name(one.span).rpartition("/")[2]
         try:
-            outcomes[store.name(one.span)] = reader.read(one.span)
+            outcomes[name] = reader.read(one.span)
         except OSError as error:
-            outcomes[store.name(one.span)] = error
+            outcomes[name] = error
     reader.close()
     return outcomes
 
