@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
@@ -16,7 +17,7 @@ from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.ilsvrc.numbering import name_of_id, numbers_by_rank, val_ids_of, val_name
 from imagenet_subset.records import Record, Split
 from imagenet_subset.selection import Subset
-from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.base import DAMAGED, Photo, Store
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.known_numbers import known_numbers
 from imagenet_subset.sources.patience import read_each
@@ -171,6 +172,25 @@ class StoreContract:
         first.close()
         assert second.read(found[0].location) == photos()[name_of_photo(found[0])]
         second.close()
+
+    def test_files_replaced_by_others_never_give_another_photo(
+        self, store: Store, folder: Path, tmp_path: Path
+    ) -> None:
+        """Names have equal lengths and photos equal sizes: each is where another one was."""
+        found = [photo for split in ("val", "train") for photo in store.photos(split, SUBSET.wnids)]
+        other = tmp_path / "other"
+        other.mkdir()
+        self.make(other, dict(reversed(photos().items())))
+        shutil.rmtree(folder)
+        other.rename(folder)
+        with contextlib.closing(store.open()) as reader:
+            outcomes = list(read_each(reader, [photo.location for photo in found]))
+        for photo, data in zip(found, outcomes, strict=True):
+            if isinstance(data, OSError):
+                assert data.errno not in DAMAGED, "the photo may be sound"
+            else:
+                assert data == photos()[name_of_photo(photo)]
+            assert photo.stem in store.describe(photo.location, photo.stem)
 
     # What the catalogue makes of it
 

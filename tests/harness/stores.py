@@ -10,10 +10,12 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 from imagenet_subset.columns import Location, Locations, Span, Spans
 from imagenet_subset.records import Split
 from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.containers import check_mark
 
 HOLE = b"hole"
 
@@ -27,10 +29,10 @@ class OneFile(Store):
     def photos(self, split: Split, wnids: Collection[str]) -> Iterator[Photo]:
         """All of a split, whatever the class; it doesn't say which that is."""
         for line in Path(f"{self.root}.names").read_text().splitlines():
-            name, offset, nbytes = line.split()
+            name, *place = line.split()
             if name.startswith(split):
                 stem = name.rpartition("/")[2].removesuffix(".JPEG")
-                yield Photo(stem, None, Span(0, int(offset), int(nbytes)))
+                yield Photo(stem, None, Span(0, *map(int, place)))
 
     def open(self) -> OneFileReader:
         """Open the file."""
@@ -46,10 +48,10 @@ class OneFile(Store):
         """Where in the file, and the name."""
         assert isinstance(at, Span)
         for line in Path(f"{self.root}.names").read_text().splitlines():
-            name, offset, _ = line.split()
-            if int(offset) == at.offset:
-                return f"{self.root} at {offset}: {name}"
-        return f"{self.root} at {at.offset}"
+            name, *place = line.split()
+            if Span(0, *map(int, place)) == at:
+                return f"{self.root} at {at.offset}: {name}"
+        return f"{self.root} at {at.offset}: {stem}"
 
 
 class OneFileReader:
@@ -67,6 +69,7 @@ class OneFileReader:
             data = self._file.read(location.nbytes)
         if data.startswith(HOLE):
             raise OSError(errno.EIO, "a hole")
+        check_mark(data, location)
         return data
 
     def close(self) -> None:
@@ -81,7 +84,7 @@ def write_one_file(path: Path, photos: Mapping[str, bytes], seed: int = 0) -> On
     offset, lines = 0, []
     with open(path, "wb") as file:
         for name in order:
-            lines.append(f"{name} {offset} {len(photos[name])}\n")
+            lines.append(f"{name} {offset} {len(photos[name])} {crc32(photos[name])}\n")
             offset += file.write(photos[name])
     Path(f"{path}.names").write_text("".join(lines))
     return OneFile(str(path))
@@ -90,7 +93,7 @@ def write_one_file(path: Path, photos: Mapping[str, bytes], seed: int = 0) -> On
 def punch_hole(path: Path, name: str) -> None:
     """Overwrite the beginning of a photo."""
     for line in Path(f"{path}.names").read_text().splitlines():
-        found, offset, _ = line.split()
+        found, offset, *_ = line.split()
         if found == name:
             with open(path, "r+b") as file:
                 file.seek(int(offset))
@@ -121,7 +124,7 @@ class Scattered(Store):
 
     def describe(self, at: Location, stem: str = "") -> str:
         """As the other store."""
-        return self.store.describe(at)
+        return self.store.describe(at, stem)
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Up to a hundred photos from anywhere."""
@@ -163,7 +166,7 @@ class Counted(Store):
 
     def describe(self, at: Location, stem: str = "") -> str:
         """As the other store."""
-        return self.store.describe(at)
+        return self.store.describe(at, stem)
 
     def fail(self, what: str) -> None:
         """Fail as a disk would, if this is to."""

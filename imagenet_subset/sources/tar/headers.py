@@ -13,7 +13,6 @@ import tarfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.files import pread
 
 BLOCK = 512
@@ -47,8 +46,6 @@ class Member(NamedTuple):
     nbytes: int
     is_link: bool
     """Whether it is a link: then there are no bytes of it."""
-    mark: int
-    """CRC-32 of its header, the last block before its first byte."""
 
 
 class _OddError(Exception):
@@ -135,10 +132,10 @@ def _plain(fd: int, start: int, end: int) -> Iterator[Member]:
             nbytes = _size(extra, nbytes)
             name = extra["path"] if "path" in extra else name_in(block)
             if kind in _LINKS:
-                yield Member(name, offset, 0, True, crc32(block))
+                yield Member(name, offset, 0, True)
                 nbytes = 0  # some programs give a link the size of its file
             elif kind in _FILES and not name.endswith("/"):
-                yield Member(name, offset, nbytes, False, crc32(block))
+                yield Member(name, offset, nbytes, False)
             elif kind not in _OTHERS and kind not in _FILES:
                 raise _OddError
             elif kind not in _FILES:
@@ -238,11 +235,10 @@ def _by_tarfile(fd: int, start: int, end: int) -> Iterator[Member]:
                 tar.members = []  # type: ignore[attr-defined]  # it would keep them all
                 if info.issparse():
                     raise TarError(f"it has {info.name!r} as a sparse file", "pack it without -S")
-                is_link = info.issym() or info.islnk()
-                if is_link or info.isfile():
-                    offset, nbytes = start + info.offset_data, 0 if is_link else info.size
-                    mark = crc32(pread(fd, BLOCK, offset - BLOCK))
-                    yield Member(info.name, offset, nbytes, is_link, mark)
+                if info.issym() or info.islnk():
+                    yield Member(info.name, start + info.offset_data, 0, True)
+                elif info.isfile():
+                    yield Member(info.name, start + info.offset_data, info.size, False)
     except tarfile.TarError as error:
         raise TarError(f"it is damaged: {error}") from error
     except (ValueError, OverflowError, RecursionError) as error:  # of what isn't as it should be

@@ -15,9 +15,9 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table, wnid_of_index, wnid_of_val
 from imagenet_subset.records import Split
 from imagenet_subset.sources.containers import Found, read_exactly
-from imagenet_subset.sources.names import PHOTO_SUFFIXES, parse
+from imagenet_subset.sources.names import PHOTO_SUFFIXES, Name, parse
 from imagenet_subset.sources.tar.headers import Member, walk
-from imagenet_subset.sources.tar.store import TarStore, opened, refuse_link
+from imagenet_subset.sources.tar.store import TarStore, opened, refuse_link, span_of
 from imagenet_subset.system.text import printable
 
 _PLACE = re.compile(r"[0-9]{5,9}")
@@ -38,10 +38,12 @@ class ShardStore(TarStore):
         for number in range(len(self.files)):
             with opened(self.path(number)) as (fd, end):
                 for sample in _samples(fd, end):
-                    if found := self._found(number, sample, wanted):
-                        yield found
+                    if name := self._name(number, sample, wanted):
+                        span = span_of(number, fd, sample.photo)
+                        yield Found(name.split, name.stem, name.wnid, span)
 
-    def _found(self, number: int, sample: _Sample, wanted: Collection[str]) -> Found | None:
+    def _name(self, number: int, sample: _Sample, wanted: Collection[str]) -> Name | None:
+        """Name of a photo; None if it isn't looked for."""
         name = parse(sample.photo.name)
         if name is None:
             return None
@@ -55,9 +57,7 @@ class ShardStore(TarStore):
                     f"is {printable(sample.label)}, which is {said or 'no class'}, but the photo "
                     f"is one of {wnid}; these shards are not of ILSVRC 2012, or are damaged"
                 )
-        if train and wnid not in wanted:
-            return None
-        return Found(name.split, name.stem, name.wnid, self.span(number, sample.photo))
+        return None if train and wnid not in wanted else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class NumberedShardStore(TarStore):
                     key = sample.photo.name.rpartition(".")[0]
                     of = wnid_of_label(sample.label) if sample.label is not None else None
                     if is_place(sample.photo.name) and split:
-                        yield Found(split, key, of, self.span(number, sample.photo))
+                        yield Found(split, key, of, span_of(number, fd, sample.photo))
 
 
 @dataclass(slots=True)

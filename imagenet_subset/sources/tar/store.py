@@ -32,12 +32,13 @@ from imagenet_subset.sources.tar.headers import (
     name_in,
     walk,
 )
+from imagenet_subset.system.checksum import crc32
 from imagenet_subset.system.files import pread, regular
 from imagenet_subset.system.text import printable
 
 _TRAIN_LIST = "ImageSets/CLS-LOC/train_cls.txt"
 _HEADERS = 4 * BLOCK
-"""In bytes: a header and, in front of it, what has its long name."""
+"""Bytes before a photo: its header and, in front of that, what has its long name."""
 _SHORT = 100
 """Bytes of a name in a header; a longer one is in front of it."""
 _LONG_PHOTO = re.compile(rb"(?:[0-9]+ path=)?([^\0\n]+\.(?i:jpe?g))[\0\n]")
@@ -77,9 +78,9 @@ class TarStore(ContainerStore):
                 of = name.wnid or of_class
                 if name.split == "val" or (of or name.stem[:9]) in wanted:
                     refuse_link(member)
-                    yield Found(name.split, name.stem, of, self.span(number, member))
+                    yield Found(name.split, name.stem, of, span_of(number, fd, member))
             elif member.name.endswith(_TRAIN_LIST) and not member.is_link:
-                self.looked.train_list = self.span(number, member)
+                self.looked.train_list = span_of(number, fd, member)
 
     def _inside(
         self, number: int, fd: int, outer: Member, of_class: str | None, wanted: Collection[str]
@@ -94,11 +95,6 @@ class TarStore(ContainerStore):
         except TarError as error:
             raise TarError(f"of {outer.name!r} in it, {error}", error.remedy) from error
 
-    @staticmethod
-    def span(number: int, member: Member) -> Span:
-        """Where a member is."""
-        return Span(number, member.offset, member.nbytes, member.mark)
-
     def open(self) -> PhotoReader:
         """See `imagenet_subset.sources.base.Store.open`."""
         return TarReader(self)
@@ -107,12 +103,11 @@ class TarStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
         fd = regular(self.path(at.file), os.O_RDONLY)
         try:
-            start = max(0, at.offset - _HEADERS)
-            headers = pread(fd, at.offset - start, start)
+            headers = _headers(fd, at.offset)
         finally:
             os.close(fd)
+        check_mark(headers, at)
         header = headers[-BLOCK:]
-        check_mark(header, at)
         name = name_in(header)
         if header[_SHORT - 1 : _SHORT] not in b"\0" and (
             long := _LONG_PHOTO.findall(headers[:-BLOCK])
@@ -136,8 +131,20 @@ class TarReader(SpanReader):
 
     def read_from(self, fd: int, span: Span) -> bytes:
         """See `SpanReader.read_from`."""
-        check_mark(pread(fd, BLOCK, span.offset - BLOCK), span)
+        check_mark(_headers(fd, span.offset), span)
         return super().read_from(fd, span)
+
+
+def span_of(number: int, fd: int, member: Member) -> Span:
+    """Where a member of a file is."""
+    mark = crc32(_headers(fd, member.offset))
+    return Span(number, member.offset, member.nbytes, mark)
+
+
+def _headers(fd: int, offset: int) -> bytes:
+    """What is before a member: it has its name."""
+    start = max(0, offset - _HEADERS)
+    return pread(fd, offset - start, start)
 
 
 @dataclass(frozen=True, slots=True)
