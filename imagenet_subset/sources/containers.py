@@ -30,10 +30,7 @@ from imagenet_subset.system.text import few
 
 _MOST_OPEN = 64
 """Files that a reader keeps open. A set of shards has more than a process may have open."""
-REPLACED = (
-    "the file isn't what it was when the photos were looked for, it was replaced or changed; run "
-    "the same command again"
-)
+REPLACED = "its file was replaced or changed since the photos were looked for"
 
 
 class Found(NamedTuple):

@@ -22,6 +22,8 @@ _AHEAD = 4 * BLOCK
 _MOST_EXTRA = 1 << 20
 """Bytes of a long name, or of a pax header."""
 _ZEROS = bytes(BLOCK)
+_MOST_PADDING = 1 << 20
+"""Zeros at the end of a tar: they fill it to a multiple of what tar writes at a time."""
 _FILES = (b"0", b"\0", b"7")
 _LINKS = (b"1", b"2")
 _OTHERS = (b"3", b"4", b"5", b"6")
@@ -87,6 +89,11 @@ def _checked(member: Member, end: int) -> Member:
     return member
 
 
+def is_blank(block: bytes) -> bool:
+    """Whether a file that begins with this block has nothing in it yet."""
+    return not block.strip(b"\0")
+
+
 def is_header(block: bytes) -> bool:
     """Whether a tar begins with this block."""
     try:
@@ -120,6 +127,7 @@ def _plain(fd: int, start: int, end: int) -> Iterator[Member]:
     while offset < end:
         block = headers.read(offset)
         if block == _ZEROS:
+            _check_end(fd, offset, start, end)
             return
         kind, nbytes = _kind_and_size(block, offset - start)
         offset += BLOCK
@@ -142,6 +150,20 @@ def _plain(fd: int, start: int, end: int) -> Iterator[Member]:
                 nbytes = 0
             extra = {}
         offset += -(-nbytes // BLOCK) * BLOCK
+
+
+def _check_end(fd: int, offset: int, start: int, end: int) -> None:
+    """Refuse a tar that has more after its end than the zeros that fill it.
+
+    A program that downloads may take the room of all at first, and what isn't there yet is zeros.
+    """
+    left = end - offset
+    if left > _MOST_PADDING or pread(fd, left, offset).strip(b"\0"):
+        raise TarError(
+            f"its members end at byte {offset - start:,} of {end - start:,}: it is a download that "
+            "isn't finished, or several tars one after the other",
+            "get it anew, or give each tar for itself",
+        )
 
 
 def _kind_and_size(block: bytes, at: int) -> tuple[bytes, int]:
@@ -239,6 +261,7 @@ def _by_tarfile(fd: int, start: int, end: int) -> Iterator[Member]:
                     yield Member(info.name, start + info.offset_data, 0, True)
                 elif info.isfile():
                     yield Member(info.name, start + info.offset_data, info.size, False)
+            _check_end(fd, start + tar.offset, start, end)
     except tarfile.TarError as error:
         raise TarError(f"it is damaged: {error}") from error
     except (ValueError, OverflowError, RecursionError) as error:  # of what isn't as it should be

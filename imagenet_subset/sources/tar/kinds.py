@@ -14,14 +14,14 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.folder import BELOW
 from imagenet_subset.sources.instead import listing_errors
 from imagenet_subset.sources.names import is_wnid, parse
-from imagenet_subset.sources.tar.headers import walk
+from imagenet_subset.sources.tar.headers import is_blank, is_header, walk
 from imagenet_subset.sources.tar.shards import (
     NumberedShardStore,
     ShardStore,
     is_place,
     split_of_shard,
 )
-from imagenet_subset.sources.tar.store import ClassTarStore, TarStore, is_tar, opened
+from imagenet_subset.sources.tar.store import ClassTarStore, TarStore, first_block, opened
 from imagenet_subset.system.files import regular
 from imagenet_subset.system.text import few, printable
 
@@ -43,6 +43,8 @@ class _Kind:
     store: type[TarStore] = TarStore
     refusal: str = ""
     """Why it isn't read, and what to do."""
+    may_be_any: bool = False
+    """Whether it isn't known what it is refused as."""
 
 
 _NONE = _Kind(frozenset())
@@ -78,8 +80,9 @@ def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
             "in a folder of its own"
         )
     splits = frozenset(split for kind in good.values() for split in kind.splits)
-    notes = () if splits == frozenset(SPLITS) else tuple(refusals)
-    return stores.pop()(str(root), Texts.of(good), splits, notes=notes)
+    lacks = splits != frozenset(SPLITS)
+    notes = [kind.refusal for kind in kinds.values() if kind.refusal and (lacks or kind.may_be_any)]
+    return stores.pop()(str(root), Texts.of(good), splits, notes=tuple(notes))
 
 
 def _kind(path: str) -> _Kind:
@@ -87,7 +90,10 @@ def _kind(path: str) -> _Kind:
     if "img_train_t3" in os.path.basename(path):
         return _task_3(path)
     with opened(path) as (fd, end):
-        if not is_tar(fd):
+        first = first_block(fd)
+        if is_blank(first):
+            return _blank(path)
+        if not is_header(first):
             return _NONE
         members = walk(fd, 0, end)
         names = [member.name for member in itertools.islice(members, _PEEKED)]
@@ -116,6 +122,15 @@ def _by_names(path: str, names: Sequence[str]) -> _Kind:
     if len(names) == _PEEKED and any("CLS-LOC" in name for name in names):
         return _Kind(frozenset(SPLITS))  # Kaggle's begins with half a million annotations
     return _NONE
+
+
+def _blank(path: str) -> _Kind:
+    what = "begins with zeros" if os.path.getsize(path) else "is empty"
+    return _Kind(
+        frozenset(),
+        refusal=f"{printable(path)} {what}, as a download that isn't finished; get it anew",
+        may_be_any=True,
+    )
 
 
 def _task_3(path: str) -> _Kind:
@@ -156,7 +171,8 @@ def open_tar(path: Path) -> TarStore | None:
 def _looks_like_tar(path: Path) -> bool:
     fd = regular(path, os.O_RDONLY)
     try:
-        return is_tar(fd)
+        first = first_block(fd)
+        return is_header(first) or (path.suffix.lower() == ".tar" and is_blank(first))
     finally:
         os.close(fd)
 

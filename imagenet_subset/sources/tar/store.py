@@ -28,7 +28,6 @@ from imagenet_subset.sources.tar.headers import (
     BLOCK,
     Member,
     TarError,
-    is_header,
     name_in,
     walk,
 )
@@ -193,12 +192,12 @@ def opened(path: str) -> Iterator[tuple[int, int]]:
         raise SourceError(f"can't read {printable(path)}: {why}; put that right") from error
 
 
-def is_tar(fd: int) -> bool:
-    """Whether a file is a tar, by its first header.
+def first_block(fd: int) -> bytes:
+    """What a tar begins with, a header.
 
     Raises
     ------
     OSError
         It can't be read.
     """
-    return is_header(pread(fd, BLOCK, 0))
+    return pread(fd, BLOCK, 0)

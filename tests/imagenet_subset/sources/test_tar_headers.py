@@ -182,7 +182,33 @@ def test_zeros_at_the_end_are_not_needed(tmp_path: Path, size: int) -> None:
         assert walked(tmp_path / "a.tar", data[:kept]) == [Member(ONE, BLOCK, size, False)]
 
 
+@pytest.mark.parametrize("blocks", [20, 128, 2048])
+def test_a_tar_may_be_filled_to_what_is_written_at_a_time(tmp_path: Path, blocks: int) -> None:
+    (tmp_path / "one").write_bytes(b"x")
+    path = tmp_path / "a.tar"
+    subprocess.run(["tar", "-b", str(blocks), "-cf", path, "one"], cwd=tmp_path, check=True)
+    assert path.stat().st_size == blocks * BLOCK
+    assert [member.name for member in walked(path, path.read_bytes())] == ["one"]
+
+
 # Damaged and hostile
+
+
+@pytest.mark.parametrize("size", [b"00000000001\0", b"\x80" + (1).to_bytes(11, "big")])
+@pytest.mark.parametrize("after", [bytes(2 << 20), bytes(5000) + b"x", tar_of({ONE: b"y"})])
+def test_a_tar_with_more_after_its_end_is_refused(
+    tmp_path: Path, size: bytes, after: bytes
+) -> None:
+    whole = with_header(tar_of({ONE: b"x"}), 0, size=size)
+    says = refusal(tmp_path / "a.tar", whole + after)
+    assert f"end at byte {2 * BLOCK:,} of {len(whole) + len(after):,}" in says
+    assert "a download that isn't finished" in says
+
+
+def test_a_download_whose_room_was_taken_at_first_is_refused(tmp_path: Path) -> None:
+    whole = tar_of({f"{k}.JPEG": b"x" * 300_000 for k in range(9)})
+    for there in range(BLOCK, 5 * 300_000, 100_000):
+        refusal(tmp_path / "a.tar", whole[:there].ljust(len(whole), b"\0"))
 
 
 def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
