@@ -53,7 +53,8 @@ def open_source(data_dir: Path) -> Store:
     store = joined(str(folder), stores)
     notes = [note for store in stores for note in store.notes]
     notes += [f"{error}; it is left out" for error in errors]
-    notes += unfit(folder, [split for split in SPLITS if split not in store.splits])
+    lacking = [split for split in SPLITS if split not in store.splits]
+    notes += unfit(folder, lacking, "; ".join(map(str, errors)))
     others = unread(folder, stores)
     if others or any(_twice(stores, split) for split in SPLITS):
         read = " and ".join(_read_from(stores, split) for split in SPLITS)

@@ -14,8 +14,10 @@ from imagenet_subset.sources.containers import ContainerStore
 from imagenet_subset.sources.folder import BELOW
 from imagenet_subset.sources.instead import contents, listing_errors
 from imagenet_subset.sources.joined import JoinedStore
+from imagenet_subset.sources.names import is_wnid, parse
 from imagenet_subset.sources.tar.shards import split_of_shard
 from imagenet_subset.sources.unfit import by_kind, kind_of, may_be_imagenet
+from imagenet_subset.system.files import broken_link
 from imagenet_subset.system.text import few, printable
 
 _READ = (".tar", ".zip", ".parquet")
@@ -23,6 +25,9 @@ _ASIDE = ("devkit", "test", "bbox", "train_t3")
 """Parts of the names of archives of ILSVRC without its train and val photos."""
 _PLACES: Mapping[Split, Sequence[str]] = {"train": ["train"], "val": ["val", "validation"]}
 """Folders of the splits."""
+_FOLDERS = tuple(name for names in _PLACES.values() for name in names)
+_LINKED = (*_FOLDERS, "data", *(name for below in BELOW for name in below.split("/")))
+"""Folders that may be links to where there is room."""
 _FORMS = (
     "ILSVRC's Data/CLS-LOC, with train/ and val/ in it, or a folder or file of its tars, Kaggle's "
     "zip, Hugging Face's parquet or WebDataset's shards"
@@ -52,8 +57,14 @@ def _files(stores: Iterable[Store]) -> Iterator[str]:
             yield from map(store.path, range(len(store.files)))
 
 
-def unfit(data_dir: Path, lacking: Sequence[Split]) -> list[str]:
-    """What is said of files that may have a split that is lacking, and aren't read as they are."""
+def unfit(data_dir: Path, lacking: Sequence[Split], said: str) -> list[str]:
+    """What is said of files that may have a split that is lacking, and aren't read as they are.
+
+    Parameters
+    ----------
+    said
+        What has been said of some already.
+    """
     if not lacking:
         return []
     folder = Path(os.path.abspath(data_dir))
@@ -64,10 +75,21 @@ def unfit(data_dir: Path, lacking: Sequence[Split]) -> list[str]:
     found: dict[Path, None] = {}
     with contextlib.suppress(OSError):  # what can be read is read without them
         for place in places:
-            found |= dict.fromkeys(file for file in _archives(place) if os.access(file, os.R_OK))
+            found |= dict.fromkeys(_archives(place))
         others = [f for f in found if (split_of_shard(f.name) or lacking[0]) in lacking]
-        return [kind.of_files(folder, files) for kind, files in by_kind(others).items()]
+        others = [f for f in others if broken_link(f) or os.access(f, os.R_OK)]
+        return list(_said_of(folder, others, said))
     return []
+
+
+def _said_of(folder: Path, files: Sequence[Path], said: str = "") -> Iterator[str]:
+    """What is said of files that can't be read as they are, besides what is said already."""
+    links = [file for file in files if broken_link(file)]
+    if links and printable(links[0]) not in said:
+        many = f" ({len(links)} such links)" if len(links) > 1 else ""
+        yield f"{printable(links[0])} is {broken_link(links[0])}{many}; put that right"
+    for kind, of_kind in by_kind(file for file in files if file not in links).items():
+        yield kind.of_files(folder, of_kind)
 
 
 def nothing(data_dir: Path) -> SourceError:
@@ -76,10 +98,14 @@ def nothing(data_dir: Path) -> SourceError:
     with listing_errors(data_dir):
         if data_dir.is_dir():
             return _nothing_in(data_dir)
+        if link := broken_link(data_dir):
+            return SourceError(f"{shown} is {link}; put that right")
         if not data_dir.exists():
             return SourceError(f"{shown} doesn't exist; --data_dir is {_FORMS}")
         if not data_dir.is_file():
             return SourceError(f"{shown} is a pipe or a device; --data_dir is {_FORMS}")
+        if not data_dir.stat().st_size:
+            return SourceError(f"{shown} is empty; get it anew")
         if kind := kind_of(data_dir):
             return SourceError(kind.of_file(data_dir))
     return SourceError(
@@ -90,8 +116,8 @@ def nothing(data_dir: Path) -> SourceError:
 def _nothing_in(folder: Path) -> SourceError:
     places = (folder, folder / "data")  # where Hugging Face has them
     archives = [path for place in places for path in _archives(place)]
-    if kinds := by_kind(archives):
-        return SourceError("; ".join(k.of_files(folder, paths) for k, paths in kinds.items()))
+    if why := _too_deep(folder) or "; ".join(_said_of(folder, archives)):
+        return SourceError(why)
     names = [str(path.relative_to(folder)) for path in archives]
     there = f"has no photo of ImageNet in {few(names)}" if names else contents(folder)
     return SourceError(
@@ -100,13 +126,33 @@ def _nothing_in(folder: Path) -> SourceError:
     )
 
 
+def _too_deep(folder: Path) -> str:
+    """What to give instead of the folder of a split, or of a class; empty if it is neither."""
+    path, names = Path(os.path.abspath(folder)), os.listdir(folder)
+    has_photos = any(parse(name) for name in names)
+    what = f"{path.name}/ itself"
+    if is_wnid(path.name) and (has_photos or path.parent.name in _FOLDERS):
+        path, what = path.parent, f"the folder of a class in {path.parent.name}/"
+    elif not has_photos and not any(is_wnid(name) and (folder / name).is_dir() for name in names):
+        return ""
+    if path.name in _FOLDERS:
+        above = printable(path.parent)
+        return f"{printable(folder)} is {what}; give the folder above {path.name}/, {above}"
+    return (
+        f"{printable(folder)} has photos, but {printable(path)} isn't called train or val; call it "
+        f"so, and give the folder above it, {printable(path.parent)}"
+    )
+
+
 def _archives(folder: Path) -> list[Path]:
-    """Files in a folder that may be ImageNet, by their names."""
+    """Files in a folder that may be ImageNet, by their names; and links that lead nowhere."""
     if not folder.is_dir():
         return []
+    names = [name for name in sorted(os.listdir(folder)) if name[0] != "."]
     return [
         folder / name
-        for name in sorted(os.listdir(folder))
-        if may_be_imagenet(name) and name[0] != "." and not any(part in name for part in _ASIDE)
-        if (folder / name).is_file()
+        for name in names
+        if not any(part in name for part in _ASIDE)
+        if (may_be_imagenet(name) and (folder / name).is_file())
+        or ((may_be_imagenet(name) or name in _LINKED) and broken_link(folder / name))
     ]
