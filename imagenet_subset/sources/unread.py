@@ -130,14 +130,14 @@ def _too_deep(folder: Path) -> str:
     """What to give instead of the folder of a split, or of a class; empty if it is neither."""
     path, names = Path(os.path.abspath(folder)), os.listdir(folder)
     has_photos = any(parse(name) for name in names)
-    what = f"{path.name}/ itself"
+    what = f"only the folder of {'train' if path.name == 'train' else 'val'}"
     if is_wnid(path.name) and (has_photos or path.parent.name in _FOLDERS):
-        path, what = path.parent, f"the folder of a class in {path.parent.name}/"
+        path, what = path.parent, "only the folder of a class"
     elif not has_photos and not any(is_wnid(name) and (folder / name).is_dir() for name in names):
         return ""
     if path.name in _FOLDERS:
         above = printable(path.parent)
-        return f"{printable(folder)} is {what}; give the folder above {path.name}/, {above}"
+        return f"{printable(folder)} is {what}; give the one above {path.name}/, {above}"
     return (
         f"{printable(folder)} has photos, but {printable(path)} isn't called train or val; call it "
         f"so, and give the folder above it, {printable(path.parent)}"

@@ -309,11 +309,12 @@ def test_the_folder_of_a_split_or_a_class_is_refused_with_the_one_above(
 ) -> None:
     put(tmp_path / f"train/{ACORN}/{TRAIN}", b"x")
     put(tmp_path / val, b"x")
-    above = f"; give the folder above {{}}/, {tmp_path}"
+    above = f"; give the one above {{}}/, {tmp_path}"
     for path in (tmp_path / "train", (tmp_path / val).parents[val.count("/") - 1]):
-        assert refusal(path) == f"{path} is {path.name}/ itself{above.format(path.name)}"
+        split = path.name.removesuffix("idation")
+        assert refusal(path) == f"{path} is only the folder of {split}{above.format(path.name)}"
     path = tmp_path / "train" / ACORN
-    expected = f"is the folder of a class in train/{above.format('train')}"
+    expected = f"is only the folder of a class{above.format('train')}"
     assert refusal(path) == f"{path} {expected}"
     monkeypatch.chdir(path)
     with pytest.raises(SourceError) as error:
