@@ -15,7 +15,7 @@ from imagenet_subset.sources.folder import FolderStore, open_folder
 from imagenet_subset.sources.joined import joined
 from imagenet_subset.sources.parquet.store import open_parquet
 from imagenet_subset.sources.tar.kinds import open_tar, open_tars_of_classes
-from imagenet_subset.sources.unread import nothing, unread
+from imagenet_subset.sources.unread import nothing, unfit, unread
 from imagenet_subset.sources.zip.store import open_zip
 from imagenet_subset.system.text import few, printable
 
@@ -53,6 +53,8 @@ def open_source(data_dir: Path) -> Store:
     store = joined(str(folder), stores)
     notes = [note for store in stores for note in store.notes]
     notes += [f"{error}; it is left out" for error in errors]
+    lacking = [split for split in SPLITS if split not in store.splits]
+    notes += unfit(folder, lacking, "; ".join(map(str, errors)))
     others = unread(folder, stores)
     if others or any(_twice(stores, split) for split in SPLITS):
         read = " and ".join(_read_from(stores, split) for split in SPLITS)

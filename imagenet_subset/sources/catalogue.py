@@ -168,5 +168,6 @@ def _no_photos(
         ways = [leave_out(classes[0].wnid) if one else "take these classes out of the subset file"]
     there = store.instead(split, classes[0].wnid)
     what = f"{printable(store.root)} has no {split} photo of {names}"
-    what += f": {there}" if there else ""
+    notes = [note for note in store.notes if not there or there not in note]
+    what = "; ".join([f"{what}: {there}" if there else what, *notes])
     return SourceError(f"{what}; {', or '.join(['put the photos there', *ways])}")

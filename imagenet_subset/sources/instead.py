@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.sources.names import PHOTO_SUFFIXES
+from imagenet_subset.system.files import broken_link
 from imagenet_subset.system.text import counted, few, printable
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip", ".parquet", ".tfrecord", ".7z", ".rar")
@@ -48,6 +49,8 @@ def what_is_there(root: str, folder: str) -> str:
     path, shown = os.path.join(root, folder), f"{printable(folder)}/"
     if os.path.isdir(path):
         return f"{shown} {contents(path)}"
+    if link := broken_link(path):
+        return f"{printable(folder)} is {link}"
     above, name = os.path.split(folder)
     parent = os.path.join(root, above)
     where = f"{printable(above)}/" if above else "the folder"
@@ -74,6 +77,9 @@ def contents(path: str | os.PathLike[str], name: str = "") -> str:
         of_name = [archive for archive in archives if name and archive.startswith(name)]
         return f"has {few(of_name or archives)}, to be unpacked"
     if photos := _ending(names, PHOTO_SUFFIXES):
+        if link := broken_link(os.path.join(path, photos[0])):
+            of = counted(len(photos), "photo")
+            return f"has {of}, of which {printable(photos[0])} is {link}"
         return f"has {counted(len(photos), 'photo')} of other names, the first {few(photos[:1])}"
     for entry in _folders(path):
         if entry.name in class_table():

@@ -70,6 +70,22 @@ def parse(path: str) -> Name | None:
     return Name("val" if val else "train", stem, appended)
 
 
+def without_tar(name: str) -> str:
+    """Name without the suffix of a tar, in whatever case that is.
+
+    Examples
+    --------
+    >>> without_tar("n01440764.TAR"), without_tar("n01440764")
+    ('n01440764', 'n01440764')
+    """
+    return name[:-4] if is_tar_name(name) else name
+
+
+def is_tar_name(name: str) -> bool:
+    """Whether a name has the suffix of a tar, in whatever case."""
+    return name[-4:].lower() == ".tar"
+
+
 def is_wnid(name: str) -> bool:
     """Whether a name looks like a WNID: ``n`` and eight digits.
 

@@ -29,7 +29,12 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
     OSError
         It can't be opened.
     """
-    fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
+    try:
+        fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
+    except FileNotFoundError as error:
+        if link := broken_link(path):
+            raise FileNotFoundError(errno.ENOENT, f"it is {link}", os.fspath(path)) from error
+        raise
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
@@ -37,6 +42,18 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
     raise NoRegularFileError(
         errno.EINVAL, f"it is {kind_of_file(mode)}, not a file", os.fspath(path)
     )
+
+
+def broken_link(path: str | os.PathLike[str]) -> str:
+    """Say where a link leads that leads to nothing; empty for anything else."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            return f"a link to {printable(os.readlink(path))}, which isn't there"
+    except OSError:
+        pass  # whether there is something can't be told
+    return ""
 
 
 def kind_of_file(mode: int) -> str:

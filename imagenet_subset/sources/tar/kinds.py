@@ -13,7 +13,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.folder import BELOW
 from imagenet_subset.sources.instead import listing_errors
-from imagenet_subset.sources.names import is_wnid, parse
+from imagenet_subset.sources.names import is_tar_name, is_wnid, parse, without_tar
 from imagenet_subset.sources.tar.headers import is_blank, is_header, walk
 from imagenet_subset.sources.tar.shards import (
     NumberedShardStore,
@@ -101,7 +101,7 @@ def _kind(path: str) -> _Kind:
 
 
 def _by_names(path: str, names: Sequence[str]) -> _Kind:
-    classes = [name for name in names if name.endswith(".tar") and is_wnid(name[-13:-4])]
+    classes = [name for name in names if is_tar_name(name) and is_wnid(name[-13:-4])]
     if classes:
         first, last = _DOGS
         dogs = [name for name in classes if first <= name[-13:-4] <= last]
@@ -185,7 +185,7 @@ def _open_tars_in(folder: Path) -> TarStore | None:
             for sub in ("", "train", "val", "validation")
             if (root / sub).is_dir()
             for name in sorted(os.listdir(root / sub))
-            if name.endswith(".tar") and name[0] != "." and not _is_of_class(sub, name)
+            if is_tar_name(name) and name[0] != "." and not _is_of_class(sub, name)
         ]
         if files and (store := open_tars(root, files)):
             return store
@@ -194,7 +194,7 @@ def _open_tars_in(folder: Path) -> TarStore | None:
 
 def _is_of_class(sub: str, name: str) -> bool:
     """Whether a tar is of a train class, and lies where those of ILSVRC's train tar do."""
-    return sub == "train" and is_wnid(name.removesuffix(".tar"))
+    return sub == "train" and is_wnid(without_tar(name))
 
 
 def open_tars_of_classes(root: Path, train: str = "train") -> ClassTarStore | None:

@@ -23,7 +23,7 @@ from imagenet_subset.sources.containers import (
     check_mark,
     read_exactly,
 )
-from imagenet_subset.sources.names import is_wnid, parse
+from imagenet_subset.sources.names import is_tar_name, is_wnid, parse, without_tar
 from imagenet_subset.sources.tar.headers import (
     BLOCK,
     Member,
@@ -69,7 +69,7 @@ class TarStore(ContainerStore):
         inside: bool = False,
     ) -> Iterator[Found]:
         for member in members:
-            if member.name.endswith(".tar") and not inside:
+            if is_tar_name(member.name) and not inside:
                 inner = _class_of(member.name)
                 if inner is None or inner in wanted:
                     yield from self._inside(number, fd, member, inner, wanted)
@@ -156,7 +156,7 @@ class ClassTarStore(TarStore):
 
 def _class_of(tar: str) -> str | None:
     """WNID that a tar is named after."""
-    stem = os.path.basename(tar).removesuffix(".tar")
+    stem = without_tar(os.path.basename(tar))
     return stem if is_wnid(stem) else None
 
 

@@ -141,10 +141,12 @@ def test_missing_photos_can_be_skipped(cli, own_tree, subset_file, tmp_path) -> 
 
 
 def test_a_data_dir_that_is_a_file_is_refused(cli, subset_file, tmp_path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("no photo")
     assert "is a file, and no archive of a kind that is read" in one_line(
         build(cli, "file", subset_file)
     )
+    (tmp_path / "file").write_text("")
+    assert "file is empty; get it anew" in one_line(build(cli, "file", subset_file))
 
 
 def test_a_data_dir_that_is_not_there_is_refused(cli, subset_file) -> None:

@@ -289,12 +289,49 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no tar", b"no tar\n" * 300, tar_of({VAL: b"x"})[:300], b"\0" * 20480]
+    "data", [b"no tar", b"no tar\n" * 300, tar_of({VAL: b"x"})[:300], b"\0" * 20480]
 )
 def test_a_file_that_is_named_as_a_tar_only_is_refused(tmp_path: Path, data: bytes) -> None:
     path = put(tmp_path / "a.tar", data)
     assert "is a file, and no archive of a kind that is read; --data_dir is " in refusal(path)
     assert "it has no photo of ImageNet in a.tar; --data_dir is " in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet", "photos"])
+def test_an_empty_file_is_refused_as_such(tmp_path: Path, name: str) -> None:
+    path = put(tmp_path / name, b"")
+    assert refusal(path) == f"{path} is empty; get it anew"
+
+
+@pytest.mark.parametrize("val", [f"val/{VAL}", f"val/{ACORN}/{VAL}", f"validation/{ACORN}/{VAL}"])
+def test_the_folder_of_a_split_or_a_class_is_refused_with_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, val: str
+) -> None:
+    put(tmp_path / f"train/{ACORN}/{TRAIN}", b"x")
+    put(tmp_path / val, b"x")
+    above = f"; give the one above {{}}/, {tmp_path}"
+    for path in (tmp_path / "train", (tmp_path / val).parents[val.count("/") - 1]):
+        split = path.name.removesuffix("idation")
+        assert refusal(path) == f"{path} is only the folder of {split}{above.format(path.name)}"
+    path = tmp_path / "train" / ACORN
+    expected = f"is only the folder of a class{above.format('train')}"
+    assert refusal(path) == f"{path} {expected}"
+    monkeypatch.chdir(path)
+    with pytest.raises(SourceError) as error:
+        open_source(Path("."))
+    assert str(error.value) == f". {expected}"
+    assert open_source(tmp_path).splits == {"train", "val"}
+
+
+@pytest.mark.parametrize("photo", [f"{ACORN}/{TRAIN}", TRAIN, f"{ACORN}/{VAL}", VAL])
+def test_a_split_in_a_folder_of_another_name_is_refused_with_what_to_do(
+    tmp_path: Path, photo: str
+) -> None:
+    folder = tmp_path / "photos"
+    put(folder / photo, b"x")
+    message = refusal(folder)
+    assert message.startswith(f"{folder} has photos, but {folder} isn't called train or val; ")
+    assert message.endswith(f"give the folder above it, {tmp_path}")
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
@@ -304,7 +341,8 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
         pytest.skip("no symbolic links here")
     put_train_tar(tmp_path)
     message = refusal(tmp_path)
-    assert message == f"can't read {tmp_path / VAL_TAR}: No such file or directory; put that right"
+    why = "it is a link to nowhere, which isn't there"
+    assert message == f"can't read {tmp_path / VAL_TAR}: {why}; put that right"
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no POSIX permissions here")

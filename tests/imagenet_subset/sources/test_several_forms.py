@@ -5,6 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from imagenet_subset.sources import open_source
 from tests.contracts.store import ACORN
 from tests.harness.tars import tar_of
@@ -34,3 +36,18 @@ def test_a_repository_in_the_cache_of_hugging_faces_hub_is_opened(tmp_path: Path
         (blobs / number).write_bytes(tar_of({name: b"x"}))
         (snapshot / f"{number}.tar").symlink_to(f"../../blobs/{number}")
     assert counts(tmp_path) == counts(snapshot) == [1, 1]
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".TAR", ".Tar"])
+def test_the_suffix_of_a_tar_may_be_in_capitals(tmp_path: Path, suffix: str) -> None:
+    of_class = tar_of({TRAIN: b"x"})
+    (tmp_path / "official").mkdir()
+    (tmp_path / f"official/train{suffix}").write_bytes(tar_of({f"{ACORN}{suffix}": of_class}))
+    (tmp_path / f"official/val{suffix}").write_bytes(tar_of({VAL: b"x"}))
+    assert counts(tmp_path / "official") == [1, 1]
+    assert open_source(tmp_path / "official").notes == ()
+    (tmp_path / "classes").mkdir()
+    for wnid in (ACORN, "n01440764"):
+        (tmp_path / f"classes/{wnid}{suffix}").write_bytes(tar_of({f"{wnid}_3.JPEG": b"x"}))
+    store = open_source(tmp_path / "classes")
+    assert [photo.wnid for photo in store.photos("train", [ACORN])] == [ACORN], "and no other"
