@@ -95,6 +95,10 @@ class FolderStore(Store):
         for wnid in wnids:
             yield from self._in(f"{folder}/{wnid}", wnid)
 
+    def in_class(self, wnid: str) -> Iterator[Photo]:
+        """Photos in the train folder of a class."""
+        return self._in(f"train/{wnid}", wnid)
+
     def _in(self, folder: str, wnid: str | None) -> Iterator[Photo]:
         """Photos in a folder; none if there is no folder."""
         path = self._path(folder)

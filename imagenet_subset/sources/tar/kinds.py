@@ -197,20 +197,16 @@ def _is_of_class(sub: str, name: str) -> bool:
     return sub == "train" and is_wnid(without_tar(name))
 
 
-def open_tars_of_classes(root: Path, train: str = "train") -> ClassTarStore | None:
-    """Store of the classes whose tars lie in ``train``: of those that have no folder there.
+def open_tars_of_classes(root: Path) -> ClassTarStore | None:
+    """Store of the classes whose tars lie in ``train``.
 
     Raises
     ------
     imagenet_subset.errors.SourceError
         They can't be listed.
     """
-    folder = root / train
+    folder = root / "train"
     with listing_errors(folder):
         names = sorted(os.listdir(folder)) if folder.is_dir() else []
-        stems = [name.removesuffix(".tar") for name in names if name.endswith(".tar")]
-        tars = [stem for stem in stems if is_wnid(stem) and not (folder / stem).is_dir()]
-    if not tars:
-        return None
-    files = Texts.of(f"{train}/{stem}.tar" for stem in tars)
-    return ClassTarStore(str(root), files, frozenset(["train"]))
+    tars = [f"train/{name}" for name in names if is_tar_name(name) and is_wnid(without_tar(name))]
+    return ClassTarStore(str(root), Texts.of(tars), frozenset(["train"])) if tars else None

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from imagenet_subset.columns import Span
 from imagenet_subset.errors import SourceError
+from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.containers import (
@@ -23,6 +24,7 @@ from imagenet_subset.sources.containers import (
     check_mark,
     read_exactly,
 )
+from imagenet_subset.sources.folder import FolderStore
 from imagenet_subset.sources.names import is_tar_name, is_wnid, parse, without_tar
 from imagenet_subset.sources.tar.headers import (
     BLOCK,
@@ -53,10 +55,16 @@ class TarStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
         wanted = frozenset(wnids)
         for number in range(len(self.files)):
-            of_class = _class_of(path := self.path(number))
+            of_class = _class_of(self.files[number] or self.root)
             if of_class is None or of_class in wanted:
-                with opened(path) as (fd, end):
-                    yield from self._in_tar(number, fd, walk(fd, 0, end), of_class, wanted)
+                yield from self._in_file(number, of_class, wanted)
+
+    def _in_file(
+        self, number: int, of_class: str | None, wanted: Collection[str]
+    ) -> Iterator[Found]:
+        """Photos of one file."""
+        with opened(self.path(number)) as (fd, end):
+            yield from self._in_tar(number, fd, walk(fd, 0, end), of_class, wanted)
 
     def _in_tar(
         self,
@@ -148,10 +156,23 @@ def _headers(fd: int, offset: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ClassTarStore(TarStore):
-    """Tars of single classes, beside the folders of others."""
+    """Tars of single classes, beside folders, which may be of the same ones: half unpacked."""
 
     form: ClassVar[str] = "the tars of classes"
     complements: ClassVar[bool] = True
+
+    def look(self, wnids: Collection[str]) -> Iterator[Found]:
+        """See `imagenet_subset.sources.containers.ContainerStore.look`; what folders lack."""
+        folders = FolderStore(self.root)
+        wanted = frozenset(wnids)
+        for number, file in enumerate(self.files):
+            wnid = _class_of(file)
+            if wnid not in wanted:
+                continue
+            there = {photo.stem for photo in folders.in_class(wnid)}
+            if len(there) < class_table()[wnid].num_train_images:
+                photos = self._in_file(number, wnid, wanted)
+                yield from (photo for photo in photos if photo.stem not in there)
 
 
 def _class_of(tar: str) -> str | None:

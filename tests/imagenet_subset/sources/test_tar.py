@@ -10,6 +10,7 @@ import pytest
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.numbering import val_name
+from imagenet_subset.selection import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images
@@ -18,10 +19,12 @@ from imagenet_subset.sources.tar.store import TarStore
 from tests.contracts.store import (
     ACORN,
     AIRLINER,
+    SMALLEST,
     SUBSET,
     VOLCANO,
     StoreContract,
     photos,
+    stems_of,
     train_entries,
     val_numbers,
 )
@@ -159,6 +162,29 @@ class TestHalfUnpacked(StoreContract):
 
     def lose(self, folder: Path, name: str) -> None:
         shorten(folder / f"train/{AIRLINER}.tar", name)
+
+
+class TestClassesUnpackedInPart(TestHalfUnpacked):
+    """Each class has its tar, and a folder with some photos of it."""
+
+    def make(self, folder: Path, photos: Mapping[str, bytes]) -> Store:
+        for wnid, of in by_class(photos).items():
+            put(folder / f"train/{wnid}.tar", tar_of(of))
+            (folder / f"train/{wnid}").mkdir()
+            for name, data in [*of.items()][: 0 if wnid == AIRLINER else 2]:
+                put(folder / f"train/{wnid}/{name}", data)
+        put_val(folder, photos)
+        return open_source(folder)
+
+
+def test_the_tar_of_a_class_that_is_unpacked_is_left_alone(tmp_path: Path) -> None:
+    for stem in stems_of(SMALLEST):
+        put(tmp_path / "train" / SMALLEST.wnid / f"{stem}.JPEG", b"x")
+    (tmp_path / "train" / f"{SMALLEST.wnid}.tar").write_bytes(b"whatever")
+    store = open_source(tmp_path)
+    subset = Subset("one", (SMALLEST,))
+    records = list_images(subset, ["train"], store).records["train"]
+    assert len(records) == SMALLEST.num_train_images
 
 
 class TestTrainInFoldersAndValInItsTar(StoreContract):
