@@ -69,6 +69,8 @@ class Store(ABC):
     """Whether it has the classes that the store before it lacks."""
     splits: frozenset[Split] = frozenset(SPLITS)
     """Of which it may have photos."""
+    remedy: ClassVar[str] = "put {} there"
+    """What to do about photos that aren't there; ``{}`` is where to name them."""
     notes: tuple[str, ...] = ()
     """What the user should know of what was found there, a line each."""
     by_place: ClassVar[bool] = False

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -126,6 +126,8 @@ class Looked:
 @dataclass(frozen=True, slots=True)
 class ContainerStore(Store):
     """Photos in large files. Locations are spans."""
+
+    remedy: ClassVar[str] = "get the files that have them"
 
     root: str
     """Absolute path of the file, or of the folder that the files are in."""

@@ -114,6 +114,5 @@ def _nothing_known(store: Store, look: TrainLook) -> SourceError:
             "has it"
         )
     there = store.instead("train", look.subset.wnids[0])
-    return SourceError(
-        f"{root} has no train photo{f': {there}' if there else ''}; put the photos there"
-    )
+    remedy = store.remedy.format("the photos")
+    return SourceError(f"{root} has no train photo{f': {there}' if there else ''}; {remedy}")
