@@ -115,6 +115,10 @@ class Store(ABC):
             Name of the photo, if it is known, for what can't be looked up there.
         """
 
+    def file(self, at: Location) -> str:
+        """Path of the file that a photo is in; by default it is a file of its own."""
+        return self.describe(at)
+
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Indices of the photos, in the order in which it is cheap to read them.
 

@@ -179,6 +179,10 @@ class ContainerStore(Store):
             name = f"{stem}.JPEG" if stem else self.place(span)
         return f"{self.path(span.file)}/{name}"
 
+    def file(self, at: Location) -> str:
+        """See `imagenet_subset.sources.base.Store.file`."""
+        return self.path(as_span(at).file)
+
     def place(self, at: Span) -> str:
         """Where a photo is in its file, for people, if its name can't be read."""
         return f"byte {at.offset}"

@@ -55,6 +55,11 @@ class JoinedStore(Store):
         number, location = _read(at)
         return self.stores[number].describe(location, stem)
 
+    def file(self, at: Location) -> str:
+        """As the store that has it."""
+        number, location = _read(at)
+        return self.stores[number].file(location)
+
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Those of each store."""
         places = [_read(at) for at in locations]

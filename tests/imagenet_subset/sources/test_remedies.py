@@ -80,3 +80,37 @@ def test_a_list_that_is_in_an_archive_that_is_not_read_may_be_found(tmp_path: Pa
     message = refusal(tmp_path)
     assert "can't be numbered without train_cls.txt (" in message
     assert f"; reads the tars in {tmp_path}, not kaggle.zip; give it by --train_list, or" in message
+
+
+# Photos that are there twice
+
+
+def test_of_a_tar_that_is_there_twice_one_is_to_be_removed(tmp_path: Path) -> None:
+    put_tars(tmp_path)
+    put(tmp_path / "train (1).tar", (tmp_path / "train.tar").read_bytes())
+    message = refusal(tmp_path, train_list=put_list(tmp_path))
+    assert " are the same train photo; remove one of the two files, train (1).tar or train.tar" in (
+        message
+    )
+
+
+def test_so_it_is_where_another_store_has_the_other_split(tmp_path: Path) -> None:
+    for name, data in TRAIN.items():
+        put(tmp_path / name, data)
+    val = tar_of({name.removeprefix("val/"): data for name, data in VAL.items()})
+    put(tmp_path / "b.tar", val)
+    put(tmp_path / "val/a.tar", val)
+    message = refusal(tmp_path, train_list=put_list(tmp_path))
+    assert message.endswith(
+        "are the same val photo; remove one of the two files, b.tar or val/a.tar"
+    )
+
+
+def test_a_photo_that_is_in_a_folder_twice_or_in_one_tar_is_one_of_them(tmp_path: Path) -> None:
+    twice = f"train/{ACORN}/{ACORN}_21"
+    for name, data in {**TRAIN, f"{twice}.jpg": b"x"}.items():
+        put(tmp_path / "folders" / name, data)
+    put_tars(tmp_path / "tars", {**TRAIN, f"{twice}.jpg": b"x"})
+    for kind in ("folders", "tars"):
+        message = refusal(tmp_path / kind, "train", train_list=put_list(tmp_path))
+        assert message.endswith("are the same train photo; remove one of them")
