@@ -82,6 +82,17 @@ def test_a_list_that_is_in_an_archive_that_is_not_read_may_be_found(tmp_path: Pa
     assert f"; reads the tars in {tmp_path}, not kaggle.zip; give it by --train_list, or" in message
 
 
+def test_a_list_that_is_in_an_archive_can_not_be_moved_away(tmp_path: Path) -> None:
+    lines = "".join(f"{name} {number}\n" for name, number in train_entries() if ACORN not in name)
+    tree = {"ImageSets/CLS-LOC/train_cls.txt": lines.encode(), **TRAIN}
+    put(tmp_path / "tree.tar", tar_of({f"ILSVRC/{name}": data for name, data in tree.items()}))
+    message = refusal(tmp_path, "train")
+    assert "tree.tar/train_cls.txt has no ILSVRC number for 5 photos" in message
+    assert message.endswith(
+        f"; give the list that has them, or take {ACORN} out of the subset file"
+    )
+
+
 # Photos that are there twice
 
 
