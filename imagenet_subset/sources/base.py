@@ -69,6 +69,8 @@ class Store(ABC):
     """Whether it has the classes that the store before it lacks."""
     splits: frozenset[Split] = frozenset(SPLITS)
     """Of which it may have photos."""
+    remedy: ClassVar[str] = "put {} there"
+    """What to do about photos that aren't there; ``{}`` is where to name them."""
     notes: tuple[str, ...] = ()
     """What the user should know of what was found there, a line each."""
     by_place: ClassVar[bool] = False
@@ -112,6 +114,10 @@ class Store(ABC):
         stem
             Name of the photo, if it is known, for what can't be looked up there.
         """
+
+    def file(self, at: Location) -> str:
+        """Path of the file that a photo is in; by default it is a file of its own."""
+        return self.describe(at)
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Indices of the photos, in the order in which it is cheap to read them.

@@ -118,13 +118,14 @@ def _check(
     """Refuse what can't be numbered and what is missing, or note the latter."""
     root = printable(store.root)
     if incomplete := [what for look in looks.values() for what in look.incomplete]:
-        ways = "; give it by --train_list, or complete them"
+        ways = "give it by --train_list, or complete them"
         if on_missing == "error":
             ways += ", or build by --missing skip, which makes ids of the photos' names"
-        raise SourceError(
+        text = (
             f"{root} has {counted(len(incomplete), 'class folder')} whose photos can't be numbered "
-            f"without train_cls.txt ({few(incomplete)}){ways}"
+            f"without train_cls.txt ({few(incomplete)})"
         )
+        raise SourceError("; ".join([text, *store.notes, ways]))
     if on_missing != "ignore":
         for split, look in looks.items():
             if look.bare:
@@ -139,7 +140,8 @@ def _check(
     if on_missing == "error" and store.notes:
         text = "; ".join([text, *store.notes])
     if on_missing == "error":
-        raise SourceError(f"{text}; put them there, or build without them by --missing skip")
+        remedy = store.remedy.format("them")
+        raise SourceError(f"{text}; {remedy}, or build without them by --missing skip")
     return [f"{text}; building without them"]
 
 
@@ -170,4 +172,4 @@ def _no_photos(
     what = f"{printable(store.root)} has no {split} photo of {names}"
     notes = [note for note in store.notes if not there or there not in note]
     what = "; ".join([f"{what}: {there}" if there else what, *notes])
-    return SourceError(f"{what}; {', or '.join(['put the photos there', *ways])}")
+    return SourceError(f"{what}; {', or '.join([store.remedy.format('the photos'), *ways])}")

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -127,6 +127,8 @@ class Looked:
 class ContainerStore(Store):
     """Photos in large files. Locations are spans."""
 
+    remedy: ClassVar[str] = "get the files that have them"
+
     root: str
     """Absolute path of the file, or of the folder that the files are in."""
     files: Texts
@@ -176,6 +178,10 @@ class ContainerStore(Store):
         except OSError:  # what is read for a message may fail as the photo did
             name = f"{stem}.JPEG" if stem else self.place(span)
         return f"{self.path(span.file)}/{name}"
+
+    def file(self, at: Location) -> str:
+        """See `imagenet_subset.sources.base.Store.file`."""
+        return self.path(as_span(at).file)
 
     def place(self, at: Span) -> str:
         """Where a photo is in its file, for people, if its name can't be read."""

@@ -31,6 +31,11 @@ class JoinedStore(Store):
         return " and ".join(dict.fromkeys(store.form for store in self.stores))
 
     @property
+    def remedy(self) -> str:  # type: ignore[override]
+        """What to do about photos that aren't there, for each kind of store."""
+        return " or ".join(dict.fromkeys(store.remedy for store in self.stores))
+
+    @property
     def rehosted(self) -> bool:  # type: ignore[override]
         """Whether one of them is."""
         return any(store.rehosted for store in self.stores)
@@ -49,6 +54,11 @@ class JoinedStore(Store):
         """As the store that has it."""
         number, location = _read(at)
         return self.stores[number].describe(location, stem)
+
+    def file(self, at: Location) -> str:
+        """As the store that has it."""
+        number, location = _read(at)
+        return self.stores[number].file(location)
 
     def groups(self, locations: Locations) -> Iterator[Sequence[int]]:
         """Those of each store."""

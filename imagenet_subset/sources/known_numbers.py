@@ -31,6 +31,8 @@ class KnownNumbers:
     """How many further classes have no photo."""
     notes: tuple[str, ...]
     """What looked odd, a line each."""
+    copied_from: str = ""
+    """Name of the store's own list, if all lines are of it."""
 
     @property
     def photos(self) -> int:
@@ -64,6 +66,7 @@ def known_numbers(store: Store, progress: Progress = lambda _: None) -> KnownNum
         tuple(look.incomplete),
         len(others) - len(ranked) - len(look.incomplete),
         tuple(look.notes),
+        "" if train_list is None or ranked else train_list.name,
     )
 
 
@@ -114,6 +117,5 @@ def _nothing_known(store: Store, look: TrainLook) -> SourceError:
             "has it"
         )
     there = store.instead("train", look.subset.wnids[0])
-    return SourceError(
-        f"{root} has no train photo{f': {there}' if there else ''}; put the photos there"
-    )
+    remedy = store.remedy.format("the photos")
+    return SourceError(f"{root} has no train photo{f': {there}' if there else ''}; {remedy}")

@@ -92,11 +92,20 @@ class Look(ABC):
             twice = next(
                 (index, places[stem]) for stem, index in first.items() if index != places[stem]
             )
-            one, other = (self.path(self._gathered.locations[index]) for index in twice)
-            raise SourceError(
-                f"{one} and {other} are the same {self.split} photo; remove one of them"
-            )
+            raise self._twice(*(self._gathered.locations[index] for index in twice))
         return places
+
+    def _twice(self, one: Location, other: Location) -> SourceError:
+        """Error for a photo that is in two places."""
+        root, files = self.store.root, [self.store.file(one), self.store.file(other)]
+        which = "them"
+        if files[0] != files[1] and files != [self.store.describe(one), self.store.describe(other)]:
+            names = [printable(os.path.relpath(file, root)) for file in files]
+            which = f"the two files, {names[0]} or {names[1]}"
+        return SourceError(
+            f"{self.path(one)} and {self.path(other)} are the same {self.split} photo; remove one "
+            f"of {which}"
+        )
 
     def path(self, at: Location) -> str:
         """Where a photo is, for a message."""

@@ -179,11 +179,23 @@ class TrainLook(Look):
         text = f"{train_list} has no ILSVRC number for {photos}"
         some = len(extra) < len(places)
         if self.on_missing == "error" or (self.on_missing == "skip" and not some):
-            raise SourceError(
-                f"{text}; give the list that has them, or "
-                + ("build without them by --missing skip" if some else leave_out(wnid))
-            )
+            ways = ["give the list that has them"]
+            if some:
+                ways.append("build without them by --missing skip")
+            else:
+                ways += [*self._without_list(), leave_out(wnid)]
+            raise SourceError(f"{text}; {', or '.join(ways)}")
         self.notes.append(f"{text}: left out")
+
+    def _without_list(self) -> list[str]:
+        """How to have ids where the list knows no photo of a class; none if it is in an archive."""
+        if self._given:
+            way = "leave out --train_list"
+        elif self._list and Path(self._list.name).is_file():
+            way = "move the list away"
+        else:
+            return []
+        return [f"{way} and build by --missing skip, which without a list makes ids of names"]
 
 
 def _incomplete(image_class: ImageClass, found: int) -> str:

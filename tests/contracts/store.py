@@ -257,6 +257,13 @@ class StoreContract:
                 assert name.startswith(PurePath(name_of(record)).stem), "which HF's goes beyond"
                 assert name.lower().endswith((".jpeg", ".jpg"))
 
+    def test_a_photo_is_in_the_file_that_its_description_begins_with(
+        self, store: Store, train_list: Path
+    ) -> None:
+        for records in list_images(SUBSET, ["train", "val"], store, train_list).records.values():
+            for at in records.locations:
+                assert store.describe(at).startswith(store.file(at))
+
     def test_a_photo_that_can_not_be_read_costs_no_other(
         self, store: Store, folder: Path, train_list: Path
     ) -> None:

@@ -70,6 +70,8 @@ def _known_numbers(store: Store) -> KnownNumbers:
 def _summary(known: KnownNumbers) -> str:
     classes = counted(len(known.lines), "class", "classes")
     text = f"{counted(known.photos, 'photo')} of {classes}"
+    if known.copied_from:
+        text += f", copied from {printable(known.copied_from)}"
     left_out = []
     if known.incomplete:
         incomplete = counted(len(known.incomplete), "incomplete class", "incomplete classes")

@@ -78,7 +78,8 @@ def walk(fd: int, start: int, end: int) -> Iterator[Member]:
 def _checked(member: Member, end: int) -> Member:
     name = member.name
     if name[:1] == "/" or (".." in name and ".." in name.split("/")):
-        raise TarError(f"it has {name!r}, a name that leads out of its folder")
+        what = f"it has {name!r}, a name that leads out of its folder"
+        raise TarError(what, "pack it without -P")
     if member.nbytes < 0:
         raise TarError(f"it gives {name!r} a size of {member.nbytes:,} bytes")
     if member.offset + member.nbytes > end:

@@ -15,6 +15,7 @@ from imagenet_subset.sources.folder import BELOW
 from imagenet_subset.sources.instead import listing_errors
 from imagenet_subset.sources.names import is_tar_name, is_wnid, parse, without_tar
 from imagenet_subset.sources.tar.headers import is_blank, is_header, walk
+from imagenet_subset.sources.tar.info import lacking
 from imagenet_subset.sources.tar.shards import (
     NumberedShardStore,
     ShardStore,
@@ -82,6 +83,7 @@ def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
     splits = frozenset(split for kind in good.values() for split in kind.splits)
     lacks = splits != frozenset(SPLITS)
     notes = [kind.refusal for kind in kinds.values() if kind.refusal and (lacks or kind.may_be_any)]
+    notes += lacking(str(root), files)
     return stores.pop()(str(root), Texts.of(good), splits, notes=tuple(notes))
 
 

@@ -72,9 +72,9 @@ def test_the_stores_own_list_is_taken_and_complete_classes_are_added(
     command, tree: Path, data: Path, tmp_path: Path
 ) -> None:
     own = tree / "../../ImageSets/CLS-LOC/train_cls.txt"
-    assert "200 photos of 10 classes" in command(
-        "train_list", "--data_dir", tree, "--out", tmp_path / "same.txt"
-    )
+    text = command("train_list", "--data_dir", tree, "--out", tmp_path / "same.txt")
+    copied = Path(os.path.abspath(own))
+    assert f"  200 photos of 10 classes, copied from {copied}; left out: 990 classes" in text
     assert (tmp_path / "same.txt").read_bytes() == own.read_bytes()
     both = tmp_path / "ILSVRC"
     shutil.copytree(tree / "../..", both)

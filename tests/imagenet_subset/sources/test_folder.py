@@ -449,8 +449,17 @@ def test_a_class_whose_photos_the_list_does_not_know_can_not_be_skipped(
         message = refusal(tree, "train", train_list=path, on_missing=on_missing)
         assert f"{path} has no ILSVRC number for 5 photos of train/{ACORN}/" in message
         assert message.endswith(
-            f"give the list that has them, or take {ACORN} out of the subset file"
+            "give the list that has them, or leave out --train_list and build by --missing skip, "
+            f"which without a list makes ids of names, or take {ACORN} out of the subset file"
         )
+    own = tree / "../../ImageSets/CLS-LOC/train_cls.txt"
+    path.replace(own)
+    message = refusal(tree, "train", on_missing="skip")
+    assert "; give the list that has them, or move the list away and build by --mis" in message
+    own.unlink()
+    listing = listed(tree, "train", on_missing="skip")
+    assert len(listing.records["train"]) == 15
+    assert all(record.image_id < 0 for record in listing.records["train"])
 
 
 # What is there instead

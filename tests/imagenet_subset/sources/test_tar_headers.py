@@ -402,7 +402,7 @@ def test_hostile_names_are_printed_harmlessly(tmp_path: Path, name: str) -> None
     with pytest.raises(SourceError) as error:
         open_source(tmp_path / "a.tar")
     assert str(error.value).isprintable()
-    assert "leads out of its folder; get it anew" in str(error.value)
+    assert "leads out of its folder; pack it without -P" in str(error.value)
 
 
 def test_a_hostile_tar_costs_the_program_one_line(cli: Cli, tmp_path: Path) -> None:
