@@ -62,7 +62,7 @@ def open_file(path: str) -> Any:
     """
     module = arrow("parquet")
     os.close(regular(path, os.O_RDONLY))  # pyarrow would wait for a pipe
-    with _errors("it isn't whole"):
+    with _errors("it isn't whole, get it anew"):
         source = arrow("lib").OSFile(os.fsencode(path))
         return module.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
 

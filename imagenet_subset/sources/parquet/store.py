@@ -40,6 +40,7 @@ from imagenet_subset.system.text import printable
 _MAGIC = b"PAR1"
 _FOLDERS = ("*.parquet", "data/*.parquet", "*/*.parquet", "*/*/*.parquet")
 _OF_MANY = re.compile(r"(?:.*/)?([^/]*)-[0-9]+-of-([0-9]+)[^/]*\.parquet", re.DOTALL)
+_OF_TEST = re.compile(r"test-[0-9]+-of-[0-9]+")
 _UNPACKED = 16
 """Photos that are unpacked at a time: more don't fit in the processor's cache."""
 _KEPT = 4
@@ -86,7 +87,8 @@ def _lacking(files: Sequence[str]) -> Iterator[str]:
 def _files_below(root: Path) -> list[str]:
     for pattern in _FOLDERS:
         below = (path.relative_to(root) for path in sorted(root.glob(pattern)))
-        if files := [str(p) for p in below if not any(part[0] == "." for part in p.parts)]:
+        paths = [p for p in below if not any(part[0] == "." for part in p.parts)]
+        if files := [str(p) for p in paths if not _OF_TEST.match(p.name)]:
             return files
     return []
 

@@ -127,10 +127,12 @@ def _by_names(path: str, names: Sequence[str]) -> _Kind:
 
 
 def _blank(path: str) -> _Kind:
-    what = "begins with zeros" if os.path.getsize(path) else "is empty"
+    what = "is empty"
+    if os.path.getsize(path):
+        what = "begins with zeros, as a download that isn't finished"
     return _Kind(
         frozenset(),
-        refusal=f"{printable(path)} {what}, as a download that isn't finished; get it anew",
+        refusal=f"{printable(path)} {what}; get it anew",
         may_be_any=True,
     )
 

@@ -124,7 +124,7 @@ def test_the_root_is_found_from_any_folder_above(tree: Path, above: str) -> None
 def test_a_folder_without_train_and_val_is_refused(tmp_path: Path) -> None:
     assert "has neither train/ nor val/ in it" in (message := refusal(tmp_path))
     assert ": it is empty; --data_dir is ILSVRC's Data/CLS-LOC" in message
-    write(tmp_path, {"ILSVRC2012_img_train.tar": b"", "ILSVRC2012_img_val.tar": b""})
+    write(tmp_path, {"ILSVRC2012_img_train.tar": b"packed", "ILSVRC2012_img_val.tar": b"packed"})
     assert (
         "it has no photo of ImageNet in ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar; "
         in refusal(tmp_path)
@@ -488,7 +488,7 @@ def test_a_split_without_a_photo_says_what_is_there_instead(
 ) -> None:
     at = {"train": "train/n01440764", "val": "val"}[split]
     (tmp_path / at).mkdir(parents=True)
-    write(tmp_path / at, dict.fromkeys(files, b""))
+    write(tmp_path / at, dict.fromkeys(files, b"?"))
     path = tmp_path / "train_cls.txt"
     path.write_text("n01440764/n01440764_10026 1\n")
     store = open_source(tmp_path)
@@ -521,14 +521,14 @@ def test_a_split_without_a_photo_says_what_is_there_instead(
 def test_a_class_folder_that_is_not_there_says_what_is_beside_it(
     tmp_path: Path, files: list[str], says: str
 ) -> None:
-    write(tmp_path / "train", dict.fromkeys(files, b""))
+    write(tmp_path / "train", dict.fromkeys(files, b"?"))
     with pytest.raises(SourceError) as error:
         list_images(TENCH, ["train"], open_source(tmp_path), on_missing="skip")
     assert f": train/n01440764/ {says}; put the photos there" in str(error.value)
 
 
 def test_a_split_that_is_still_packed_is_told(tmp_path: Path) -> None:
-    write(tmp_path, {"train/x/y": b"", "ILSVRC2012_img_val.tar": b""})
+    write(tmp_path, {"train/x/y": b"", "ILSVRC2012_img_val.tar": b"packed"})
     with pytest.raises(SourceError, match=r"and the folder has ILSVRC2012_img_val\.tar, to be unp"):
         list_images(TENCH, ["val"], open_source(tmp_path))
 

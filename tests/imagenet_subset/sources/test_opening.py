@@ -288,13 +288,19 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path, name: str) -> No
     assert "it is a named pipe, not a file" in message if "." in name else "has 1 file" in message
 
 
-@pytest.mark.parametrize(
-    "data", [b"no tar", b"no tar\n" * 300, tar_of({VAL: b"x"})[:300], b"\0" * 20480]
-)
+@pytest.mark.parametrize("data", [b"no tar", b"no tar\n" * 300, tar_of({VAL: b"x"})[:300]])
 def test_a_file_that_is_named_as_a_tar_only_is_refused(tmp_path: Path, data: bytes) -> None:
     path = put(tmp_path / "a.tar", data)
     assert "is a file, and no archive of a kind that is read; --data_dir is " in refusal(path)
     assert "it has no photo of ImageNet in a.tar; --data_dir is " in refusal(tmp_path)
+
+
+def test_a_tar_that_begins_with_zeros_is_an_unfinished_download(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.tar", b"\0" * 20480)
+    expected = f"{path} begins with zeros, as a download that isn't finished; get it anew"
+    assert refusal(path) == refusal(tmp_path) == expected
+    put(tmp_path / "b.tar", tar_of({VAL: b"x"}))
+    assert expected in open_source(tmp_path).notes
 
 
 @pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet", "photos"])
