@@ -58,10 +58,11 @@ def what_is_there(root: str, folder: str) -> str:
         return f"{shown} doesn't exist, but {where} has {printable(deeper[0])}/{printable(name)}/"
     if not os.path.isdir(parent):
         return f"{shown} doesn't exist"
-    return f"{shown} doesn't exist, and {where} {contents(parent, name)}"
+    # Beside the splits archives are read; why one isn't is said by who tried.
+    return f"{shown} doesn't exist, and {where} {contents(parent, name, to_unpack=bool(above))}"
 
 
-def contents(path: str | os.PathLike[str], name: str = "") -> str:
+def contents(path: str | os.PathLike[str], name: str = "", *, to_unpack: bool = True) -> str:
     """What a folder has, after its name; of many archives those that begin with ``name``.
 
     Raises
@@ -75,7 +76,7 @@ def contents(path: str | os.PathLike[str], name: str = "") -> str:
         return "is empty"
     if archives := _ending(names, _ARCHIVES):
         of_name = [archive for archive in archives if name and archive.startswith(name)]
-        return f"has {few(of_name or archives)}, to be unpacked"
+        return f"has {few(of_name or archives)}{', to be unpacked' * to_unpack}"
     if photos := _ending(names, PHOTO_SUFFIXES):
         if link := broken_link(os.path.join(path, photos[0])):
             of = counted(len(photos), "photo")

@@ -101,6 +101,20 @@ class _Search:
         return 0, 0, 0
 
 
+def has_backslashes(fd: int, directory: Directory) -> bool:
+    """Whether photos are there under paths of Windows, which no zip may have."""
+    return any(_is_windows_photo(name) for name in _names(fd, directory))
+
+
+def _is_windows_photo(name: str) -> bool:
+    return "\\" in name and names.parse(name.replace("\\", "/")) is not None
+
+
+def _names(fd: int, directory: Directory) -> Iterator[str]:
+    for _, piece, at, _, name_end, _ in records(fd, directory):
+        yield piece[at + RECORD_NBYTES : name_end].decode(errors="backslashreplace")
+
+
 def what_is_there(fd: int, directory: Directory, path: str) -> str:
     """Say what a zip has that has no photos, and the way out.
 
@@ -110,8 +124,12 @@ def what_is_there(fd: int, directory: Directory, path: str) -> str:
         Its directory is damaged.
     """
     first, files = [], 0
-    for _, piece, at, _, name_end, _ in records(fd, directory):
-        name = piece[at + RECORD_NBYTES : name_end].decode(errors="backslashreplace")
+    for name in _names(fd, directory):
+        if _is_windows_photo(name):
+            return (
+                f"has {printable(name)}, with backslashes where a zip has slashes; unpack it, and "
+                "give the folder, or make it anew by another program"
+            )
         if name.lower().endswith(_ARCHIVES):
             return f"has no photos of ILSVRC but {printable(name)}; {_unpack(path, name)}"
         if not name.endswith("/"):

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ from imagenet_subset.sources.zip.directory import (
     find_directory,
     records,
 )
-from imagenet_subset.sources.zip.glance import glance, what_is_there
+from imagenet_subset.sources.zip.glance import glance, has_backslashes, what_is_there
 from imagenet_subset.sources.zip.member import read_lines, read_member
 from imagenet_subset.sources.zip.scan import VAL_KEY, ZipScan, why_refused
 from imagenet_subset.system.files import NoRegularFileError, regular
@@ -50,8 +50,8 @@ def open_zip(path: Path) -> Store | None:
     Raises
     ------
     SourceError
-        It is a zip that can't be read, or that has no photos of ILSVRC; in a folder this counts
-        only for a zip of Kaggle's name. Several zips have photos.
+        It is a zip that can't be read, or that has no photos of ILSVRC; in a folder the latter
+        counts only for a zip of Kaggle's name. Several zips have photos.
     """
     with _readable(str(path)):
         if not path.is_dir():
@@ -59,10 +59,12 @@ def open_zip(path: Path) -> Store | None:
         if (path / _KAGGLE).is_file():
             return _open_file(path / _KAGGLE)
         zips = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip")
-    stores = []
+    stores, errors = [], []
     for file in zips:
-        with contextlib.suppress(SourceError):
-            stores += [store] if (store := _open_file(file)) else []
+        try:
+            stores += [store] if (store := _open_file(file, may_be_other=True)) else []
+        except SourceError as error:
+            errors.append(error)
     splits = [split for store in stores for split in store.splits]
     if len(set(splits)) < len(splits):
         names = few([os.path.basename(store.root) for store in stores])
@@ -70,10 +72,16 @@ def open_zip(path: Path) -> Store | None:
             f"{printable(path)} has photos in {len(stores)} zips ({names}); give one of them as "
             "--data_dir"
         )
-    return joined(os.path.abspath(path), stores) if stores else None
+    if not stores:
+        if errors:
+            raise errors[0]
+        return None
+    notes = tuple(f"{error}; it is left out" for error in errors)
+    zips_as_one = joined(os.path.abspath(path), stores)
+    return replace(zips_as_one, notes=notes)  # type: ignore[type-var]
 
 
-def _open_file(path: Path) -> ZipStore | None:
+def _open_file(path: Path, *, may_be_other: bool = False) -> ZipStore | None:
     root = os.path.abspath(path)
     with _readable(root):
         try:
@@ -85,6 +93,8 @@ def _open_file(path: Path) -> ZipStore | None:
             if directory is None:
                 return None
             splits, list_at, labels_at = glance(fd, directory)
+            if not splits and may_be_other and not has_backslashes(fd, directory):
+                return None
             if not splits:
                 raise ZipFormatError(what_is_there(fd, directory, root))
             return ZipStore(

@@ -16,12 +16,13 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.records import Split
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
+from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.folder import FolderStore
 from imagenet_subset.sources.joined import JoinedStore
 from imagenet_subset.sources.tar.store import TarStore
 from imagenet_subset.sources.zip.store import ZipStore
 from tests.conftest import Cli
-from tests.contracts.store import ACORN
+from tests.contracts.store import ACORN, SUBSET
 from tests.harness.tars import tar_of
 
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -50,6 +51,44 @@ def put_zip(folder: Path) -> Path:
         for name in (f"train/{ACORN}/{TRAIN}", f"val/{VAL}"):
             archive.writestr(f"ILSVRC/Data/CLS-LOC/{name}", b"zip")
     return folder / "photos.zip"
+
+
+def cut(path: Path) -> Path:
+    """The same file, of which the end hasn't come."""
+    os.truncate(path, path.stat().st_size // 2)
+    return path
+
+
+def test_of_zips_in_a_folder_what_keeps_one_from_being_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    shutil.make_archive(str(tmp_path / "a" / "papers"), "zip", __file__.rpartition("/")[0])
+    path = cut(put_zip(tmp_path / "a"))
+    assert refusal(tmp_path / "a") == refusal(path)
+    assert "has no directory at its end; the file was cut off" in refusal(path)
+    whole = put_zip(tmp_path / "b").rename(tmp_path / "a" / "other.zip")
+    assert f"{refusal(path)}; it is left out" in open_source(tmp_path / "a").notes
+    whole.unlink()
+    put(tmp_path / "a" / "train" / ACORN / TRAIN, b"folder")
+    says = list_errors(open_source(tmp_path / "a"))
+    assert "has no directory at its end; the file was cut off" in says
+    assert "to be unpacked" not in says
+
+
+def list_errors(store: Store) -> str:
+    with pytest.raises(SourceError) as error:
+        list_images(SUBSET, ["val"], store)
+    return str(error.value)
+
+
+def test_a_zip_with_paths_of_windows_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", b"")
+        info = zipfile.ZipInfo("n")
+        info.filename = f"train\\{ACORN}\\{TRAIN}"
+        archive.writestr(info, b"x")
+    for path in (tmp_path, tmp_path / "a.zip"):
+        with pytest.raises(SourceError, match=r"with backslashes where a zip has slashes; unpack"):
+            open_source(path)
 
 
 def put_parquet(path: Path, name: str) -> Path:

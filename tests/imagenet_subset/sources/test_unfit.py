@@ -93,8 +93,8 @@ def test_the_error_for_a_split_without_photos_says_so_too(tmp_path: Path) -> Non
     assert str(error.value) == (
         f"{tmp_path} has no train photo of any class of the subset: val.tar has none; "
         f"{tmp_path} has ILSVRC2012_img_train.tar.part, a part of a download that isn't "
-        "finished; finish the download, and give the same folder; put the photos there, or leave "
-        "them out by --splits val"
+        "finished; finish the download, and give the same folder; get the files that have them, "
+        "or leave them out by --splits val"
     )
 
 
