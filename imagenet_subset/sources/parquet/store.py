@@ -19,11 +19,11 @@ from imagenet_subset.records import Split
 from imagenet_subset.sources.base import LARGEST_PHOTO, PhotoReader
 from imagenet_subset.sources.containers import (
     ContainerStore,
-    Found,
     as_span,
     check_mark,
     in_file_order,
 )
+from imagenet_subset.sources.looked import Found
 from imagenet_subset.sources.parquet.files import (
     BYTES,
     PATH,

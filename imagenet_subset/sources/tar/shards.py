@@ -14,7 +14,8 @@ from typing import ClassVar
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table, wnid_of_index, wnid_of_val
 from imagenet_subset.records import Split
-from imagenet_subset.sources.containers import Found, read_exactly
+from imagenet_subset.sources.containers import read_exactly
+from imagenet_subset.sources.looked import Found
 from imagenet_subset.sources.names import PHOTO_SUFFIXES, Name, parse
 from imagenet_subset.sources.tar.headers import Member, walk
 from imagenet_subset.sources.tar.store import TarStore, opened, refuse_link, span_of

@@ -19,12 +19,12 @@ from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.sources.base import PhotoReader
 from imagenet_subset.sources.containers import (
     ContainerStore,
-    Found,
     SpanReader,
     check_mark,
     read_exactly,
 )
 from imagenet_subset.sources.folder import FolderStore
+from imagenet_subset.sources.looked import Found
 from imagenet_subset.sources.names import is_tar_name, is_wnid, parse, without_tar
 from imagenet_subset.sources.tar.headers import (
     BLOCK,

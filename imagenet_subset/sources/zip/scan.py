@@ -15,7 +15,7 @@ import numpy as np
 from imagenet_subset.columns import Span
 from imagenet_subset.records import Split
 from imagenet_subset.sources import names
-from imagenet_subset.sources.containers import Found
+from imagenet_subset.sources.looked import Found
 from imagenet_subset.sources.zip.directory import (
     AGAIN,
     JOIN,

@@ -21,12 +21,12 @@ from imagenet_subset.ilsvrc.val_labels import read_val_labels
 from imagenet_subset.sources.base import PhotoReader, Store
 from imagenet_subset.sources.containers import (
     ContainerStore,
-    Found,
     SpanReader,
     check_mark,
     read_exactly,
 )
 from imagenet_subset.sources.joined import joined
+from imagenet_subset.sources.looked import Found
 from imagenet_subset.sources.zip.directory import (
     Directory,
     Entry,
