@@ -13,6 +13,7 @@ from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.system.files import broken_link
 from tests.contracts.store import ACORN, SUBSET
+from tests.harness.files import put
 from tests.harness.tars import tar_of
 
 TRAIN, VAL = f"{ACORN}_3.JPEG", "ILSVRC2012_val_00000001.JPEG"
@@ -28,12 +29,6 @@ def link(path: Path, target: str = BLOB) -> Path:
         path.symlink_to(target)
     except OSError:
         pytest.skip("no symbolic links here")
-    return path
-
-
-def put(path: Path, data: bytes = b"x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
     return path
 
 

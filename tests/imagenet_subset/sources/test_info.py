@@ -15,16 +15,11 @@ from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.tar.kinds import open_tar
 from tests.contracts.store import SUBSET, photos, train_entries, val_numbers
+from tests.harness.files import put
 from tests.harness.tars import tar_of
 
 TRAIN = {name: data for name, data in photos().items() if name.startswith("train/")}
 VAL = {name: data for name, data in photos().items() if name.startswith("val/")}
-
-
-def put(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
 
 
 def put_list(folder: Path) -> Path:

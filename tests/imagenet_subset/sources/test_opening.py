@@ -23,18 +23,13 @@ from imagenet_subset.sources.tar.store import TarStore
 from imagenet_subset.sources.zip.store import ZipStore
 from tests.conftest import Cli
 from tests.contracts.store import ACORN, SUBSET
+from tests.harness.files import put
 from tests.harness.tars import tar_of
 
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 TRAIN, VAL = f"{ACORN}_3.JPEG", "ILSVRC2012_val_00000001.JPEG"
 DOGS = tar_of({f"n{2085620 + 10 * k:08}.tar": b"" for k in range(120)})
 FORMS = "or a folder or file of its tars, Kaggle's zip, Hugging Face's parquet or WebDataset's"
-
-
-def put(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
 
 
 def put_train_tar(folder: Path, data: bytes = b"tar") -> Path:

@@ -13,17 +13,12 @@ from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.known_numbers import known_numbers
 from tests.contracts.store import ACORN, SUBSET, photos, train_entries
+from tests.harness.files import put
 from tests.harness.tars import tar_of
 
 VAL_TAR = "ILSVRC2012_img_val.tar"
 TRAIN = {name: data for name, data in photos().items() if name.startswith("train/")}
 VAL = {name: data for name, data in photos().items() if name.startswith("val/")}
-
-
-def put(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
 
 
 def put_tars(folder: Path, train: dict[str, bytes] = TRAIN, val: dict[str, bytes] = VAL) -> Path:

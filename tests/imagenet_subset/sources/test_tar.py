@@ -28,6 +28,7 @@ from tests.contracts.store import (
     train_entries,
     val_numbers,
 )
+from tests.harness.files import put
 from tests.harness.tars import link_of, tar_of, tar_of_members
 
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -54,11 +55,6 @@ def by_class(photos: Mapping[str, bytes]) -> dict[str, dict[str, bytes]]:
             _, wnid, name = path.split("/")
             classes.setdefault(wnid, {})[name] = data
     return dict(sorted(classes.items(), key=lambda item: item[0] == AIRLINER))
-
-
-def put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
 
 
 def put_val(folder: Path, photos: Mapping[str, bytes]) -> None:

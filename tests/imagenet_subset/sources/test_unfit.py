@@ -16,6 +16,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 from tests.contracts.store import ACORN, SUBSET
+from tests.harness.files import put
 from tests.harness.tars import tar_of
 
 TRAIN, VAL = f"{ACORN}_3.JPEG", "ILSVRC2012_val_00000001.JPEG"
@@ -34,12 +35,6 @@ UNFIT = {
     ".arrow": (b"\xff\xff\xff\xff" + bytes(90), "in Arrow's format", "give the parquet files"),
 }
 """Contents by suffix, and what is said of them."""
-
-
-def put(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
 
 
 def refusal(path: Path) -> str:
