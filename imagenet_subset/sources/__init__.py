@@ -54,13 +54,14 @@ def open_source(data_dir: Path) -> Store:
     notes = [note for store in stores for note in store.notes]
     notes += [f"{error}; it is left out" for error in errors]
     lacking = [split for split in SPLITS if split not in store.splits]
-    notes += unfit(folder, lacking, "; ".join(map(str, errors)))
+    notes += unfit(folder, lacking, "; ".join([*map(str, errors), *notes]))
     others = unread(folder, stores)
     if others or any(_twice(stores, split) for split in SPLITS):
         read = " and ".join(_read_from(stores, split) for split in SPLITS)
         read = stores[0].form if len(stores) == 1 else read
         unused = f", not {few(others)}" if others else ""
-        notes.append(f"reads {read} in {printable(data_dir)}{unused}")
+        where = f"{printable(data_dir)}{unused}"
+        notes.append(f"reads {read} in {where}; to read another, give its path")
     return replace(store, notes=tuple(notes)) if notes else store  # type: ignore[type-var]
 
 

@@ -99,6 +99,11 @@ class Look(ABC):
         """Error for a photo that is in two places."""
         root, files = self.store.root, [self.store.file(one), self.store.file(other)]
         which = "them"
+        if self.store.describe(one) == self.store.describe(other):
+            return SourceError(
+                f"{self.path(one)} is there twice; make this archive anew, or unpack it and give "
+                "the folder"
+            )
         if files[0] != files[1] and files != [self.store.describe(one), self.store.describe(other)]:
             names = [printable(os.path.relpath(file, root)) for file in files]
             which = f"the two files, {names[0]} or {names[1]}"

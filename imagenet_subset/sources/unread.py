@@ -88,6 +88,9 @@ def _said_of(folder: Path, files: Sequence[Path], said: str = "") -> Iterator[st
     if links and printable(links[0]) not in said:
         many = f" ({len(links)} such links)" if len(links) > 1 else ""
         yield f"{printable(links[0])} is {broken_link(links[0])}{many}; put that right"
+    for file in files:
+        if file not in links and not file.stat().st_size and printable(file) not in said:
+            yield f"{printable(file)} is empty; get it anew"
     for kind, of_kind in by_kind(file for file in files if file not in links).items():
         yield kind.of_files(folder, of_kind)
 

@@ -24,6 +24,10 @@ _ROWS = 4096
 """Names that are unpacked at a time."""
 
 
+class OtherTableError(SourceError):
+    """A parquet file is of something else than ILSVRC."""
+
+
 def arrow(module: str) -> Any:
     """Part of pyarrow, which is imported when it is needed.
 
@@ -80,6 +84,29 @@ def listing(path: str) -> Iterator[Any]:
         raise SourceError(f"can't read {printable(path)}: {reason}") from error
 
 
+def place_of(file: Any, path: str, group: int) -> bytes:
+    """What an open file says of where a row group is: it is another if the photos are others.
+
+    Raises
+    ------
+    OSError
+        There is no such row group.
+    """
+    if group >= file.num_row_groups:
+        raise OSError(errno.EIO, f"{printable(path)} has only {file.num_row_groups} row groups")
+    with _errors(f"where row group {group} is"):
+        places = [
+            f"{column.path_in_schema} {column.data_page_offset} {column.total_compressed_size}"
+            for column in _columns(file, group)
+        ]
+    return ",".join(places).encode()
+
+
+def _columns(file: Any, group: int) -> Iterator[Any]:
+    row_group = file.metadata.row_group(group)
+    return (row_group.column(i) for i in range(row_group.num_columns))
+
+
 def batches(file: Any, path: str, group: int, *columns: str, rows: int) -> Iterator[Any]:
     """Row group of an open file, so many rows at a time.
 
@@ -89,8 +116,6 @@ def batches(file: Any, path: str, group: int, *columns: str, rows: int) -> Itera
         ``EBADMSG`` if it was read and can't be unpacked, ``EIO`` if it isn't known why.
     """
     where = f"row group {group} of {printable(path)} can't be unpacked"
-    if group >= file.num_row_groups:
-        raise OSError(errno.EIO, f"{printable(path)} has only {file.num_row_groups} row groups")
     unfit = (OSError, arrow("lib").ArrowInvalid)
     with _errors(where):
         try:
@@ -118,12 +143,13 @@ def of_images(batch: Any) -> dict[str, Any]:
     return dict(zip((part.name for part in image.type), image.flatten(), strict=True))
 
 
-def name_at(path: str, group: int, row: int) -> str:
-    """What a row has for the path of its photo."""
+def name_at(path: str, group: int, row: int) -> tuple[bytes, str]:
+    """Where a row group is, and what a row of it has for the path of its photo."""
     with opened(path) as file, _errors(f"the names in row group {group}"):
+        place = place_of(file, path, group)
         for batch in batches(file, path, group, PATH, rows=_ROWS):
             if row < batch.num_rows:
-                return str(of_images(batch)["path"][row].as_py())
+                return place, str(of_images(batch)["path"][row].as_py())
             row -= batch.num_rows
     raise OSError(errno.EIO, f"row group {group} has no such row")
 
@@ -145,10 +171,9 @@ def _errors(what: str) -> Iterator[None]:
 
 def _is_there(file: Any, path: str, group: int) -> bool:
     """Whether all of a row group can be read: what can't be unpacked then is damaged."""
-    row_group = file.metadata.row_group(group)
     fd = regular(path, os.O_RDONLY)
     try:
-        for column in (row_group.column(i) for i in range(row_group.num_columns)):
+        for column in _columns(file, group):
             first = column.data_page_offset
             if column.has_dictionary_page:
                 first = min(first, column.dictionary_page_offset)
@@ -173,7 +198,7 @@ def _check_columns(path: str, schema: Any) -> None:
     )
     if not fits:
         found = _line(", ".join(f"{name}: {kind}" for name, kind in kinds.items()))
-        raise SourceError(
+        raise OtherTableError(
             f"{printable(path)} isn't as ILSVRC/imagenet-1k on Hugging Face: it has the columns "
             f"{found}; expected image: struct<bytes, path> and label: int64"
         )

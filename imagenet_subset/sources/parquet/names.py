@@ -8,7 +8,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import wnid_of_index, wnid_of_val
 from imagenet_subset.records import Split
 from imagenet_subset.sources.names import Name, parse
-from imagenet_subset.sources.parquet.files import listing, names_of
+from imagenet_subset.sources.parquet.files import listing, names_of, place_of
 from imagenet_subset.system.text import counted
 
 _TEST = -1
@@ -35,8 +35,8 @@ def glance(path: str) -> tuple[set[Split], str]:
     return splits, lost
 
 
-def photos_in(path: str) -> Iterator[tuple[int, int, str, Name]]:
-    """Row group, row, path and name of each photo of train and val.
+def photos_in(path: str) -> Iterator[tuple[int, int, bytes, Name]]:
+    """Row group, row, what the file says of it, and name of each photo of train and val.
 
     Raises
     ------
@@ -46,6 +46,7 @@ def photos_in(path: str) -> Iterator[tuple[int, int, str, Name]]:
     lost, first, parsed = 0, "", False
     with listing(path) as file:
         for group in range(file.num_row_groups):
+            place = place_of(file, path, group)
             for row, text, label in names_of(file, path, group):
                 if label == _TEST:
                     continue
@@ -56,7 +57,7 @@ def photos_in(path: str) -> Iterator[tuple[int, int, str, Name]]:
                     continue
                 parsed = True
                 _check_label(f"{path}: {where}", name, label)
-                yield group, row, text or "", name
+                yield group, row, place + (text or "").encode(), name
     if lost and not parsed:
         raise names_lost(path, first)
     if lost:

@@ -27,11 +27,13 @@ from imagenet_subset.sources.looked import Found
 from imagenet_subset.sources.parquet.files import (
     BYTES,
     PATH,
+    OtherTableError,
     arrow,
     batches,
     name_at,
     of_images,
     open_file,
+    place_of,
 )
 from imagenet_subset.sources.parquet.names import glance, names_lost, photos_in
 from imagenet_subset.system.checksum import crc32
@@ -56,24 +58,41 @@ def open_parquet(path: Path) -> ParquetStore | None:
         A file isn't whole, isn't ILSVRC, or pyarrow isn't installed.
     """
     root = Path(os.path.abspath(path))
+    errors = []
     try:
         if root.is_file():
-            files = [root.name] if _is_parquet(root) else []
-            root = root.parent
-        else:
-            files = _files_below(root)
+            return _open(root.parent, [root.name]) if _is_parquet(root) else None
+        for files in _files_below(root):
+            try:
+                return _open(root, files)
+            except OtherTableError as error:  # those of ILSVRC may be in a folder
+                errors.append(error)
     except OSError as error:
         raise SourceError(f"can't read {path}: {error.strerror or error}") from error
-    if not files:
-        return None
-    glances = [glance(str(root / name)) for name in files]
-    splits = frozenset(split for found, _ in glances for split in found)
+    if errors:
+        raise errors[0]
+    return None
+
+
+def _open(root: Path, files: Sequence[str]) -> ParquetStore:
+    """Store of some files; those that are other tables are left out, if they aren't all."""
+    glances, others = {}, []
+    for name in files:
+        try:
+            glances[name] = glance(str(root / name))
+        except OtherTableError as error:
+            others.append(error)
+    splits = frozenset(split for found, _ in glances.values() for split in found)
     if not splits:
-        for name, (_, lost) in zip(files, glances, strict=True):
+        if others:
+            raise others[0]
+        for name, (_, lost) in glances.items():
             if lost:
                 raise names_lost(root / name, lost)
-        raise SourceError(f"{path} has no photo of train or val in its parquet files")
-    return ParquetStore(str(root), Texts.of(files), splits, notes=tuple(_lacking(files)))
+        where = root / files[0] if len(files) == 1 else root
+        raise OtherTableError(f"{where} has no photo of train or val in its parquet files")
+    notes = (*(f"{error}; it is left out" for error in others), *_lacking(files))
+    return ParquetStore(str(root), Texts.of(glances), splits, notes=notes)
 
 
 def _lacking(files: Sequence[str]) -> Iterator[str]:
@@ -81,16 +100,17 @@ def _lacking(files: Sequence[str]) -> Iterator[str]:
     sets = Counter((m[1], int(m[2])) for name in files if (m := _OF_MANY.fullmatch(name)))
     for (name, total), found in sorted(sets.items()):
         if found < total and "test" not in name:
-            yield f"of the {total} files {name}-*.parquet only {found} are there"
+            are = "is" if found == 1 else "are"
+            yield f"of the {total} files {name}-*.parquet only {found} {are} there"
 
 
-def _files_below(root: Path) -> list[str]:
+def _files_below(root: Path) -> Iterator[list[str]]:
+    """Files in the folder, or those in a folder below, and so on."""
     for pattern in _FOLDERS:
         below = (path.relative_to(root) for path in sorted(root.glob(pattern)))
         paths = [p for p in below if not any(part[0] == "." for part in p.parts)]
         if files := [str(p) for p in paths if not _OF_TEST.match(p.name)]:
-            return files
-    return []
+            yield files
 
 
 def _is_parquet(path: Path) -> bool:
@@ -112,16 +132,16 @@ class ParquetStore(ContainerStore):
         """See `imagenet_subset.sources.containers.ContainerStore.look`."""
         wanted = frozenset(wnids)
         for number in range(len(self.files)):
-            for group, row, path, name in photos_in(self.path(number)):
+            for group, row, said, name in photos_in(self.path(number)):
                 if name.split == "train" and name.stem[:9] not in wanted:
                     continue
-                span = Span(number, group, row, crc32(path.encode()))
+                span = Span(number, group, row, crc32(said))
                 yield Found(name.split, name.stem, name.wnid, span)
 
     def name(self, at: Span) -> str:
         """See `imagenet_subset.sources.containers.ContainerStore.name`."""
-        path = name_at(self.path(at.file), at.offset, at.nbytes)
-        check_mark(path.encode(), at)
+        place, path = name_at(self.path(at.file), at.offset, at.nbytes)
+        check_mark(place + path.encode(), at)
         return path.lstrip("/")
 
     def place(self, at: Span) -> str:
@@ -156,8 +176,9 @@ class ParquetReader:
         span = as_span(location)
         with self._lock:
             try:
-                path, photo = self._group_of(span).photo(span.nbytes)
-                check_mark(path.encode(), span)
+                group = self._group_of(span)
+                path, photo = group.photo(span.nbytes)
+                check_mark(group.place + path.encode(), span)
             except OSError as error:
                 if error.errno != errno.EBADMSG:
                     self.close()  # the next try opens the file again
@@ -197,6 +218,7 @@ class _RowGroup:
 
     def __init__(self, file: Any, path: str, number: int) -> None:
         self.number = number
+        self.place = place_of(file, path, number)
         self._batches = batches(file, path, number, BYTES, PATH, rows=_UNPACKED)
         self._kept: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_KEPT)
         self._end = 0

@@ -22,8 +22,12 @@ _AHEAD = 4 * BLOCK
 _MOST_EXTRA = 1 << 20
 """Bytes of a long name, or of a pax header."""
 _ZEROS = bytes(BLOCK)
-_MOST_PADDING = 1 << 20
-"""Zeros at the end of a tar: they fill it to a multiple of what tar writes at a time."""
+_END = 2 * BLOCK
+"""Bytes of zeros that a tar ends with."""
+_PADDED = 1 << 20
+"""More zeros follow, up to a multiple of what tar writes at a time: 10 kB or, rarely, this much."""
+_MOST_PADDED = 1 << 26
+"""In bytes; so much is taken for that only if the tar is such a multiple."""
 _FILES = (b"0", b"\0", b"7")
 _LINKS = (b"1", b"2")
 _OTHERS = (b"3", b"4", b"5", b"6")
@@ -159,7 +163,9 @@ def _check_end(fd: int, offset: int, start: int, end: int) -> None:
     A program that downloads may take the room of all at first, and what isn't there yet is zeros.
     """
     left = end - offset
-    if left > _MOST_PADDING or pread(fd, left, offset).strip(b"\0"):
+    written = max(_PADDED, 1 << max(0, left - _END).bit_length())
+    is_padding = left - _END < _PADDED or (written <= _MOST_PADDED and not (end - start) % written)
+    if not is_padding or pread(fd, left, offset).strip(b"\0"):
         raise TarError(
             f"its members end at byte {offset - start:,} of {end - start:,}: it is a download that "
             "isn't finished, or several tars one after the other",

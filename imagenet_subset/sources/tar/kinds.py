@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagenet_subset.columns import Texts
 from imagenet_subset.errors import SourceError
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.folder import BELOW
 from imagenet_subset.sources.instead import listing_errors
+from imagenet_subset.sources.joined import joined
 from imagenet_subset.sources.names import is_tar_name, is_wnid, parse, without_tar
 from imagenet_subset.sources.tar.headers import is_blank, is_header, walk
 from imagenet_subset.sources.tar.info import lacking
@@ -30,6 +32,10 @@ _PEEKED = 1000
 """Members that are looked at to see what a tar is."""
 _TASK_3 = range(100, 131)
 """How many classes of dogs ILSVRC's task 3 has, with some room."""
+_OF_TREE = ("CLS-LOC", "ILSVRC2012_test_")
+"""In names of what a tree may begin with: half a million annotations, or the photos of test."""
+_OTHERS = ("img_test", "devkit", "bbox")
+"""In names of ILSVRC's archives that have no photos of train or val."""
 _OFFICIAL = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 _DOGS = "n02085620", "n02116742"
 """WNIDs between which they are."""
@@ -51,8 +57,10 @@ class _Kind:
 _NONE = _Kind(frozenset())
 
 
-def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
+def open_tars(root: Path, files: Sequence[str]) -> Store | None:
     """Store of the photos in some tars; None if there are none in any.
+
+    They may be of several kinds, if these are of different splits.
 
     Parameters
     ----------
@@ -64,7 +72,7 @@ def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
     Raises
     ------
     imagenet_subset.errors.SourceError
-        One can't be read, or they are of different kinds, or of one that isn't read.
+        One can't be read, or they are of different kinds for one split, or of one that isn't read.
     """
     kinds = {file: _kind(os.path.join(root, file) if file else str(root)) for file in files}
     good = {file: kind for file, kind in kinds.items() if kind.splits}
@@ -73,24 +81,31 @@ def open_tars(root: Path, files: Sequence[str]) -> TarStore | None:
         if refusals:
             raise SourceError(refusals[0])
         return None
-    stores = {kind.store for kind in good.values()}
-    if len(stores) > 1:
-        firsts = [next(f for f in good if good[f].store is store) for store in stores]
+    stores = []
+    for make in dict.fromkeys(kind.store for kind in good.values()):
+        of_kind = [file for file in good if good[file].store is make]
+        splits = frozenset(split for file in of_kind for split in good[file].splits)
+        stores.append(make(str(root), Texts.of(of_kind), splits))
+    found = [split for store in stores for split in store.splits]
+    if len(set(found)) < len(found):
+        firsts = sorted(store.files[0] for store in stores)
         raise SourceError(
-            f"{printable(root)} has tars of several kinds ({few(sorted(firsts))}); keep each kind "
-            "in a folder of its own"
+            f"{printable(root)} has tars of several kinds ({few(firsts)}); keep each kind in a "
+            "folder of its own"
         )
-    splits = frozenset(split for kind in good.values() for split in kind.splits)
-    lacks = splits != frozenset(SPLITS)
+    lacks = len(found) < len(SPLITS)
     notes = [kind.refusal for kind in kinds.values() if kind.refusal and (lacks or kind.may_be_any)]
     notes += lacking(str(root), files)
-    return stores.pop()(str(root), Texts.of(good), splits, notes=tuple(notes))
+    store = joined(str(root), stores)
+    return replace(store, notes=tuple(notes))  # type: ignore[type-var]
 
 
 def _kind(path: str) -> _Kind:
     """What the tar at a path is, by its first members, and what it is if none says so."""
     if "img_train_t3" in os.path.basename(path):
         return _task_3(path)
+    if any(part in os.path.basename(path) for part in _OTHERS):
+        return _NONE
     with opened(path) as (fd, end):
         first = first_block(fd)
         if is_blank(first):
@@ -121,8 +136,8 @@ def _by_names(path: str, names: Sequence[str]) -> _Kind:
         if has_labels and is_place(name):
             split = split_of_shard(path)
             return _Kind(frozenset([split] if split else []), NumberedShardStore)
-    if len(names) == _PEEKED and any("CLS-LOC" in name for name in names):
-        return _Kind(frozenset(SPLITS))  # Kaggle's begins with half a million annotations
+    if len(names) == _PEEKED and any(part in name for name in names for part in _OF_TREE):
+        return _Kind(frozenset(SPLITS))
     return _NONE
 
 
@@ -145,7 +160,7 @@ def _task_3(path: str) -> _Kind:
     )
 
 
-def open_tar(path: Path) -> TarStore | None:
+def open_tar(path: Path) -> Store | None:
     """Store of a tar, or of the tars in a folder; None if there are none of ImageNet's.
 
     Beside one of ILSVRC's two tars the other one is taken too.
@@ -181,7 +196,7 @@ def _looks_like_tar(path: Path) -> bool:
         os.close(fd)
 
 
-def _open_tars_in(folder: Path) -> TarStore | None:
+def _open_tars_in(folder: Path) -> Store | None:
     for below in (*BELOW, "data"):
         root = folder / below
         files = [

@@ -132,12 +132,14 @@ def is_place(name: str) -> bool:
 
 
 def wnid_of_label(label: str) -> str | None:
-    """Class that the text of a label says; None for what isn't one.
+    """Class that the text of a label says, a number or a WNID; None for what isn't one.
 
     Examples
     --------
-    >>> wnid_of_label("0"), wnid_of_label("tench")
-    ('n01440764', None)
+    >>> wnid_of_label("0"), wnid_of_label("n01440764"), wnid_of_label("tench")
+    ('n01440764', 'n01440764', None)
     """
+    if label in class_table():
+        return label
     is_number = label.isascii() and label.isdecimal() and len(label) <= 3
     return wnid_of_index(int(label)) if is_number else None

@@ -30,6 +30,7 @@ from imagenet_subset.sources.tar.headers import (
     BLOCK,
     Member,
     TarError,
+    is_header,
     name_in,
     walk,
 )
@@ -79,7 +80,7 @@ class TarStore(ContainerStore):
         for member in members:
             if is_tar_name(member.name) and not inside:
                 inner = _class_of(member.name)
-                if inner is None or inner in wanted:
+                if inner in wanted or (inner is None and _may_be_tar(fd, member)):
                     yield from self._inside(number, fd, member, inner, wanted)
             elif name := parse(member.name):
                 of = name.wnid or of_class
@@ -146,6 +147,11 @@ def span_of(number: int, fd: int, member: Member) -> Span:
     """Where a member of a file is."""
     mark = crc32(_headers(fd, member.offset))
     return Span(number, member.offset, member.nbytes, mark)
+
+
+def _may_be_tar(fd: int, member: Member) -> bool:
+    """Whether a member of that name is a tar; what macOS adds to one has its name, and is none."""
+    return member.is_link or is_header(pread(fd, min(BLOCK, member.nbytes), member.offset))
 
 
 def _headers(fd: int, offset: int) -> bytes:

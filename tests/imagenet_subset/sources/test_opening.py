@@ -29,6 +29,7 @@ from tests.harness.tars import tar_of
 TRAIN_TAR, VAL_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 TRAIN, VAL = f"{ACORN}_3.JPEG", "ILSVRC2012_val_00000001.JPEG"
 DOGS = tar_of({f"n{2085620 + 10 * k:08}.tar": b"" for k in range(120)})
+ANOTHER = "; to read another, give its path"
 FORMS = "or a folder or file of its tars, Kaggle's zip, Hugging Face's parquet or WebDataset's"
 
 
@@ -127,7 +128,7 @@ def test_folders_come_before_archives(tmp_path: Path) -> None:
     assert isinstance(store, FolderStore)
     assert data_of(store, "train") == data_of(store, "val") == [b"folder"]
     names = f"{TRAIN_TAR}, {VAL_TAR}, photos.zip"
-    assert store.notes == (f"reads the folders in {tmp_path}, not {names}",)
+    assert store.notes == (f"reads the folders in {tmp_path}, not {names}{ANOTHER}",)
 
 
 def test_tars_come_before_a_zip(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_tars_come_before_a_zip(tmp_path: Path) -> None:
     put_zip(tmp_path)
     store = open_source(tmp_path)
     assert isinstance(store, TarStore)
-    assert store.notes == (f"reads the tars in {tmp_path}, not photos.zip",)
+    assert store.notes == (f"reads the tars in {tmp_path}, not photos.zip{ANOTHER}",)
 
 
 def test_a_zip_comes_before_parquet(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_a_zip_comes_before_parquet(tmp_path: Path) -> None:
     store = open_source(tmp_path)
     assert isinstance(store, ZipStore)
     (note,) = store.notes
-    assert note.endswith("not train-0.parquet")
+    assert note.endswith(f"not train-0.parquet{ANOTHER}")
 
 
 def test_each_split_is_read_from_the_best_that_has_it(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_each_split_is_read_from_the_best_that_has_it(tmp_path: Path) -> None:
     assert data_of(store, "val") == [b"tar"]
     assert store.notes == (
         "reads train from the folders (not from the tars) and val from the tars in "
-        f"{tmp_path}, not photos.zip",
+        f"{tmp_path}, not photos.zip{ANOTHER}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -23,6 +24,7 @@ from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.parquet import store as parquet_store
 from imagenet_subset.sources.parquet.files import batches
 from imagenet_subset.sources.parquet.store import ParquetStore, open_parquet
+from imagenet_subset.sources.patience import read_each
 from tests.contracts.store import SUBSET, StoreContract, name_of, photos, val_numbers
 
 pa = pytest.importorskip("pyarrow")
@@ -168,6 +170,32 @@ def some_rows(count: int, size: int = 10) -> list[tuple[str, bytes, int]]:
         (f"{val_name(n)}_{wnids[n]}.JPEG", bytes([k % 256]) * size, LABELS[wnids[n]])
         for k, n in enumerate(sorted(wnids)[:count])
     ]
+
+
+def test_other_photos_under_the_same_names_are_not_taken_for_them(tmp_path: Path) -> None:
+    store = opened(write(tmp_path / "a.parquet", some_rows(100)))
+    found = list(store.photos("val", SUBSET.wnids))
+    write(tmp_path / "a.parquet", some_rows(100, 11))
+    with contextlib.closing(store.open()) as reader:
+        outcomes = list(read_each(reader, [photo.location for photo in found]))
+    assert {getattr(outcome, "errno", None) for outcome in outcomes} == {errno.ESTALE}
+    assert store.describe(found[0].location, found[0].stem).endswith(f"/{found[0].stem}.JPEG")
+
+
+def test_other_tables_beside_or_above_are_left_out(tmp_path: Path) -> None:
+    own = pa.table({"wnid": ["n01440764"], "name": ["tench"]})
+    pq.write_table(own, tmp_path / "classes.parquet")
+    with pytest.raises(SourceError, match="expected image: struct<bytes, path>"):
+        opened(tmp_path)
+    write(tmp_path / "data/validation-00000-of-00001.parquet", some_rows(100))
+    store = opened(tmp_path)
+    assert store.notes == ()
+    assert len(list(store.photos("val", SUBSET.wnids))) == 100
+    pq.write_table(own, tmp_path / "data" / "classes.parquet")
+    (note,) = opened(tmp_path).notes
+    assert note.startswith(f"{tmp_path}/data/classes.parquet isn't as ILSVRC/imagenet-1k")
+    assert note.endswith("; it is left out")
+    assert len(list(opened(tmp_path).photos("val", SUBSET.wnids))) == 100
 
 
 def errno_of(reader: PhotoReader, location: Location) -> int | None:

@@ -74,7 +74,10 @@ def test_a_list_that_is_in_an_archive_that_is_not_read_may_be_found(tmp_path: Pa
         archive.writestr("ILSVRC/ImageSets/CLS-LOC/train_cls.txt", "")
     message = refusal(tmp_path)
     assert "can't be numbered without train_cls.txt (" in message
-    assert f"; reads the tars in {tmp_path}, not kaggle.zip; give it by --train_list, or" in message
+    says = (
+        f"; reads the tars in {tmp_path}, not kaggle.zip; to read another, give its path; give it"
+    )
+    assert says in message
 
 
 def test_a_list_that_is_in_an_archive_can_not_be_moved_away(tmp_path: Path) -> None:

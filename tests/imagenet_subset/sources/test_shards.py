@@ -174,6 +174,26 @@ def test_shards_and_other_tars_in_one_folder_are_refused(tmp_path: Path) -> None
     assert says in str(error.value)
 
 
+def test_shards_of_train_and_a_tar_of_val_are_both_read(tmp_path: Path) -> None:
+    (tmp_path / "ILSVRC2012_img_val.tar").write_bytes(tar_of({f"{val_name(1)}.JPEG": b"val"}))
+    (tmp_path / "train-0.tar").write_bytes(shard({LOST: b"x"}))
+    store = open_source(tmp_path)
+    assert [photo.stem for photo in store.photos("val", SUBSET.wnids)] == [val_name(1)]
+    assert len(list(store.photos("train", SUBSET.wnids))) == 1
+
+
+def test_a_label_may_be_the_wnid(tmp_path: Path) -> None:
+    for label, fits in ((ACORN, True), (AIRLINER, False)):
+        files = {f"{ACORN}_3.jpg": b"x", f"{ACORN}_3.cls": label.encode()}
+        (tmp_path / "train-0.tar").write_bytes(tar_of(files))
+        if fits:
+            assert len(list(open_source(tmp_path).photos("train", SUBSET.wnids))) == 1
+        else:
+            assert f"is {AIRLINER}, but the photo is one of {ACORN}" in refusal(
+                open_source(tmp_path)
+            )
+
+
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     (tmp_path / "train-0000.tar").write_bytes(shard({LOST: b"x"}))
     files = sample(f"{ACORN}_3.JPEG", b"x" * 9000)

@@ -254,9 +254,31 @@ def test_a_photo_in_the_tar_of_another_class_is_refused(tmp_path: Path) -> None:
 def test_a_photo_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     twice = [(tarfile.TarInfo(ONE), b"x"), (tarfile.TarInfo(ONE), b"x")]
     store = official(tmp_path, {ACORN: tar_of_members(twice)})
-    with pytest.raises(SourceError, match="are the same train photo") as error:
+    with pytest.raises(SourceError, match=r"_21\.JPEG is there twice; make this archive") as error:
         list_images(SUBSET, ["train"], store, on_missing="skip")
     shown(error)
+
+
+@pytest.mark.parametrize("layout", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_what_macos_adds_to_the_tars_of_classes_is_passed_over(tmp_path: Path, layout: int) -> None:
+    tars = {f"{wnid}.tar": tar_of(of) for wnid, of in by_class(photos()).items()}
+    added = {f"._{name}": b"\0\5\x16\7" + bytes(160) for name in tars}
+    put(tmp_path / TRAIN_TAR, tar_of({**added, **tars}, layout))
+    put_val(tmp_path, photos())
+    assert len(list(open_source(tmp_path).photos("train", SUBSET.wnids))) == len(train_entries())
+
+
+def test_a_tree_may_begin_with_the_photos_of_test(tmp_path: Path) -> None:
+    test = {f"test/ILSVRC2012_test_{k:08}.JPEG": b"" for k in range(1100)}
+    put(tmp_path / "imagenet.tar", tar_of({**test, **photos()}))
+    store = open_source(tmp_path)
+    assert len(list(store.photos("train", SUBSET.wnids))) == len(train_entries())
+
+
+def test_a_tar_of_test_is_not_looked_into(tmp_path: Path) -> None:
+    put_val(tmp_path, photos())
+    put(tmp_path / "ILSVRC2012_img_test_v10102019.tar", tar_of({"a.JPEG": b"x" * 9000})[:5000])
+    assert len(list(open_source(tmp_path).photos("val", SUBSET.wnids))) == 150
 
 
 @pytest.mark.parametrize("above", ["", "./", BELOW])

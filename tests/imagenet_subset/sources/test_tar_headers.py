@@ -182,13 +182,14 @@ def test_zeros_at_the_end_are_not_needed(tmp_path: Path, size: int) -> None:
         assert walked(tmp_path / "a.tar", data[:kept]) == [Member(ONE, BLOCK, size, False)]
 
 
-@pytest.mark.parametrize("blocks", [20, 128, 2048])
+@pytest.mark.parametrize("blocks", [20, 128, 2048, 4096])
 def test_a_tar_may_be_filled_to_what_is_written_at_a_time(tmp_path: Path, blocks: int) -> None:
-    (tmp_path / "one").write_bytes(b"x")
     path = tmp_path / "a.tar"
-    subprocess.run(["tar", "-b", str(blocks), "-cf", path, "one"], cwd=tmp_path, check=True)
-    assert path.stat().st_size == blocks * BLOCK
-    assert [member.name for member in walked(path, path.read_bytes())] == ["one"]
+    for of_data, written in ((1, 1), (blocks - 2, 2)):  # then the second block of its end is over
+        (tmp_path / "one").write_bytes(bytes(of_data * BLOCK))
+        subprocess.run(["tar", "-b", str(blocks), "-cf", path, "one"], cwd=tmp_path, check=True)
+        assert path.stat().st_size == written * blocks * BLOCK
+        assert [member.name for member in walked(path, path.read_bytes())] == ["one"]
 
 
 # Damaged and hostile

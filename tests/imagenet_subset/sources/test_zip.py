@@ -302,7 +302,7 @@ def test_a_photo_that_is_twice_in_the_zip_is_an_error(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
             for _ in range(2):
                 archive.writestr(ONE, b"one")
-    with pytest.raises(SourceError, match="are the same train photo; remove one of them"):
+    with pytest.raises(SourceError, match="is there twice; make this archive anew"):
         list_images(SUBSET, ["train"], opened(tmp_path), on_missing="ignore")
 
 
