@@ -87,7 +87,8 @@ def open_tars(root: Path, files: Sequence[str]) -> Store | None:
         splits = frozenset(split for file in of_kind for split in good[file].splits)
         stores.append(make(str(root), Texts.of(of_kind), splits))
     found = [split for store in stores for split in store.splits]
-    if len(set(found)) < len(found):
+    numbered = len(stores) > 1 and any(store.by_place for store in stores)  # known by the whole
+    if numbered or len(set(found)) < len(found):
         firsts = sorted(store.files[0] for store in stores)
         raise SourceError(
             f"{printable(root)} has tars of several kinds ({few(firsts)}); keep each kind in a "

@@ -182,6 +182,13 @@ def test_shards_of_train_and_a_tar_of_val_are_both_read(tmp_path: Path) -> None:
     assert len(list(store.photos("train", SUBSET.wnids))) == 1
 
 
+def test_shards_with_numbers_and_a_tar_of_val_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "ILSVRC2012_img_val.tar").write_bytes(tar_of({f"{val_name(1)}.JPEG": b"val"}))
+    (tmp_path / "train-0.tar").write_bytes(tar_of({"0000001.cls": b"0", "0000001.jpg": b"x"}))
+    with pytest.raises(SourceError, match="has tars of several kinds"):
+        open_source(tmp_path)
+
+
 def test_a_label_may_be_the_wnid(tmp_path: Path) -> None:
     for label, fits in ((ACORN, True), (AIRLINER, False)):
         files = {f"{ACORN}_3.jpg": b"x", f"{ACORN}_3.cls": label.encode()}
