@@ -176,9 +176,8 @@ class ParquetReader:
         span = as_span(location)
         with self._lock:
             try:
-                group = self._group_of(span)
-                path, photo = group.photo(span.nbytes)
-                check_mark(group.place + path.encode(), span)
+                said, photo = self._group_of(span).photo(span.nbytes)
+                check_mark(said, span)
             except OSError as error:
                 if error.errno != errno.EBADMSG:
                     self.close()  # the next try opens the file again
@@ -218,7 +217,7 @@ class _RowGroup:
 
     def __init__(self, file: Any, path: str, number: int) -> None:
         self.number = number
-        self.place = place_of(file, path, number)
+        self._place = place_of(file, path, number)
         self._batches = batches(file, path, number, BYTES, PATH, rows=_UNPACKED)
         self._kept: deque[tuple[int, dict[str, Any]]] = deque(maxlen=_KEPT)
         self._end = 0
@@ -229,13 +228,13 @@ class _RowGroup:
         """First row that can still be had."""
         return self._kept[0][0] if self._kept else 0
 
-    def photo(self, row: int) -> tuple[str, Any]:
-        """Path of a photo, and the buffer that it is in; None if it has no bytes."""
+    def photo(self, row: int) -> tuple[bytes, Any]:
+        """What the file says of a photo, and the buffer that it is in; None if it has no bytes."""
         while row >= self._end:
             self._unpack()
         first, photos = next(kept for kept in reversed(self._kept) if kept[0] <= row)
-        path = photos["path"][row - first].as_py() or ""
-        return path, photos["bytes"][row - first].as_buffer()
+        path, photo = (photos[part][row - first].as_buffer() for part in ("path", "bytes"))
+        return self._place + (b"" if path is None else path.to_pybytes()), photo
 
     def _unpack(self) -> None:
         if self._damage is not None:
