@@ -64,8 +64,8 @@ def open_file(path: str) -> Any:
     OSError
         It isn't there, or isn't a whole parquet file, or pyarrow isn't installed.
     """
-    module = arrow("parquet")
     os.close(regular(path, os.O_RDONLY))  # pyarrow would wait for a pipe
+    module = arrow("parquet")
     with _errors("it isn't whole, get it anew"):
         source = arrow("lib").OSFile(os.fsencode(path))
         return module.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER)
