@@ -97,19 +97,19 @@ class Look(ABC):
 
     def _twice(self, one: Location, other: Location) -> SourceError:
         """Error for a photo that is in two places."""
-        root, files = self.store.root, [self.store.file(one), self.store.file(other)]
-        which = "them"
-        if self.store.describe(one) == self.store.describe(other):
+        paths = [self.store.describe(at) for at in (one, other)]
+        files = [self.store.file(at) for at in (one, other)]
+        first, second = map(printable, paths)
+        if paths[0] == paths[1]:
             return SourceError(
-                f"{self.path(one)} is there twice; make this archive anew, or unpack it and give "
-                "the folder"
+                f"{first} is there twice; make this archive anew, or unpack it and give the folder"
             )
-        if files[0] != files[1] and files != [self.store.describe(one), self.store.describe(other)]:
-            names = [printable(os.path.relpath(file, root)) for file in files]
+        which = "them"
+        if files[0] != files[1] and files != paths:
+            names = [printable(os.path.relpath(file, self.store.root)) for file in files]
             which = f"the two files, {names[0]} or {names[1]}"
         return SourceError(
-            f"{self.path(one)} and {self.path(other)} are the same {self.split} photo; remove one "
-            f"of {which}"
+            f"{first} and {second} are the same {self.split} photo; remove one of {which}"
         )
 
     def path(self, at: Location) -> str:

@@ -53,7 +53,7 @@ class ZipScan:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._wnids: dict[bytes, str | None] = {}
-        self._sound: set[tuple[bytes, bytes]] = set()
+        self._sound_kinds: set[tuple[bytes, bytes]] = set()
         self._starts, self._packed = array("Q"), array("Q")
 
     def found(self, record: Record) -> Found | None:
@@ -69,10 +69,10 @@ class ZipScan:
             return None
         split, stem, wnid = name
         kind = piece[first + 4 : first + 12], piece[first + 34 : first + 42]
-        if kind not in self._sound:
+        if kind not in self._sound_kinds:
             if _sound(piece, first, name_end).is_folder:
                 return None
-            self._sound.add(kind)
+            self._sound_kinds.add(kind)
         where = place_at(piece, first, name_end)
         if where is None:
             raise _damaged(piece, first, name_end)
