@@ -28,7 +28,7 @@ from measure import Measured, measure
 from tree import make_tree
 
 from imagenet_subset.reading.subset import open_subset
-from imagenet_subset.selection import load_subset
+from imagenet_subset.selection.subset import load_subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 

@@ -31,7 +31,7 @@ from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.numbering import rank_key, val_name
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, PhotoReader, Store
 from imagenet_subset.sources.catalogue import list_images
 from pipelines.choice import resolve

@@ -19,7 +19,7 @@ from imagenet_subset.errors import LockedError, OutputError, ResumeMismatchError
 from imagenet_subset.npz.class_csv import write_metadata
 from imagenet_subset.npz.layout import Layout, finish
 from imagenet_subset.npz.names import NpzFiles
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import locked, publish, removable, temporary_name
 from imagenet_subset.system.space import reserve

@@ -21,7 +21,7 @@ from imagenet_subset.npz.layout import Layout
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.records import SPLITS, Record, Records, Split
-from imagenet_subset.selection import Subset, load_subset
+from imagenet_subset.selection.subset import Subset, load_subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images

@@ -14,7 +14,7 @@ from imagenet_subset.errors import ReadError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Records
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.system.text import printable

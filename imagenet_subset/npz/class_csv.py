@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.npz.names import NpzFiles
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.system.files import reading, regular
 from imagenet_subset.system.publishing import write_atomically
 from imagenet_subset.system.text import gigabytes, printable

@@ -144,7 +144,7 @@ def _find_photo(
     split: Split, image_id: int, wnid: str, data_dir: Path, train_list: Path | None
 ) -> str:
     from imagenet_subset.ilsvrc.classes import class_table
-    from imagenet_subset.selection import Subset
+    from imagenet_subset.selection.subset import Subset
     from imagenet_subset.sources import open_source
     from imagenet_subset.sources.catalogue import list_images
 

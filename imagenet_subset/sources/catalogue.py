@@ -14,7 +14,7 @@ from pathlib import Path
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass
 from imagenet_subset.records import Records, Split
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.instead import leave_out
 from imagenet_subset.sources.look import Look, OnMissing

@@ -11,7 +11,7 @@ import numpy as np
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.train_list import TrainList
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.train import TrainLook
 from imagenet_subset.system.text import few, printable

@@ -14,7 +14,7 @@ from imagenet_subset.columns import Location
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass
 from imagenet_subset.records import Records, Split
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.gathered import Gathered, Missing
 from imagenet_subset.system.text import printable

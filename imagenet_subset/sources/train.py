@@ -17,7 +17,7 @@ from imagenet_subset.ilsvrc.classes import ImageClass
 from imagenet_subset.ilsvrc.numbering import is_train_name, name_id, numbers_by_rank
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Records
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.gathered import FEW
 from imagenet_subset.sources.instead import leave_out

@@ -8,7 +8,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass, class_table, wnid_of_val
 from imagenet_subset.ilsvrc.numbering import val_id, val_ids_of, val_name
 from imagenet_subset.records import Records
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.look import Look, OnMissing
 from imagenet_subset.sources.places import named, val_names

@@ -16,7 +16,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.ilsvrc.numbering import name_of_id, numbers_by_rank, val_ids_of, val_name
 from imagenet_subset.records import Record, Split
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import DAMAGED, Photo, Store
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.sources.known_numbers import known_numbers

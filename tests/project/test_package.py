@@ -72,7 +72,7 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
         "import imagenet_subset; print(imagenet_subset.__file__)\n"
         "from imagenet_subset.cli.program import main; main(['classes', 'acorn'])\n"
         "from imagenet_subset.ilsvrc.classes import val_ground_truth\n"
-        "from imagenet_subset.selection import load_subset\n"
+        "from imagenet_subset.selection.subset import load_subset\n"
         "print(len(load_subset('imagenet100').classes), len(val_ground_truth()))"
     )
     done = subprocess.run(

@@ -27,7 +27,7 @@ from imagenet_subset.errors import (
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import rank_key
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.selection import load_subset
+from imagenet_subset.selection.subset import load_subset
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT
 from tests.harness.planned import carried_out, planned

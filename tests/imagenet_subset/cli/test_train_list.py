@@ -15,7 +15,7 @@ from imagenet_subset.errors import OutputError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Split
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Photo
 from imagenet_subset.sources.catalogue import list_images

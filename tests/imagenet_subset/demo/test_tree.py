@@ -10,7 +10,7 @@ import pytest
 from imagenet_subset.demo.photos import odd_images
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 from pipelines.base import DecodeError

@@ -14,7 +14,7 @@ import pytest
 
 from imagenet_subset.errors import SubsetError
 from imagenet_subset.ilsvrc.classes import AUX_FILES, class_table, find_classes, val_ground_truth
-from imagenet_subset.selection import load_subset
+from imagenet_subset.selection.subset import load_subset
 
 ACORN, AIRLINER = "n12267677", "n02690373"
 

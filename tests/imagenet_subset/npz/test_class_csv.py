@@ -12,7 +12,7 @@ import pytest
 
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.npz.class_csv import write_metadata
-from imagenet_subset.selection import Subset, load_subset
+from imagenet_subset.selection.subset import Subset, load_subset
 
 
 def test_the_csv_has_a_line_per_class_in_the_order_of_the_labels(tmp_path: Path) -> None:

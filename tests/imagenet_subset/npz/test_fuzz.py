@@ -37,7 +37,7 @@ from imagenet_subset.npz.layout import Layout, finish
 from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
-from imagenet_subset.selection import load_subset
+from imagenet_subset.selection.subset import load_subset
 from imagenet_subset.system.files import open_for_update
 from pipelines.base import DecodeError
 from pipelines.jpeg import JpegHeader, route

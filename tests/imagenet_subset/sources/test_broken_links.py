@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.system.files import broken_link

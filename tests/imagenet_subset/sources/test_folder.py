@@ -18,7 +18,7 @@ from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.numbering import name_of_id, val_name
 from imagenet_subset.records import Record, Split
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import LARGEST_PHOTO, Store
 from imagenet_subset.sources.catalogue import Listing, list_images
@@ -655,7 +655,7 @@ LISTING = """
 import os, sys
 from pathlib import Path
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.errors import SourceError
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images

@@ -10,7 +10,7 @@ import pytest
 
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.numbering import val_name
-from imagenet_subset.selection import Subset
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.catalogue import list_images

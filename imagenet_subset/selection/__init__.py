@@ -1,0 +1,1 @@
+"""Which classes, and which of their train photos."""
