@@ -26,7 +26,7 @@ class Record:
     """ILSVRC number: line of ``train_cls.txt``, or the number in the val file's name; negative
     where it is made of a train photo's name, see `imagenet_subset.ilsvrc.numbering.name_id`."""
     label: int
-    """0-based line of the class in the subset file."""
+    """0-based line of the class in the subset file, comments left out."""
     wnid: str
     stem: str
     """Name of the photo as ILSVRC has it, without folder and suffix."""
@@ -40,36 +40,47 @@ class Records:
 
     Examples
     --------
-    >>> ids, labels = np.array([7, 9], np.int32), np.array([0, 0], np.int32)
-    >>> names = Texts.of(["n12267677_2", "n12267677_1"])
-    >>> Records("train", ("n12267677",), ids, labels, names, names)[1].image_id
-    9
+    >>> ids, classes = np.array([7, 9], np.int32), np.array([1, 0], np.int32)
+    >>> names = Texts.of(["n02690373_2", "n12267677_1"])
+    >>> wnids = "n12267677", "n02690373"
+    >>> Records("train", wnids, (0, 0), ids, classes, names, names)[0].wnid
+    'n02690373'
     """
 
     split: Split
     wnids: tuple[str, ...]
-    """By label."""
+    """In the order of the subset file."""
+    labels_of_wnids: tuple[int, ...]
+    """Label of each."""
     ids: NDArray[np.int32]
     """``(N,)``, ascending: `Record.image_id`."""
-    labels: NDArray[np.int32]
-    """``(N,)``."""
+    classes: NDArray[np.int32]
+    """``(N,)``: place of the image's class in ``wnids``."""
     stems: Texts
     """Names of the photos as ILSVRC has them, without folder and suffix."""
     locations: Locations
 
     @classmethod
-    def none(cls, split: Split, wnids: tuple[str, ...]) -> Records:
+    def none(
+        cls, split: Split, wnids: tuple[str, ...], labels_of_wnids: tuple[int, ...]
+    ) -> Records:
         """No images."""
         empty = np.zeros(0, np.int32)
-        return cls(split, wnids, empty, empty, Texts.of([]), Texts.of([]))
+        return cls(split, wnids, labels_of_wnids, empty, empty, Texts.of([]), Texts.of([]))
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """``(N,)``: `Record.label`."""
+        return np.array(self.labels_of_wnids, np.int32)[self.classes]
 
     def take(self, rows: Indices) -> Records:
         """These rows, in this order; each gets the row that is its place there."""
         return Records(
             self.split,
             self.wnids,
+            self.labels_of_wnids,
             self.ids[rows],
-            self.labels[rows],
+            self.classes[rows],
             self.stems.take(rows),
             self.locations.take(rows),
         )
@@ -83,9 +94,10 @@ class Records:
             There is no such row.
         """
         row = range(len(self))[row]
-        label = int(self.labels[row])
-        photo = self.wnids[label], self.stems[row], self.locations[row]
-        return Record(row, self.split, int(self.ids[row]), label, *photo)
+        place = int(self.classes[row])
+        label, wnid = self.labels_of_wnids[place], self.wnids[place]
+        image_id, stem = int(self.ids[row]), self.stems[row]
+        return Record(row, self.split, image_id, label, wnid, stem, self.locations[row])
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -68,11 +68,11 @@ def refusal(
 
 def _empty_class(plan: BuildPlan, undecodable: list[Record]) -> UndecodableError | None:
     """Error for a class that would lose its last image of a split."""
-    lost = Counter((record.split, record.label) for record in undecodable)
+    lost = Counter((record.split, record.wnid) for record in undecodable)
     for split, records in plan.records.items():
-        for label, images in enumerate(np.bincount(records.labels).tolist()):
-            if images and lost[split, label] == images:
-                image_class = plan.subset.classes[label]
+        for place, images in enumerate(np.bincount(records.classes).tolist()):
+            image_class = plan.subset.classes[place]
+            if images and lost[split, image_class.wnid] == images:
                 of_class = counted(images, f"{split} image")
                 return UndecodableError(
                     f"{of_class} of {image_class.wnid} ({image_class.title}) can't be decoded, "

@@ -67,6 +67,8 @@ class BuildPlan:
             subset_name=self.subset.name,
             wnids=self.subset.wnids,
             wnids_sha256=self.subset.sha256,
+            labels=self.subset.labels,
+            names=self.subset.names,
             splits=self.options.ordered_splits,
             pixel_rule=self.options.rule.text,
             pipeline=self.config.name,
@@ -200,11 +202,12 @@ def plan_build(
     listing = list_images(
         subset, options.ordered_splits, store, train_list, on_missing=options.missing
     )
+    none = {split: Records.none(split, subset.wnids, subset.labels) for split in SPLITS}
     return BuildPlan(
         options=options,
         subset=subset,
         store=store,
-        records={s: listing.records.get(s) or Records.none(s, subset.wnids) for s in SPLITS},
+        records=none | listing.records,
         config=resolved.config,
         versions=resolved.versions,
         output=output,

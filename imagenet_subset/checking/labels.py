@@ -12,7 +12,7 @@ from imagenet_subset.ilsvrc.numbering import NAMES_OF_A_CLASS, name_of_id
 from imagenet_subset.npz.class_csv import ClassRow
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.system.text import counted, printable
+from imagenet_subset.system.text import counted, few, printable
 
 Integers = NDArray[np.int64]
 
@@ -71,18 +71,28 @@ def _id_problems(split: Split, ids: Integers, *, ascending: bool) -> Iterator[st
 def _class_problems(
     split: Split, ids: Integers, labels: Integers, rows: tuple[ClassRow, ...], *, by_name: bool
 ) -> Iterator[str]:
-    bad = _first((labels < 0) | (labels >= len(rows)))
+    count = rows[-1].subset_label + 1
+    bad = _first((labels < 0) | (labels >= count))
     if bad is not None:
-        classes = f"{'is' if len(rows) == 1 else 'are'} {counted(len(rows), 'class', 'classes')}"
+        classes = f"{'is' if count == 1 else 'are'} {counted(count, 'class', 'classes')}"
         yield f"row {bad} of {split}: label {labels[bad]}, but there {classes}"
         return
-    expected = np.array([row.original_id for row in rows], np.int64)[labels]
     found = _class_of_names(ids) if by_name else _class_of_numbers(split, ids)
-    bad = _first(found != expected)
+    bad = _first(_label_of_classes(rows)[found] != labels)
     if bad is not None:
-        name = printable(rows[labels[bad]].human_label)
+        of_label = [row.human_label for row in rows if row.subset_label == labels[bad]]
+        name = printable(few(of_label))
         what = _what_it_is(split, int(ids[bad]), int(found[bad]), by_name=by_name)
         yield f"row {bad} of {split}: label {labels[bad]} ({name}), but {what}"
+
+
+def _label_of_classes(rows: tuple[ClassRow, ...]) -> Integers:
+    """``(1001,)``, label of each class by its CLS-LOC id; -1 for one that isn't in the file."""
+    labels = np.full(len(class_table()) + 1, -1, np.int64)
+    for row in rows:
+        if 0 < row.original_id < len(labels):
+            labels[row.original_id] = row.subset_label
+    return labels
 
 
 def _what_it_is(split: Split, image_id: int, clsloc_id: int, *, by_name: bool) -> str:

@@ -26,7 +26,7 @@ class Originals:
 
     Examples
     --------
-    >>> none = Originals.found(Records.none("val", ()), np.array([3, 5]))
+    >>> none = Originals.found(Records.none("val", (), ()), np.array([3, 5]))
     >>> len(none), none.absent.tolist()
     (0, [3, 5])
     """

@@ -101,6 +101,17 @@ def wnid_of_index(index: int) -> str | None:
     return wnids[index] if 0 <= index < len(wnids) else None
 
 
+def index_of_wnid(wnid: str) -> int | None:
+    """Place of a class among the sorted WNIDs, from 0; None if there is no such class.
+
+    Examples
+    --------
+    >>> index_of_wnid("n01440764"), index_of_wnid("n15075141"), index_of_wnid("n1")
+    (0, 999, None)
+    """
+    return _indices().get(wnid)
+
+
 def wnid_of_val(image_id: int) -> str | None:
     """Class of a val image by the ground truth; None if there is no image of this number.
 
@@ -118,6 +129,11 @@ def wnid_of_val(image_id: int) -> str | None:
 @functools.cache
 def _sorted_wnids() -> tuple[str, ...]:
     return tuple(class_table())
+
+
+@functools.cache
+def _indices() -> dict[str, int]:
+    return {wnid: index for index, wnid in enumerate(class_table())}
 
 
 @functools.cache

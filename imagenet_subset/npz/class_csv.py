@@ -1,7 +1,8 @@
 """Which class each label of an NPZ is: the CSV beside it, written and read.
 
 The columns are ``subset_label``, from 0; ``original_id``, the ILSVRC 2015 CLS-LOC id; ``WNID``;
-and ``human_label``, the name. An NPZ whose CSV is gone has its classes by its own provenance.
+and ``human_label``, the name. Classes that share a label, of a superclass, have a row each. An NPZ
+whose CSV is gone has its classes by its own provenance.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.npz.names import NpzFiles
+from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.selection.subset import Subset
 from imagenet_subset.system.files import reading, regular
 from imagenet_subset.system.publishing import write_atomically
@@ -46,20 +49,20 @@ def write_metadata(path: Path, subset: Subset) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ClassRow._fields)
-    for label, c in enumerate(subset.classes):
+    for label, c in zip(subset.labels, subset.classes, strict=True):
         writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
     write_atomically(path, text.getvalue().encode())
 
 
-def read_class_rows(path: Path, wnids: tuple[str, ...] | None) -> tuple[ClassRow, ...]:
+def read_class_rows(path: Path, made: Provenance | None) -> tuple[ClassRow, ...]:
     """Classes of an NPZ, by ascending label; empty where nothing names them.
 
     Parameters
     ----------
     path
         The NPZ.
-    wnids
-        Its classes by its provenance, if it has one.
+    made
+        Its provenance, if it has one.
 
     Raises
     ------
@@ -74,16 +77,21 @@ def read_class_rows(path: Path, wnids: tuple[str, ...] | None) -> tuple[ClassRow
     except ReadRefusedError:
         raise
     except ReadError as error:
-        remedy = "" if wnids is None else "; remove it: the NPZ knows its classes itself"
+        remedy = "" if made is None else "; remove it: the NPZ knows its classes itself"
         raise ReadError(f"{error}{remedy}") from error
     if rows is None:
-        return () if wnids is None else _rows_of_wnids(wnids, path)
-    if wnids is not None and tuple(row.WNID for row in rows) != wnids:
+        return () if made is None else _rows_of_wnids(made, path)
+    if made is not None and [(row.subset_label, row.WNID) for row in rows] != _named_by(made):
         raise ReadError(
             f"{printable(beside)} names other classes than {printable(path.name)} was built "
             "from; remove it, or put the file's own CSV in its place"
         )
     return rows
+
+
+def _named_by(made: Provenance) -> list[tuple[int, str]]:
+    """Label and WNID of each class."""
+    return list(zip(made.labels, made.wnids, strict=True))
 
 
 def _rows_of_csv(path: Path) -> tuple[ClassRow, ...] | None:
@@ -102,7 +110,8 @@ def _rows_of_csv(path: Path) -> tuple[ClassRow, ...] | None:
         raise ReadError(f"can't read {printable(path)}: {error}") from error
     if rows is None:
         return None
-    if [row.subset_label for row in rows] != list(range(len(rows))):
+    labels = [row.subset_label for row in rows]
+    if labels[:1] not in ([], [0]) or any(b - a not in (0, 1) for a, b in pairwise(labels)):
         raise ReadError(f"{printable(path)}: subset_label isn't 0, 1, 2, ... in this order")
     return tuple(rows)
 
@@ -124,16 +133,16 @@ def _parsed(path: Path, file: Iterable[str]) -> Iterator[ClassRow]:
         yield row
 
 
-def _rows_of_wnids(wnids: tuple[str, ...], path: Path) -> tuple[ClassRow, ...]:
+def _rows_of_wnids(made: Provenance, path: Path) -> tuple[ClassRow, ...]:
     from imagenet_subset.ilsvrc.classes import class_table
 
     table = class_table()
-    unknown = [wnid for wnid in wnids if wnid not in table]
+    unknown = [wnid for wnid in made.wnids if wnid not in table]
     if unknown:
         raise ReadError(
             f"{printable(path)}: its provenance names {printable(unknown[0])}, no ILSVRC 2012 class"
         )
     return tuple(
         ClassRow(label, table[wnid].clsloc_id, wnid, table[wnid].human_label)
-        for label, wnid in enumerate(wnids)
+        for label, wnid in _named_by(made)
     )

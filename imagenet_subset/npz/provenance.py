@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.differences import compare
 from imagenet_subset.system.text import counted, printable
+from pipelines.rule import DEFAULT, PixelRule
 
 FORMAT = "imagenet-subset"
 FORMAT_VERSIONS = (1, 2)
@@ -34,7 +36,7 @@ class Provenance:
 
     subset_name: str
     wnids: tuple[str, ...]
-    """By label."""
+    """In the order of the subset file."""
     wnids_sha256: str
     splits: tuple[str, ...]
     """Those that were asked for; another one has no images."""
@@ -46,6 +48,11 @@ class Provenance:
     versions: Mapping[str, str]
     """Of each package that decides the pixels."""
     program_version: str
+    labels: tuple[int, ...] = ()
+    """Label of each WNID; by default each has its own."""
+    names: tuple[str | None, ...] = ()
+    """Of each label, the name that the subset file gives it, None where it gives none; by default
+    none at all."""
     missing: int = 0
     """Images that were left out since the source lacks them."""
     undecodable: int = 0
@@ -56,6 +63,12 @@ class Provenance:
     """Whether the train ids are made of the photos' names, and aren't ILSVRC's numbers."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     """All fields of a file that was read, if this version writes others or more, else None."""
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            object.__setattr__(self, "labels", tuple(range(len(self.wnids))))
+        if not any(self.names):
+            object.__setattr__(self, "names", (None,) * len(set(self.labels)))
 
     @classmethod
     def from_comment(cls, path: Path, comment: bytes) -> Provenance | None:
@@ -83,6 +96,8 @@ class Provenance:
             subset_name=subset["name"],
             wnids=tuple(subset["wnids"]),
             wnids_sha256=str(subset.get("wnids_sha256", "")),
+            labels=tuple(subset.get("labels", ())),
+            names=tuple(subset.get("names", ())),
             splits=tuple(fields.get("splits", ())),
             pixel_rule=str(fields.get("pixel_rule", "")),
             pipeline=pipeline.get("name", ""),
@@ -101,7 +116,18 @@ class Provenance:
     @property
     def format_version(self) -> int:
         """Version of the format that a file needs which is made so."""
-        return 2 if self.by_name else 1
+        another_crop = self.rule is not None and self.rule.crop != DEFAULT.crop
+        return 2 if self.by_name or self.has_superclasses or another_crop else 1
+
+    @property
+    def has_superclasses(self) -> bool:
+        """Whether classes share a label."""
+        return len(self.names) < len(self.wnids)
+
+    @property
+    def rule(self) -> PixelRule | None:
+        """Rule of the pixels; None if this program doesn't know it."""
+        return PixelRule.from_text(self.pixel_rule)
 
     def to_comment(self) -> bytes:
         """Archive comment that carries it."""
@@ -123,9 +149,12 @@ class Provenance:
             "pixel_rule": self.pixel_rule,
             "program_version": self.program_version,
             **({"reencoded": self.reencoded} if self.reencoded else {}),
+            **({"rule": asdict(self.rule)} if self.rule not in (None, DEFAULT) else {}),
             "splits": list(self.splits),
             "subset": {
+                **({"labels": list(self.labels)} if self.has_superclasses else {}),
                 "name": self.subset_name,
+                **({"names": list(self.names)} if any(self.names) else {}),
                 "wnids": list(self.wnids),
                 "wnids_sha256": self.wnids_sha256,
             },
@@ -139,7 +168,7 @@ class Provenance:
         versions = ", ".join(f"{name} {v}" for name, v in pipeline.get("versions", {}).items())
         left_out = fields.get("left_out", {})
         lines = [
-            ("subset", f"{self.subset_name}, {len(self.wnids)} classes"),
+            ("subset", f"{self.subset_name}, {self._classes}"),
             ("splits", ", ".join(self.splits)),
             ("written by", f"imagenet-subset {fields.get('program_version')}"),
             ("pipeline", f"{pipeline.get('name')} on {pipeline.get('device')} ({versions})"),
@@ -152,6 +181,11 @@ class Provenance:
         if self.by_name:
             lines.append(("train ids", "negative, made of the photos' names; locate leads to them"))
         return [(name, printable(value)) for name, value in lines]
+
+    @property
+    def _classes(self) -> str:
+        count = counted(len(self.names), "class", "classes")
+        return f"{count} of {len(self.wnids):,} WNIDs" if self.has_superclasses else count
 
     def differences(self, other: Provenance) -> list[str]:
         """Fields in which another one differs: "pipeline.name: dali there, pillow here".
@@ -229,6 +263,10 @@ def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     yield "subset", isinstance(subset, dict)
     yield "subset.name", isinstance(subset.get("name"), str)
     yield "subset.wnids", _is_list_of_str(subset.get("wnids"))
+    labels = subset.get("labels", list(range(len(subset["wnids"]))))
+    yield "subset.labels", _are_labels(labels, len(subset["wnids"]))
+    names = subset.get("names", [None] * len(set(labels)))
+    yield "subset.names", _are_names(names, len(set(labels)))
     yield "splits", _is_list_of_str(fields.get("splits", []))
     pipeline: Any = fields.get("pipeline", {"name": "", "device": "", "versions": {}})
     yield "pipeline", isinstance(pipeline, dict)
@@ -241,7 +279,20 @@ def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     yield "left_out", all(type(n) is int and n >= 0 for n in left_out.values())
     reencoded = fields.get("reencoded", 1)
     yield "reencoded", type(reencoded) is int and reencoded > 0
+    yield "rule", isinstance(fields.get("rule", {}), dict)
     yield "train_id", fields.get("train_id", NAMES) == NAMES
+
+
+def _are_labels(value: Any, count: int) -> bool:
+    """Whether there is a label for each of some WNIDs: from 0, each the last one or the next."""
+    if not isinstance(value, list) or len(value) != count or any(type(v) is not int for v in value):
+        return False
+    return value[:1] in ([], [0]) and all(b - a in (0, 1) for a, b in pairwise(value))
+
+
+def _are_names(value: Any, count: int) -> bool:
+    is_list = isinstance(value, list) and len(value) == count
+    return is_list and all(name is None or isinstance(name, str) for name in value)
 
 
 def _is_list_of_str(value: object) -> bool:

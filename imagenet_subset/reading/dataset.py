@@ -23,6 +23,11 @@ class Arrays(Protocol):
         """``(N,)``, their labels."""
         ...
 
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each label."""
+        ...
+
 
 class SplitDataset:
     """``(image, label)`` pairs of one split, by row.
@@ -43,13 +48,35 @@ class SplitDataset:
         self.split = split
         self.transform = transform
 
+    @property
+    def classes(self) -> list[str]:
+        """Name of each label, by label: see `ImagenetSubset.class_names`.
+
+        Raises
+        ------
+        imagenet_subset.errors.ReadError
+            The CSV beside the file isn't one of ours, or names other classes than the provenance.
+        """
+        return self.subset.class_names
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """Label of each name; raises as `classes` does."""
+        return {name: label for label, name in enumerate(self.classes)}
+
+    @property
+    def targets(self) -> list[int]:
+        """Label of each image, by row."""
+        targets: list[int] = self.subset.labels(self.split).tolist()
+        return targets
+
     def __len__(self) -> int:
         return len(self.subset.labels(self.split))
 
     def __getitem__(self, index: SupportsIndex) -> tuple[Any, int]:
         """``(image, label)`` of a row; a negative one counts from the end.
 
-        The image is ``(224, 224, 3) uint8`` in memory, or whatever the transform makes of that.
+        The image is ``(H, W, 3) uint8`` in memory, or whatever the transform makes of that.
 
         Raises
         ------

@@ -112,8 +112,11 @@ def locate(
 
 
 def _class_row(subset: ImagenetSubset, split: Split, image_id: int, label: int) -> ClassRow:
-    named = {row.subset_label: row for row in subset.class_rows}
-    return named.get(label) or _class_of_id(split, image_id, label)
+    rows = [row for row in subset.class_rows if row.subset_label == label]
+    if len(rows) == 1:
+        return rows[0]
+    found = _class_of_id(split, image_id, label)
+    return found if not rows or found in rows else ClassRow(label, 0, "", "")
 
 
 def _photo_below_cls_loc(split: Split, image_id: int, wnid: str) -> str:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
+from imagenet_subset.npz.labels import Label, labels_of
 from imagenet_subset.npz.layout import KEYS
 from imagenet_subset.npz.member import NpzMember
 from imagenet_subset.npz.names import NpzFiles
@@ -155,6 +156,8 @@ class ImagenetSubset:
     def class_rows(self) -> tuple[ClassRow, ...]:
         """The classes by ascending label; empty where nothing says what they are.
 
+        Those of a superclass have the same label.
+
         They come from ``<name>_cls_metadata.csv`` beside the file, else from the provenance.
 
         Raises
@@ -163,8 +166,7 @@ class ImagenetSubset:
             The CSV isn't one of ours, or names other classes than the provenance.
         """
         if self._class_rows is None:
-            wnids = None if self.made is None else self.made.wnids
-            self._class_rows = read_class_rows(self.path, wnids)
+            self._class_rows = read_class_rows(self.path, self.made)
         return self._class_rows
 
     @property
@@ -174,6 +176,61 @@ class ImagenetSubset:
 
         rows = self.class_rows
         return pd.DataFrame(rows, columns=list(ClassRow._fields)) if rows else None
+
+    @property
+    def named_labels(self) -> tuple[Label, ...]:
+        """The labels by their number, each with its classes and a name that no other one has.
+
+        Empty where nothing says what the classes are.
+
+        Raises
+        ------
+        ReadError
+            See `class_rows`.
+        """
+        return labels_of(self.class_rows, () if self.made is None else self.made.names)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each label, by label: no two are the same.
+
+        That of the class. ILSVRC has two cranes and the like: each has its meaning added, ``crane
+        (bird)``. A superclass has the name that the subset file gives it. Where nothing says what
+        the classes are, the names are ``class 0`` and so on.
+
+        Raises
+        ------
+        ReadError
+            See `class_rows`.
+        """
+        if labels := self.named_labels:
+            return [label.name for label in labels]
+        there = [int(y.max()) for y in (self.y_train, self.y_val) if len(y)]
+        return [f"class {label}" for label in range(max(there, default=-1) + 1)]
+
+    @property
+    def torchvision_labels(self) -> NDArray[np.int64]:
+        """``(n,)``, for each label the index that torchvision gives its class, 0 to 999.
+
+        It is the place of the WNID among the 1,000 in ascending order, which timm, Hugging Face and
+        TensorFlow Datasets count by too: the output of a model that was trained on ImageNet.
+
+        Raises
+        ------
+        ReadError
+            A label is a superclass, or nothing says what the classes are; or see `class_rows`.
+        """
+        from imagenet_subset.ilsvrc.classes import index_of_wnid
+
+        rows = self.class_rows
+        if not rows or len({row.subset_label for row in rows}) < len(rows):
+            why = "its labels are superclasses, of several" if rows else "nothing says its"
+            raise ReadError(f"{printable(self.path)}: {why} classes; each has its own index")
+        indices = [index_of_wnid(row.WNID) for row in rows]
+        if None in indices:
+            stranger = printable(rows[indices.index(None)].WNID)
+            raise ReadError(f"{printable(self.path)}: {stranger} is no class of ILSVRC 2012")
+        return np.array(indices, np.int64)
 
     def __len__(self) -> int:
         """Images of both splits together."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.archive import Archive, open_archive
-from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
+from imagenet_subset.npz.class_csv import read_class_rows
+from imagenet_subset.npz.labels import Label, labels_of
 from imagenet_subset.npz.member import NpzMember
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.subset import ImagenetSubset, check_members
@@ -35,7 +36,7 @@ class Summary:
     unreadable: dict[str, str]
     """Arrays that can't be read and that no subset needs, and why, a line each."""
     provenance: Provenance | None
-    classes: list[tuple[ClassRow, dict[str, int]]]
+    classes: list[tuple[Label, dict[str, int]]]
     """See `count_classes`; empty if the file is no subset."""
     not_a_subset: str | None
     """Why it is no subset, in one line; None if it is one."""
@@ -50,7 +51,7 @@ class Summary:
             "arrays": [_array(member) for member in self.arrays],
             "unreadable": self.unreadable,
             "provenance": None if self.provenance is None else self.provenance.to_dict(),
-            "classes": [{**row._asdict(), **counts} for row, counts in self.classes],
+            "classes": [{**label.to_dict(), **counts} for label, counts in self.classes],
             "not_a_subset": self.not_a_subset,
         }
         return summary if self.stats is None else {**summary, "stats": self.stats}
@@ -81,15 +82,16 @@ def summarize(path: str | os.PathLike[str]) -> Summary:
 
 def _summary(archive: Archive) -> Summary:
     provenance = Provenance.from_comment(archive.path, archive.comment)
-    classes: list[tuple[ClassRow, dict[str, int]]] = []
+    classes: list[tuple[Label, dict[str, int]]] = []
     not_a_subset = None
     try:
         check_members(archive)
     except ReadError as error:
         not_a_subset = str(error)
     else:
-        rows = read_class_rows(archive.path, None if provenance is None else provenance.wnids)
-        classes = count_classes(archive.array("y_train"), archive.array("y_val"), rows)
+        rows = read_class_rows(archive.path, provenance)
+        labels = labels_of(rows, () if provenance is None else provenance.names)
+        classes = count_classes(archive.array("y_train"), archive.array("y_val"), labels)
     return Summary(
         archive.path,
         len(archive.mapped),
@@ -104,21 +106,18 @@ def _summary(archive: Archive) -> Summary:
 def count_classes(
     y_train: NDArray[np.integer[Any]],
     y_val: NDArray[np.integer[Any]],
-    rows: tuple[ClassRow, ...],
-) -> list[tuple[ClassRow, dict[str, int]]]:
-    """Images of each class and split, by ascending label.
+    labels: tuple[Label, ...],
+) -> list[tuple[Label, dict[str, int]]]:
+    """Images of each label and split, by ascending label.
 
-    A label that no row names, as all do in a file without provenance and CSV, gets a row with
-    the id 0 and empty names.
+    A label that nothing names, as all in a file without provenance and CSV, has no classes here.
     """
-    counts: dict[int, dict[str, int]] = {row.subset_label: {"train": 0, "val": 0} for row in rows}
+    counts: dict[int, dict[str, int]] = {label.number: {"train": 0, "val": 0} for label in labels}
     for split, y in zip(SPLITS, (y_train, y_val), strict=True):
-        for label, n in zip(*np.unique(y, return_counts=True), strict=True):
-            counts.setdefault(int(label), {"train": 0, "val": 0})[split] = int(n)
-    named = {row.subset_label: row for row in rows}
-    return [
-        (named.get(label, ClassRow(label, 0, "", "")), counts[label]) for label in sorted(counts)
-    ]
+        for number, n in zip(*np.unique(y, return_counts=True), strict=True):
+            counts.setdefault(int(number), {"train": 0, "val": 0})[split] = int(n)
+    known = {label.number: label for label in labels}
+    return [(known.get(number, Label(number, "", ())), counts[number]) for number in sorted(counts)]
 
 
 def split_stats(

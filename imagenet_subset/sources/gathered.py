@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imagenet_subset.columns import BLOCK, LocationsBuilder, TextsBuilder
 from imagenet_subset.records import Records, Split
+from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo
 
 FEW = 4
@@ -26,8 +27,8 @@ class Gathered:
     ----------
     photos
         Those of the store.
-    labels_of
-        Label of the class of each of some photos; -1 for one that is of no class of the subset.
+    classes_of
+        Place in the subset of the class of each of some photos; -1 for one that is of none.
     classes
         How many classes there are.
 
@@ -41,34 +42,34 @@ class Gathered:
     def __init__(
         self,
         photos: Iterator[Photo],
-        labels_of: Callable[[Sequence[Photo]], list[int]],
+        classes_of: Callable[[Sequence[Photo]], list[int]],
         classes: int,
     ) -> None:
-        labels = [np.zeros(0, np.int32)]
+        places = [np.zeros(0, np.int32)]
         stems, locations = TextsBuilder(), LocationsBuilder()
         while block := list(itertools.islice(photos, BLOCK)):
-            of_block = np.array(labels_of(block), np.int32)
+            of_block = np.array(classes_of(block), np.int32)
             if (of_block < 0).any():
                 block = [block[k] for k in np.flatnonzero(of_block >= 0).tolist()]
-            labels.append(of_block[of_block >= 0])
+            places.append(of_block[of_block >= 0])
             stems.add([photo.stem for photo in block])
             locations.add([photo.location for photo in block])
-        self._labels = np.concatenate(labels)
+        self._classes = np.concatenate(places)
         self.stems, self.locations = stems.column(), locations.column()
-        if (np.diff(self._labels) < 0).any():
-            by_class = np.argsort(self._labels, kind="stable")
-            self._labels = self._labels[by_class]
+        if (np.diff(self._classes) < 0).any():
+            by_class = np.argsort(self._classes, kind="stable")
+            self._classes = self._classes[by_class]
             self.stems, self.locations = self.stems.take(by_class), self.locations.take(by_class)
-        self._bounds = np.searchsorted(self._labels, np.arange(classes + 1)).tolist()
+        self._bounds = np.searchsorted(self._classes, np.arange(classes + 1)).tolist()
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self._classes)
 
-    def of_class(self, label: int) -> range:
-        """Indices of the photos with a label."""
-        return range(self._bounds[label], self._bounds[label + 1])
+    def of_class(self, place: int) -> range:
+        """Indices of the photos of the class at a place."""
+        return range(self._bounds[place], self._bounds[place + 1])
 
-    def into_records(self, split: Split, wnids: tuple[str, ...], ids: NDArray[np.int32]) -> Records:
+    def into_records(self, split: Split, subset: Subset, ids: NDArray[np.int32]) -> Records:
         """The photos that have an id, in ascending id; empties this.
 
         Parameters
@@ -83,7 +84,8 @@ class Gathered:
         del self.stems
         locations = self.locations.take(rows)
         del self.locations
-        return Records(split, wnids, ids[rows], self._labels[rows], stems, locations)
+        of_rows = ids[rows], self._classes[rows], stems, locations
+        return Records(split, subset.wnids, subset.labels, *of_rows)
 
 
 @dataclass(slots=True)

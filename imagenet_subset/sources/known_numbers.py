@@ -80,7 +80,7 @@ class _RankLook(TrainLook):
 def _ranked(look: TrainLook, photos: Iterator[Photo]) -> dict[str, bytes]:
     """Lines of the classes that are complete; ids ascend, and so do WNIDs."""
     records = look.find(photos)
-    bounds = np.searchsorted(records.labels, np.arange(len(records.wnids) + 1)).tolist()
+    bounds = np.searchsorted(records.classes, np.arange(len(records.wnids) + 1)).tolist()
     lines = {}
     for wnid, start, end in zip(records.wnids, bounds, bounds[1:], strict=False):
         if start < end:

@@ -56,17 +56,17 @@ class Look(ABC):
         SourceError
             Photos are in a wrong class or there twice, or can't be numbered or listed.
         """
-        gathered = Gathered(photos, self.labels_of, len(self.subset.classes))
+        gathered = Gathered(photos, self.classes_of, len(self.subset.classes))
         self._gathered = gathered
         ids = self.ids()
         self.finish()
-        return gathered.into_records(self.split, self.subset.wnids, ids)
+        return gathered.into_records(self.split, self.subset, ids)
 
     def ids(self) -> NDArray[np.int32]:
         """Id of each photo, numbered class by class; 0 for one that has none."""
         ids = np.zeros(len(self._gathered), np.int32)
-        for label, image_class in enumerate(self.subset.classes):
-            indices, stems = self.of_class(label)
+        for place, image_class in enumerate(self.subset.classes):
+            indices, stems = self.of_class(place)
             places = self._places(stems, indices)
             numbers = self.numbers(image_class, places)
             ids_of_class = ids[indices.start : indices.stop]
@@ -75,9 +75,9 @@ class Look(ABC):
                 self.bare.append(image_class)
         return ids
 
-    def of_class(self, label: int) -> tuple[range, list[str]]:
-        """Indices and names of a class's photos."""
-        indices = self._gathered.of_class(label)
+    def of_class(self, place: int) -> tuple[range, list[str]]:
+        """Indices and names of the photos of the class at a place."""
+        indices = self._gathered.of_class(place)
         return indices, self._gathered.stems.between(indices.start, indices.stop)
 
     @abstractmethod
@@ -121,8 +121,8 @@ class Look(ABC):
         return os.path.basename(self.store.describe(self._gathered.locations[index]))
 
     @abstractmethod
-    def labels_of(self, photos: Sequence[Photo]) -> list[int]:
-        """Label of the class of each photo; -1 for one that is of no class of the subset.
+    def classes_of(self, photos: Sequence[Photo]) -> list[int]:
+        """Place in the subset of the class of each photo; -1 for one that is of none.
 
         Raises
         ------

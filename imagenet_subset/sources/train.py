@@ -50,7 +50,7 @@ class TrainLook(Look):
     ) -> None:
         super().__init__(subset, store, on_missing)
         self._given, self._by_name = train_list, by_name
-        self._labels = {wnid: label for label, wnid in enumerate(subset.wnids)}
+        self._class_places = {wnid: place for place, wnid in enumerate(subset.wnids)}
         self._listed = 0
         self._strangers: list[int] = []
 
@@ -81,10 +81,10 @@ class TrainLook(Look):
                 )
         return super().ids()
 
-    def _unknown(self, label: int) -> str:
+    def _unknown(self, place: int) -> str:
         """What keeps the photos of a class from being numbered by rank; empty if nothing does."""
-        image_class = self.subset.classes[label]
-        _, stems = self.of_class(label)
+        image_class = self.subset.classes[place]
+        _, stems = self.of_class(place)
         return _incomplete(image_class, sum(is_train_name(image_class, stem) for stem in stems))
 
     def finish(self) -> None:
@@ -109,9 +109,9 @@ class TrainLook(Look):
             )
         self._list = None  # it has 40 MB
 
-    def labels_of(self, photos: Sequence[Photo]) -> list[int]:
-        """See `Look.labels_of`. A photo that is in no class belongs to that of its name."""
-        of = self._labels.get
+    def classes_of(self, photos: Sequence[Photo]) -> list[int]:
+        """See `Look.classes_of`. A photo that is in no class belongs to that of its name."""
+        of = self._class_places.get
         return [of(wnid or stem.partition("_")[0], -1) for stem, wnid, _ in photos]
 
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:

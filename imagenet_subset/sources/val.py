@@ -26,7 +26,7 @@ class ValLook(Look):
         super().__init__(subset, store, on_missing)
         self._strangers: list[Photo] = []
         self._wanted = val_ids_of([c.clsloc_id for c in subset.classes])
-        self._labels = {wnid: label for label, wnid in enumerate(subset.wnids)}
+        self._class_places = {wnid: place for place, wnid in enumerate(subset.wnids)}
 
     def find(self, photos: Iterator[Photo]) -> Records:
         """See `Look.find`."""
@@ -42,17 +42,17 @@ class ValLook(Look):
                 f"{self.path(self._strangers[0].location)}"
             )
 
-    def labels_of(self, photos: Sequence[Photo]) -> list[int]:
-        """See `Look.labels_of`. What is in a class has to be of that class."""
-        return [self._label_of(photo) for photo in photos]
+    def classes_of(self, photos: Sequence[Photo]) -> list[int]:
+        """See `Look.classes_of`. What is in a class has to be of that class."""
+        return [self._class_of(photo) for photo in photos]
 
-    def _label_of(self, photo: Photo) -> int:
+    def _class_of(self, photo: Photo) -> int:
         number = val_id(photo.stem)
         if number is not None:
             of = wnid_of_val(number) or ""  # `val_id` gives numbers of val only
             if photo.wnid is not None and photo.wnid != of:
                 raise self._wrong_class(photo, class_table()[of])
-            return self._labels.get(of, -1)
+            return self._class_places.get(of, -1)
         if photo.wnid is not None:
             raise SourceError(f"{self.path(photo.location)} isn't {_NAMED}; remove it")
         self._strangers.append(photo)

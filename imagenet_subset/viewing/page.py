@@ -141,7 +141,7 @@ def _counts(subset: ImagenetSubset, split: Split, samples: Sequence[ClassSample]
         bars = "".join(f'<i class="{s}" style="width:{w:.4g}%"></i>' for s, w in widths.items())
         yield (
             f"<li {_searchable(subset, split, sample)}>"
-            f'<a href="#class-{sample.class_row.subset_label}">{escape(sample.name)}</a>'
+            f'<a href="#class-{sample.label.number}">{escape(sample.name)}</a>'
             f'<span class="bar" aria-hidden="true">{bars}</span>'
             f'<span class="n"><b class="sr">train </b>{sample.counts["train"]:,}'
             f'<b class="sr"> val</b><em>{sample.counts["val"]:,}</em></span></li>'
@@ -150,12 +150,13 @@ def _counts(subset: ImagenetSubset, split: Split, samples: Sequence[ClassSample]
 
 
 def _class_section(subset: ImagenetSubset, split: Split, sample: ClassSample) -> Iterator[str]:
-    row = sample.class_row
-    original = f" \N{MIDDLE DOT} CLS-LOC id {row.original_id}" if row.original_id else ""
+    label = sample.label
+    ids = [row.original_id for row in label.rows if row.original_id and len(label.rows) == 1]
+    original = "".join(f" \N{MIDDLE DOT} CLS-LOC id {clsloc_id}" for clsloc_id in ids)
     yield (
-        f'<article id="class-{row.subset_label}" {_searchable(subset, split, sample)}>'
-        f"<h3>{escape(sample.name)}</h3><p>label {row.subset_label} \N{MIDDLE DOT} "
-        f"<code>{escape(row.WNID or 'no WNID')}</code>{original} \N{MIDDLE DOT} "
+        f'<article id="class-{label.number}" {_searchable(subset, split, sample)}>'
+        f"<h3>{escape(sample.name)}</h3><p>label {label.number} \N{MIDDLE DOT} "
+        f"<code>{escape(label.wnid or 'no WNID')}</code>{original} \N{MIDDLE DOT} "
         f"{sample.counts['train']:,} train \N{MIDDLE DOT} {sample.counts['val']:,} val</p>"
     )
     if not sample.rows:
@@ -182,7 +183,8 @@ def _figure(subset: ImagenetSubset, split: Split, sample: ClassSample, index: in
 
 def _searchable(subset: ImagenetSubset, split: Split, sample: ClassSample) -> str:
     """Attributes that the page's search reads."""
-    row = sample.class_row
-    text = f"{sample.name} {row.human_label} {row.WNID} label {row.subset_label}"
-    numbers = [row.subset_label, *subset.ids(split)[sample.rows].tolist()]
+    label = sample.label
+    classes = " ".join(f"{row.human_label} {row.WNID}" for row in label.rows)
+    text = f"{sample.name} {classes} label {label.number}"
+    numbers = [label.number, *subset.ids(split)[sample.rows].tolist()]
     return f'data-find="{escape(text.lower())}" data-numbers="{" ".join(map(str, numbers))}"'

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.npz.class_csv import ClassRow
+from imagenet_subset.npz.labels import Label
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.reading.summary import count_classes
 from imagenet_subset.records import Split
@@ -16,9 +16,9 @@ from imagenet_subset.records import Split
 
 @dataclass(frozen=True, slots=True)
 class ClassSample:
-    """One class, and the rows of some of its images."""
+    """One label, and the rows of some of its images."""
 
-    class_row: ClassRow
+    label: Label
     counts: dict[str, int]
     """Images of the class in each split."""
     rows: list[int]
@@ -27,8 +27,7 @@ class ClassSample:
     @property
     def name(self) -> str:
         """Name to show: spaces for the class table's underscores."""
-        row = self.class_row
-        return row.human_label.replace("_", " ") or row.WNID or f"class {row.subset_label}"
+        return self.label.title.replace("_", " ")
 
 
 def sample_classes(
@@ -40,12 +39,11 @@ def sample_classes(
     """
     rows_of = _rows_by_label(subset.labels(split))
     samples = []
-    for class_row, counts in count_classes(subset.y_train, subset.y_val, subset.class_rows):
-        label = class_row.subset_label
-        rows = rows_of.get(label, np.zeros(0, np.intp))
-        random = np.random.default_rng([seed, label & 0xFFFFFFFF])
+    for label, counts in count_classes(subset.y_train, subset.y_val, subset.named_labels):
+        rows = rows_of.get(label.number, np.zeros(0, np.intp))
+        random = np.random.default_rng([seed, label.number & 0xFFFFFFFF])
         drawn = random.choice(rows, min(per_class, len(rows)), replace=False)
-        samples.append(ClassSample(class_row, counts, sorted(drawn.tolist())))
+        samples.append(ClassSample(label, counts, sorted(drawn.tolist())))
     return samples
 
 

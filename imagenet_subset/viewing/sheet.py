@@ -154,8 +154,8 @@ class _Page:
         """Lines beside the thumbnails: text, font size, color."""
         for line in _wrap(_drawable(sample.name), _font(17), _MAX_LABEL):
             yield line, 17, _INK
-        row, counts = sample.class_row, sample.counts
-        yield _drawable(f"{row.subset_label} \xb7 {row.WNID or 'no WNID'}"), 12, _FAINT
+        label, counts = sample.label, sample.counts
+        yield _drawable(f"{label.number} \xb7 {label.wnid or 'no WNID'}"), 12, _FAINT
         yield f"{counts['train']:,} train \xb7 {counts['val']:,} val", 12, _FAINT
         if not sample.rows:
             yield f"no {self.split} images", 12, _FAINT

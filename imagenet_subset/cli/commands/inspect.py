@@ -14,7 +14,7 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import gigabytes, printable
 
 if TYPE_CHECKING:
-    from imagenet_subset.npz.class_csv import ClassRow
+    from imagenet_subset.npz.labels import Label
     from imagenet_subset.npz.member import NpzMember
     from imagenet_subset.npz.provenance import Provenance
     from imagenet_subset.reading.summary import Summary
@@ -106,17 +106,17 @@ def _provenance_text(provenance: Provenance | None) -> Iterator[str]:
         yield f"{name:10}  {printable(value)}"
 
 
-def _classes_text(classes: list[tuple[ClassRow, dict[str, int]]]) -> Iterator[str]:
+def _classes_text(classes: list[tuple[Label, dict[str, int]]]) -> Iterator[str]:
     totals = {split: sum(counts[split] for _, counts in classes) for split in SPLITS}
     rows = [
         (
-            str(row.subset_label),
-            printable(row.WNID or "-"),
-            printable(row.human_label or "-"),
+            str(label.number),
+            printable(label.wnid or "-"),
+            printable(label.name or "-"),
             f"{counts['train']:,}",
             f"{counts['val']:,}",
         )
-        for row, counts in classes
+        for label, counts in classes
     ]
     total = ("", "", "all", f"{totals['train']:,}", f"{totals['val']:,}")
     yield from _table(("label", "WNID", "name", "train", "val"), [*rows, total], right=(0, 3, 4))

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         )
     out = args.out or (None if args.html else Path("sheet.png"))
     written = []
-    classes = len(count_classes(subset.y_train, subset.y_val, subset.class_rows))
+    classes = len(count_classes(subset.y_train, subset.y_val, subset.named_labels))
     total = classes * (bool(out) + bool(args.html))
     with tqdm(total=total, unit=" classes", disable=None, leave=False) as bar:
         options = {"per_class": args.per_class, "seed": args.seed, "progress": bar.update}

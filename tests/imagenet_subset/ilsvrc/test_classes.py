@@ -164,7 +164,7 @@ def test_the_order_of_the_lines_decides_the_labels_and_the_hash(elsewhere: Path)
         ("crane\n", "write n02012849 (bird) or n03126707 (machine)"),
         ("cardigan\n", "write n02113186 (dog) or n02963159 (garment)"),
         ("???\n", ":1: expected a WNID of ILSVRC 2012 such as n12267677, found '???'"),
-        (f"{ACORN}, {AIRLINER}\n", ":1: 2 WNIDs without a name; for classes that share a label write"),
+        (f"{ACORN}, {AIRLINER}\n", ":1: 2 WNIDs without a name; for classes that share a label"),
         ("x" * 100_000, ":1: expected a WNID"),
         ("x" * 1_000_001, ": more than 1 MB; expected a text with one WNID per line"),
         ("", ": no WNID in it; expected one per line"),
