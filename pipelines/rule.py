@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+Interpolation = Literal["bilinear", "bicubic", "lanczos", "box", "nearest"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+"""How a photo can be scaled: Pillow's filters, by torchvision's names."""
+
+SMALLEST_CROP = 8
+"""A smaller image shows nothing."""
+LARGEST_RESIZE = 2048
+"""A larger one is 13 MB and more, and each photo would be blown up several times."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelRule:
     """The shorter side becomes ``resize``, and of that the middle ``crop`` x ``crop`` is kept.
 
-    The longer side becomes ``resize * longer // shorter``; scaling is antialiased. It is what
-    torchvision's ``Resize(resize)`` and ``CenterCrop(crop)`` do with a PIL image.
+    The longer side becomes ``resize * longer // shorter``; scaling is antialiased, except by
+    ``nearest``. It is what torchvision's ``Resize(resize, interpolation)`` and ``CenterCrop(crop)``
+    do with a PIL image.
 
     Raises
     ------
     ValueError
-        The crop has no pixels or is larger than the shorter side, or the interpolation isn't known.
+        A size is out of its limits, or the interpolation isn't known.
     """
 
     resize: int = 256
-    """Shorter side after scaling."""
+    """Shorter side after scaling: `LARGEST_RESIZE` at most."""
     crop: int = 224
-    """Both sides of the finished image."""
-    interpolation: Literal["bilinear"] = "bilinear"
+    """Both sides of the finished image: from `SMALLEST_CROP` to ``resize``."""
+    interpolation: Interpolation = "bilinear"
     """How a photo is scaled."""
 
     def __post_init__(self) -> None:
         if type(self.resize) is not int or type(self.crop) is not int:
             raise ValueError(f"resize and crop are whole numbers, not {self.resize}, {self.crop}")
-        if self.crop < 1:
-            raise ValueError(f"crop is 1 or more, not {self.crop}")
+        if self.resize > LARGEST_RESIZE:
+            raise ValueError(f"resize is at most {LARGEST_RESIZE}, not {self.resize}")
+        if self.crop < SMALLEST_CROP:
+            raise ValueError(f"crop is {SMALLEST_CROP} or more, not {self.crop}")
         if self.crop > self.resize:
             raise ValueError(
-                f"crop is at most the shorter side of {self.resize}, not {self.crop}: there is "
-                "nothing around a photo"
+                f"crop is at most the shorter side, and {self.crop} is more than a resize of "
+                f"{self.resize}: give both"
             )
-        if self.interpolation != "bilinear":
-            raise ValueError(f"interpolation is bilinear, not {self.interpolation!r}")
+        if self.interpolation not in INTERPOLATIONS:
+            *others, last = INTERPOLATIONS
+            raise ValueError(
+                f"interpolation is {', '.join(others)} or {last}, not {self.interpolation!r}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,10 +68,11 @@ class PixelRule:
     @property
     def text(self) -> str:
         """The rule in a line, for the provenance of a file. It changes when the pixels do."""
+        smooth = "" if self.interpolation == "nearest" else " with antialiasing"
         return (
             f"RGB without EXIF rotation; shorter side {self.resize}, longer {self.resize}*longer//"
-            f"shorter, {self.interpolation} with antialiasing; center crop {self.crop}, offset "
-            "rounded half to even"
+            f"shorter, {self.interpolation}{smooth}; center crop {self.crop}, offset rounded half "
+            "to even"
         )
 
     @classmethod
@@ -70,9 +86,9 @@ class PixelRule:
         >>> PixelRule.from_text("shorter side 256, center crop 224") is None
         True
         """
-        found = re.search(r"shorter side (\d+),.* center crop (\d+),", text)
+        found = re.search(r"side (\d+),.*//shorter, (\w+)\b.*; center crop (\d+),", text)
         try:
-            made = cls(int(found[1]), int(found[2])) if found else None
+            made = cls(int(found[1]), int(found[3]), found[2]) if found else None  # type: ignore[arg-type]
         except ValueError:
             return None
         return made if made and made.text == text else None

@@ -22,7 +22,8 @@ COMMANDS = (
     "train_list",
     "selftest",
 )
-"""In the order in which `--help` lists them; each is a module of `imagenet_subset.cli.commands`."""
+"""In the order in which `--help` lists them; each is a module of `imagenet_subset.cli.commands`. If
+some values of its flags exclude each other, its ``check(args)`` says why; empty if all is well."""
 DEFAULT = "build"
 
 
@@ -51,7 +52,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     Returns
     -------
     argparse.Namespace
-        ``run`` is the command to call with it; ``debug`` is there for all.
+        ``run`` is the command to call with it; ``check`` has said that its flags go together;
+        ``debug`` is there for all.
 
     Raises
     ------
@@ -68,6 +70,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     args, rest = parser.parse_known_args(words)
     if rest:
         command.error(f"{rest[0]!r} isn't expected")
+    if wrong := args.check(args):
+        command.error(wrong)
     return args
 
 
@@ -86,8 +90,13 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         sub = adder.add_parser(name, help=module.HELP, description=module.HELP)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, check=getattr(module, "check", _nothing_wrong))
     return parser, dict(adder.choices)
+
+
+def _nothing_wrong(_args: argparse.Namespace) -> str:
+    """``check`` of a command whose flags all go together."""
+    return ""
 
 
 def _normalize(words: Sequence[str]) -> list[str]:

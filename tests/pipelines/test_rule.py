@@ -6,11 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.rule import DEFAULT, PixelRule
+from pipelines.rule import DEFAULT, INTERPOLATIONS, Interpolation, PixelRule
 
 sides = st.integers(1, 65_535)
-rules = st.integers(1, 3000).flatmap(
-    lambda crop: st.builds(PixelRule, st.integers(crop, 4000), st.just(crop))
+rules = st.integers(8, 2048).flatmap(
+    lambda crop: st.builds(
+        PixelRule, st.integers(crop, 2048), st.just(crop), st.sampled_from(INTERPOLATIONS)
+    )
 )
 
 
@@ -95,6 +97,17 @@ def test_the_roi_is_the_crop_measured_in_the_photo(
     assert 0 <= y0 < y1 <= height
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos", "box"])
+def test_another_filters_text_has_its_name(interpolation: Interpolation) -> None:
+    text = PixelRule(interpolation=interpolation).text
+    assert text == DEFAULT.text.replace("bilinear", interpolation)
+
+
+def test_nearest_is_not_said_to_be_antialiased() -> None:
+    text = PixelRule(interpolation="nearest").text
+    assert text == DEFAULT.text.replace("bilinear with antialiasing", "nearest")
+
+
 def test_a_256x256_photo_is_cropped_as_it_is() -> None:
     assert DEFAULT.resized_size(256, 256) == (256, 256)
     assert DEFAULT.crop_roi(256, 256) == ((16.0, 16.0), (240.0, 240.0))
@@ -125,13 +138,19 @@ def test_a_rules_size_in_bytes_is_that_of_its_shape(rule: PixelRule) -> None:
         "",
         "shorter side 256, center crop 224",
         DEFAULT.text + " ",
-        DEFAULT.text.replace("bilinear", "bicubic"),
+        DEFAULT.text.replace("bilinear", "trilinear"),
+        DEFAULT.text.replace("bilinear", "nearest"),
+        DEFAULT.text.replace("bilinear with", "bilinear without"),
+        DEFAULT.text.replace(" with antialiasing", ""),
+        PixelRule(interpolation="nearest").text.replace("nearest", "nearest with antialiasing"),
         DEFAULT.text.replace("256*", "257*"),
         DEFAULT.text.replace("224", "0224"),
         DEFAULT.text.replace("224", "0"),
         DEFAULT.text.replace("224", "257"),
         DEFAULT.text.replace("224", "-224"),
         DEFAULT.text.replace("224", "\N{ARABIC-INDIC DIGIT TWO}"),
+        DEFAULT.text.replace("256", "2049"),
+        DEFAULT.text.replace("256", "9" * 30),
         DEFAULT.text.replace("256", "9" * 10_000),
     ],
 )
@@ -148,11 +167,18 @@ def test_any_text_is_a_rules_or_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("resize", "crop", "interpolation", "message"),
     [
-        (256, 0, "bilinear", r"^crop is 1 or more, not 0$"),
-        (256, -1, "bilinear", r"^crop is 1 or more, not -1$"),
-        (223, 224, "bilinear", r"^crop is at most the shorter side of 223, not 224"),
-        (0, 1, "bilinear", r"^crop is at most the shorter side of 0, not 1"),
-        (256, 224, "bicubic", r"^interpolation is bilinear, not 'bicubic'$"),
+        (256, 7, "bilinear", r"^crop is 8 or more, not 7$"),
+        (256, -1, "bilinear", r"^crop is 8 or more, not -1$"),
+        (223, 224, "bilinear", r"^crop is at most the shorter side, and 224 is more than a resize"),
+        (64, 224, "bilinear", r"a resize of 64: give both$"),
+        (0, 8, "bilinear", r"^crop is at most the shorter side, and 8 is more than a resize of 0"),
+        (2049, 224, "bilinear", r"^resize is at most 2048, not 2049$"),
+        (10**30, 10**29, "bilinear", r"^resize is at most 2048, not 10{30}$"),
+        (True, 224, "bilinear", r"^resize and crop are whole numbers, not True, 224$"),
+        (
+            *(256, 224, "hamming"),
+            r"^interpolation is bilinear, bicubic, lanczos, box or nearest, not 'hamming'$",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imagenet_subset.system.cores import available_cores
 from pipelines.kinds import AUTO, NAMES, UNASKED, on_gpu
+from pipelines.rule import DEFAULT, INTERPOLATIONS, LARGEST_RESIZE, SMALLEST_CROP, PixelRule
 
 
 def add_pipeline(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -37,6 +38,54 @@ def add_pipeline(parser: argparse.ArgumentParser, *, several: bool = False) -> N
         add("--gpu", type=_gpus, metavar="IDS", help="GPUs: 1, 0,2 or all (default: the first)")
     else:
         add("--gpu", type=natural, metavar="ID", help="which GPU (default: the first)")
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that say which pixels to make of a photo.
+
+    A command that has them reports in its ``check`` what is `wrong_with_rule`.
+    """
+    add = parser.add_argument
+    add(
+        "--resize",
+        type=positive,
+        default=DEFAULT.resize,
+        metavar="R",
+        help=f"a photo's shorter side after scaling, up to {LARGEST_RESIZE} (default: %(default)s)",
+    )
+    add(
+        "--crop",
+        type=positive,
+        default=DEFAULT.crop,
+        metavar="C",
+        help=f"both sides of the crop from its middle, {SMALLEST_CROP} to R (default: %(default)s)",
+    )
+    add(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        default=DEFAULT.interpolation,
+        help="how a photo is scaled (default: %(default)s)",
+    )
+
+
+def rule_of(args: argparse.Namespace) -> PixelRule:
+    """Rule that the flags of `add_rule` ask for.
+
+    Raises
+    ------
+    ValueError
+        They make none.
+    """
+    return PixelRule(args.resize, args.crop, args.interpolation)
+
+
+def wrong_with_rule(args: argparse.Namespace) -> str:
+    """Why the flags of `add_rule` make no rule; empty if they make one."""
+    try:
+        rule_of(args)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def add_dali_processes(parser: argparse.ArgumentParser) -> None:

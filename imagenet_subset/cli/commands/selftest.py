@@ -19,6 +19,7 @@ HELP = "compare this machine's pipeline with Pillow, image by image, and time it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of ``selftest``."""
     arguments.add_pipeline(parser)
+    arguments.add_rule(parser)
     arguments.add_workers(parser)
     parser.add_argument(
         "--data_dir",
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="also try a few hundred photos of ImageNet in any form, or JPEGs below a folder",
     )
+
+
+check = arguments.wrong_with_rule
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.choice import resolve
     from pipelines.request import PipelineRequest
 
-    request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu)
+    rule = arguments.rule_of(args)
+    request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu, rule)
     config = resolve(request, args.workers)
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
     if data_dir is not None:

@@ -192,6 +192,11 @@ def test_wrong_usage_exits_with_2(cli, arguments) -> None:
         (["classes", "-x"], "classes: '-x' isn't expected; "),
         (["inspect", "--", "--a.npz", "--b"], "inspect: '--b' isn't expected; "),
         (["\n"], "imagenet-subset: no command "),
+        (["selftest", "--resize", "64"], "224 is more than a resize of 64: give both; "),
+        (["selftest", "--crop=7"], "selftest: crop is 8 or more, not 7; "),
+        (["selftest", "--resize=2049"], "selftest: resize is at most 2048, not 2049; "),
+        (["selftest", "--crop=-8"], "--crop: '-8' isn't a whole number from 1 on; "),
+        (["selftest", "--interpolation=hamming"], "--interpolation: invalid choice: 'hamming' "),
     ],
 )
 def test_a_word_that_is_not_known_points_to_the_command_s_help(cli, words, says) -> None:

@@ -93,7 +93,7 @@ def test_other_programs_find_no_fault(tmp_path: Path, command: list[str]) -> Non
 @given(
     st.integers(0, 2_000_000),
     st.integers(0, 100_000),
-    st.integers(1, 2000).map(lambda crop: PixelRule(2000, crop)),
+    st.integers(8, 2000).map(lambda crop: PixelRule(2000, crop)),
     st.text(st.characters(codec="ascii"), max_size=2000),
 )
 @example(2_000_000, 100_000, DEFAULT, "")
