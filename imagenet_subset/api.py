@@ -17,6 +17,7 @@ from imagenet_subset.checking.pixels import compare_with_photos
 from imagenet_subset.execution.borrowed import Borrowed
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.cores import available_cores
+from pipelines.rule import DEFAULT, Interpolation, PixelRule
 
 
 def build(
@@ -24,6 +25,10 @@ def build(
     data_dir: str | Path = "./Data/CLS-LOC",
     out_dir: str | Path = "./out_files",
     *,
+    out_name: str | None = None,
+    resize: int = DEFAULT.resize,
+    crop: int = DEFAULT.crop,
+    interpolation: Interpolation = DEFAULT.interpolation,
     splits: Sequence[Split] = SPLITS,
     train_list: str | Path | None = None,
     missing: Literal["error", "skip"] = "error",
@@ -44,13 +49,24 @@ def build(
     Parameters
     ----------
     subset_name
-        ``"imagenet30"``, another file of ``./aux_files`` or of those shipped, or the path of a
-        ``.txt`` with one WNID per line.
+        ``"imagenet30"``, another file of ``./aux_files`` or of those shipped; the path of a
+        ``.txt`` with one WNID per line, or a name, a colon and several, which then share a label;
+        or WNIDs with commas between them.
     data_dir
         ``Data/CLS-LOC`` of ILSVRC 2012, or a folder above it.
     out_dir
         Gets ``<subset>_cls.npz``, with ``X_* (N, 224, 224, 3) uint8`` and ``y_*``, ``*_id``
-        ``(N,) int32``, and ``<subset>_cls_metadata.csv``.
+        ``(N,) int32``, and ``<subset>_cls_metadata.csv``. With another crop they are
+        ``<subset>_cls_<crop>...``.
+    out_name
+        In place of ``<subset>`` in these names; WNIDs in ``subset_name`` need it.
+    resize
+        Shorter side of a photo after scaling, in pixels, up to 2048.
+    crop
+        Both sides of the crop from its middle, in pixels, from 8 to ``resize``.
+    interpolation
+        How a photo is scaled: ``"bilinear"``, ``"bicubic"``, ``"lanczos"``, ``"box"`` or
+        ``"nearest"``, as torchvision's ``Resize`` does it with a PIL image.
     splits
         Splits to build; one that is left out becomes arrays of length 0.
     train_list
@@ -114,6 +130,8 @@ def build(
         subset_name,
         data_dir,
         out_dir,
+        out_name,
+        rule=PixelRule(resize, crop, interpolation),
         splits=splits,
         train_list=train_list,
         missing=missing,

@@ -80,7 +80,7 @@ def _left_out(planned: NDArray[np.int32], found: NDArray[Any]) -> int:
 def _exists(plan: BuildPlan, why: str) -> OutputExistsError:
     return OutputExistsError(
         f"{printable(plan.output.npz)} exists and is not what this build makes ({why}); "
-        "pass --overwrite to replace it, or choose another --out_dir"
+        "pass --overwrite to replace it, or choose another --out_dir or --out_name"
     )
 
 

@@ -25,6 +25,7 @@ class BuildOptions:
     subset_name: str | Path
     data_dir: str | Path = "./Data/CLS-LOC"
     out_dir: str | Path = "./out_files"
+    out_name: str | None = None
     splits: Sequence[Split] = SPLITS
     train_list: str | Path | None = None
     missing: Literal["error", "skip"] = "error"
@@ -39,7 +40,7 @@ class BuildOptions:
     workers: int | None = None
     """None for all cores."""
     rule: PixelRule = DEFAULT
-    """Which pixels of each photo; `imagenet_subset.build` doesn't offer another one."""
+    """Which pixels of each photo."""
 
     def __post_init__(self) -> None:
         if self.missing not in ("error", "skip"):

@@ -163,8 +163,9 @@ def read_inputs(options: BuildOptions) -> Inputs:
     imagenet_subset.errors.SourceError
         There is no ImageNet at ``data_dir``.
     """
-    subset = load_subset(options.subset_name)
-    output = NpzFiles.of_subset(Path(options.out_dir), subset.name)
+    subset = load_subset(options.subset_name, options.out_name)
+    name = options.out_name or subset.name
+    output = NpzFiles.of_subset(Path(options.out_dir), name, options.rule)
     if output.folder.exists() and not output.folder.is_dir():
         raise OutputError(
             f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"

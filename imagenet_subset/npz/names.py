@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.rule import DEFAULT, PixelRule
+
 _CLASSIFICATION = "_cls"
+_ENDING = re.compile(f"{_CLASSIFICATION}(_[0-9]+)?$")
 _PARTIAL = ".partial"
 
 
@@ -24,9 +28,16 @@ class NpzFiles:
     stem: str
 
     @classmethod
-    def of_subset(cls, folder: Path, subset_name: str) -> NpzFiles:
-        """Files that a build of a subset writes into a folder."""
-        return cls(folder, f"{subset_name}{_CLASSIFICATION}")
+    def of_subset(cls, folder: Path, name: str, rule: PixelRule = DEFAULT) -> NpzFiles:
+        """Files that a build writes into a folder; a crop other than usual is in their names.
+
+        Examples
+        --------
+        >>> NpzFiles.of_subset(Path("out"), "imagenet30", PixelRule(72, 64)).npz.name
+        'imagenet30_cls_64.npz'
+        """
+        crop = "" if rule.crop == DEFAULT.crop else f"_{rule.crop}"
+        return cls(folder, f"{name}{_CLASSIFICATION}{crop}")
 
     @classmethod
     def beside(cls, npz: Path) -> NpzFiles:
@@ -61,7 +72,7 @@ class NpzFiles:
     @property
     def subset_name(self) -> str:
         """Name of the subset, as the file's name has it."""
-        return self.stem.removesuffix(_CLASSIFICATION)
+        return _ENDING.sub("", self.stem)
 
 
 def is_partial(path: Path) -> bool:

@@ -104,6 +104,8 @@ def load_subset(name_or_path: str | os.PathLike[str], out_name: str | None = Non
     given = os.fspath(name_or_path)
     if out_name is not None and not _SAFE_NAME.fullmatch(out_name):
         raise SubsetError(f"--out_name {printable(out_name)!r}: use {_ALLOWED} only")
+    if out_name is not None and out_name.endswith(".npz"):
+        raise SubsetError(f"--out_name {out_name}: leave out .npz; NAME becomes NAME_cls.npz")
     if looks_like_wnids(given):
         words = enumerate(filter(None, map(str.strip, given.split(","))), 1)
         lines = parse_lines((f"--subset_name: word {n}", word) for n, word in words)

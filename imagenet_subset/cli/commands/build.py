@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.selection.lines import looks_like_wnids
 from imagenet_subset.system.text import counted, gigabytes, printable
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=arguments.path,
         metavar="NAME",
-        help="imagenet30, imagenet100, another file of ./aux_files, or the path of a .txt with "
-        "one WordNet ID per line",
+        help="imagenet30, another name that imagenet-subset subsets lists, a file of ./aux_files, "
+        "the path of a .txt with one WordNet ID per line, or WordNet IDs with commas between them",
     )
     add(
         "--data_dir",
@@ -51,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the NPZ and the CSV go (default: %(default)s)",
     )
+    add(
+        "--out_name",
+        metavar="NAME",
+        help="what they are named after: NAME_cls.npz (default: the subset's name)",
+    )
+    arguments.add_rule(parser)
     arguments.add_pipeline(parser, several=True)
     arguments.add_dali_processes(parser)
     arguments.add_workers(parser)
@@ -89,6 +96,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
 
+def check(args: argparse.Namespace) -> str:
+    """Say which values of the flags don't go together; empty if all do."""
+    if looks_like_wnids(args.subset_name) and args.out_name is None:
+        return "WordNet IDs have no name together; name the output by --out_name"
+    return arguments.wrong_with_rule(args)
+
+
 def run(args: argparse.Namespace) -> int:
     """Build, with a progress bar, and print what was made."""
     from imagenet_subset.building.options import BuildOptions
@@ -96,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.building.start import begun
 
     names = {field.name for field in fields(BuildOptions)}
-    options = BuildOptions(**{name: value for name, value in vars(args).items() if name in names})
+    given = {name: value for name, value in vars(args).items() if name in names}
+    options = BuildOptions(**given, rule=arguments.rule_of(args))
     if args.dry_run:
         _print_plan(plan_build(options))
         return 0
@@ -144,12 +159,20 @@ def _come_through(shard: ShardResult) -> int:
 def _print_plan(plan: BuildPlan) -> None:
     import numpy as np
 
-    classes = len(plan.subset.classes)
-    train, val = (np.bincount(plan.records[split].labels, minlength=classes) for split in SPLITS)
-    print(f"{'label':>5}  {'WNID':9}  {'class':28}  {'train':>6}  {'val':>5}")
-    for label, c in enumerate(plan.subset.classes):
-        print(f"{label:5}  {c.wnid}  {c.title:28}  {train[label]:6}  {val[label]:5}")
-    print(f"{'':5}  {'':9}  {'together':28}  {train.sum():6}  {val.sum():5}")
+    subset = plan.subset
+    classes = len(subset.classes)
+    train, val = (np.bincount(plan.records[split].classes, minlength=classes) for split in SPLITS)
+    titles = [
+        f"{subset.names[label]}: {c.title}" if subset.names[label] else c.title
+        for label, c in zip(subset.labels, subset.classes, strict=True)
+    ]
+    width = max(28, *map(len, titles))
+    print(f"{'label':>5}  {'WNID':9}  {'class':{width}}  {'train':>6}  {'val':>5}")
+    for label, c, title, *counts in zip(
+        subset.labels, subset.classes, titles, train, val, strict=True
+    ):
+        print(f"{label:5}  {c.wnid}  {title:{width}}  {counts[0]:6}  {counts[1]:5}")
+    print(f"{'':5}  {'':9}  {'together':{width}}  {train.sum():6}  {val.sum():5}")
     folder = plan.output.folder.absolute()
     while not folder.exists():
         folder = folder.parent
@@ -173,7 +196,7 @@ def _print_summary(result: BuildResult) -> None:
         return
     train, val = plan.rows["train"], plan.rows["val"]
     size = gigabytes(plan.layout.size)
-    classes = counted(len(plan.subset.classes), "class", "classes")
+    classes = counted(len(plan.subset.names), "class", "classes")
     print(
         f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
         f"{classes}"

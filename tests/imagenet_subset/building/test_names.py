@@ -20,7 +20,6 @@ from imagenet_subset.ilsvrc.numbering import name_of_id
 from imagenet_subset.reading.locate import locate, row_of_id
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.viewing.page import write_page
-from pipelines.rule import PixelRule
 from tests.harness.planned import carried_out, planned
 
 
@@ -40,7 +39,7 @@ def list_of(data: Path) -> Path:
 
 
 def plan(data: Path, out: Path, **options: Any) -> BuildPlan:
-    chosen = {"device": "cpu", "pipeline": "pillow", "rule": PixelRule(72, 64), "missing": "skip"}
+    chosen = {"device": "cpu", "pipeline": "pillow", "missing": "skip"}
     return planned(data / "three.txt", data, out, **{**chosen, **options})
 
 
