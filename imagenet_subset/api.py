@@ -32,6 +32,10 @@ def build(
     splits: Sequence[Split] = SPLITS,
     train_list: str | Path | None = None,
     missing: Literal["error", "skip"] = "error",
+    per_class: int | None = None,
+    fraction: float | None = None,
+    photo_list: str | Path | None = None,
+    seed: int | None = None,
     skip_undecodable: bool = False,
     overwrite: bool = False,
     device: Literal["auto", "gpu", "cpu"] = "auto",
@@ -75,6 +79,20 @@ def build(
         What to do about images that aren't there: refuse, or build without them. Without
         ``train_cls.txt``, photos of incomplete classes have no ILSVRC numbers; ``"skip"`` then
         makes all of ``train_id`` of the photos' names, negative.
+    per_class
+        Take so many train photos of each class, or all where it has fewer. They are the first in
+        the order of the SHA-256 of ``seed:stem``, as ``"3:n01440764_10026"``, among all that ILSVRC
+        has of the class: the same for every subset and in every form, and 11 have the 10 among
+        them. One that is missing or can't be decoded isn't replaced. Val is as it is without.
+    fraction
+        Take this share of the train photos of each class in place of a number: above 0, up to 1,
+        half a photo is rounded up, and one is taken at least. A float counts as the decimal number
+        that Python shows of it.
+    photo_list
+        Take the train photos that this file names, a stem, a file name or a path a line, as
+        SimCLR's ``1percent.txt``; blank lines and ``#`` comments are skipped.
+    seed
+        A whole number from 0 on, with ``per_class`` or ``fraction``; by default 0.
     skip_undecodable
         Finish without the images that can't be decoded. Those whose files can't be read are never
         left out.
@@ -135,6 +153,10 @@ def build(
         splits=splits,
         train_list=train_list,
         missing=missing,
+        per_class=per_class,
+        fraction=fraction,
+        photo_list=photo_list,
+        seed=seed,
         skip_undecodable=skip_undecodable,
         overwrite=overwrite,
         full_check=full_check,

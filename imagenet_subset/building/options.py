@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from imagenet_subset.ilsvrc.classes import ImageClass
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.selection.asked import check_choice, drawn_choice
+from imagenet_subset.selection.choice import Choice
+from imagenet_subset.selection.photo_list import read_photo_list
 from pipelines.request import PipelineRequest
 from pipelines.rule import DEFAULT, PixelRule
 
@@ -29,6 +33,10 @@ class BuildOptions:
     splits: Sequence[Split] = SPLITS
     train_list: str | Path | None = None
     missing: Literal["error", "skip"] = "error"
+    per_class: int | None = None
+    fraction: float | None = None
+    photo_list: str | Path | None = None
+    seed: int | None = None
     skip_undecodable: bool = False
     overwrite: bool = False
     full_check: bool = False
@@ -49,6 +57,20 @@ class BuildOptions:
             raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {self.splits!r}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is 1 or more, or None for all cores, not {self.workers}")
+        ways = self.per_class, self.fraction, self.photo_list
+        check_choice(*ways, self.seed, self.splits)
+
+    def choice(self, classes: Collection[ImageClass]) -> Choice | None:
+        """Which train photos of the classes are wanted; None for all.
+
+        Raises
+        ------
+        imagenet_subset.errors.SubsetError
+            The list of photos can't be read, or names none of these classes.
+        """
+        if self.photo_list is not None:
+            return read_photo_list(Path(self.photo_list), classes)
+        return drawn_choice(self.per_class, self.fraction, self.seed)
 
     @property
     def request(self) -> PipelineRequest:

@@ -21,6 +21,7 @@ from imagenet_subset.npz.layout import Layout
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.records import SPLITS, Record, Records, Split
+from imagenet_subset.selection.choice import Choice, Names, Recorded
 from imagenet_subset.selection.subset import Subset, load_subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Store
@@ -51,6 +52,10 @@ class BuildPlan:
     """Images whose photos are known to be no original files."""
     undecodable: int = 0
     """Images that are left out since they can't be decoded."""
+    choice: Recorded | None = None
+    """Which train photos are wanted; None for all."""
+    chosen_from: Names | None = None
+    """See `imagenet_subset.sources.chosen.Chosen.chosen_from`."""
     notes: tuple[str, ...] = ()
     """One line each, for the user to read: which pipeline and why, what looked odd."""
 
@@ -78,6 +83,8 @@ class BuildPlan:
             undecodable=self.undecodable,
             by_name=bool((self.records["train"].ids < 0).any()),
             reencoded=self.reencoded,
+            choice=self.choice,
+            chosen_from=self.chosen_from,
         )
 
     @cached_property
@@ -147,17 +154,17 @@ class BuildPlan:
         return replace(self, records=records, undecodable=len(undecodable))
 
 
-Inputs: TypeAlias = tuple[Subset, Store, NpzFiles]
-"""The classes, the photos and the files of a build."""
+Inputs: TypeAlias = tuple[Subset, Choice | None, Store, NpzFiles]
+"""The classes, which of their train photos, the photos and the files of a build."""
 
 
 def read_inputs(options: BuildOptions) -> Inputs:
-    """The classes, the photos and the files that a build is told, as far as a glance shows them.
+    """What a build is told, as far as a glance shows it.
 
     Raises
     ------
     imagenet_subset.errors.SubsetError
-        The subset file is wrong.
+        The subset file or the list of photos is wrong.
     imagenet_subset.errors.OutputError
         ``out_dir`` is a file.
     imagenet_subset.errors.SourceError
@@ -170,7 +177,7 @@ def read_inputs(options: BuildOptions) -> Inputs:
         raise OutputError(
             f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
         )
-    return subset, open_source(Path(options.data_dir)), output
+    return subset, options.choice(subset.classes), open_source(Path(options.data_dir)), output
 
 
 def plan_build(
@@ -198,10 +205,15 @@ def plan_build(
     if resolved is None:
         config = resolve_here(options.request, options.workers)
         resolved = Resolved(config, config.versions())
-    subset, store, output = inputs or read_inputs(options)
+    subset, choice, store, output = inputs or read_inputs(options)
     train_list = Path(options.train_list) if options.train_list else None
     listing = list_images(
-        subset, options.ordered_splits, store, train_list, on_missing=options.missing
+        subset,
+        options.ordered_splits,
+        store,
+        train_list,
+        on_missing=options.missing,
+        choice=choice,
     )
     none = {split: Records.none(split, subset.wnids, subset.labels) for split in SPLITS}
     return BuildPlan(
@@ -214,5 +226,7 @@ def plan_build(
         output=output,
         missing=sum(listing.missing.values()),
         reencoded=listing.reencoded,
+        choice=choice.record if choice else None,
+        chosen_from=listing.chosen_from,
         notes=(resolved.config.why, *listing.notes),
     )

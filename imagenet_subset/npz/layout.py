@@ -21,6 +21,14 @@ The file is a standard NPZ: a ZIP archive of ``.npy`` files, stored and not comp
   WNID among the 1,000 in ascending order, from 1, and ``n`` the number, which is below 2,000,000.
 - The provenance's field ``reencoded`` is there only if some photos were no original files, and says
   how many.
+- The provenance's field ``choice`` is there only if some of the classes' train photos were wanted
+  and not all: `imagenet_subset.selection.choice` says how they are drawn. It is
+  ``{"per_class":10,"seed":3}``; or ``{"fraction":0.01,"seed":0}``; or
+  ``{"photo_list":{"name":"1percent.txt","photos":12811,"sha256":"..."}}``, of all train photos that
+  the list names, whatever their class: how many, and the SHA-256 of their names without suffix,
+  sorted, each ended by a newline. Where the photos that were chosen from weren't all that ILSVRC
+  has of a class, it has a field more, ``"from":{"photos":260,"sha256":"..."}``: how many they were,
+  of all classes of which photos may have been wanted, and their names' SHA-256 likewise.
 - ``format_version`` of the provenance is 1, and 2 where a program that knows 1 only would misread
   the file: so far, where it has that field.
 

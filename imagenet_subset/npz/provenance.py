@@ -13,6 +13,8 @@ from typing import Any
 from imagenet_subset.errors import ReadError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.differences import compare
+from imagenet_subset.npz.recorded_choice import choice_fields, choice_types, read_choice
+from imagenet_subset.selection.choice import Names, Recorded
 from imagenet_subset.system.text import counted, printable
 from pipelines.rule import DEFAULT, PixelRule
 
@@ -61,6 +63,10 @@ class Provenance:
     """Images whose photos were no original files, but encoded anew by who handed them out."""
     by_name: bool = False
     """Whether the train ids are made of the photos' names, and aren't ILSVRC's numbers."""
+    choice: Recorded | None = None
+    """Which train photos were wanted; None for all."""
+    chosen_from: Names | None = None
+    """The photos that were chosen from, where they weren't all that ILSVRC has of the classes."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
     """All fields of a file that was read, if this version writes others or more, else None."""
 
@@ -92,6 +98,7 @@ class Provenance:
             return None
         subset, pipeline = fields["subset"], fields.get("pipeline", {})
         left_out = fields.get("left_out", {})
+        choice, chosen_from = read_choice(fields["choice"]) if "choice" in fields else (None, None)
         provenance = cls(
             subset_name=subset["name"],
             wnids=tuple(subset["wnids"]),
@@ -108,6 +115,8 @@ class Provenance:
             undecodable=left_out.get("undecodable", 0),
             reencoded=fields.get("reencoded", 0),
             by_name="train_id" in fields,
+            choice=choice,
+            chosen_from=chosen_from,
         )
         if provenance.to_comment() != comment:
             object.__setattr__(provenance, "as_read", fields)
@@ -137,7 +146,9 @@ class Provenance:
         """Fields as in the archive comment, in its order, but without its CRC-32; a copy."""
         if self.as_read is not None:
             return copy.deepcopy(dict(self.as_read))
+        choice = self.choice
         return {
+            **({"choice": choice_fields(choice, self.chosen_from)} if choice else {}),
             "format": FORMAT,
             "format_version": self.format_version,
             "left_out": {"missing": self.missing, "undecodable": self.undecodable},
@@ -175,6 +186,11 @@ class Provenance:
             ("pixel rule", str(fields.get("pixel_rule"))),
             ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
         ]
+        if self.choice:
+            lines.append(("train photos", str(self.choice)))
+        if self.chosen_from:
+            photos = counted(self.chosen_from.photos, "photo")
+            lines.append(("chosen from", f"{photos}, which weren't all of ILSVRC's"))
         if self.reencoded:
             were = counted(self.reencoded, "photo was", "photos were")
             lines.append(("not original", f"{were} encoded anew by whoever handed them out"))
@@ -281,6 +297,8 @@ def _types(fields: dict[str, Any]) -> Iterator[tuple[str, bool]]:
     yield "reencoded", type(reencoded) is int and reencoded > 0
     yield "rule", isinstance(fields.get("rule", {}), dict)
     yield "train_id", fields.get("train_id", NAMES) == NAMES
+    if "choice" in fields:
+        yield from choice_types(fields["choice"])
 
 
 def _are_labels(value: Any, count: int) -> bool:

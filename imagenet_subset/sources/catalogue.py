@@ -14,6 +14,7 @@ from pathlib import Path
 from imagenet_subset.errors import SourceError
 from imagenet_subset.ilsvrc.classes import ImageClass
 from imagenet_subset.records import Records, Split
+from imagenet_subset.selection.choice import Choice, Names
 from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
 from imagenet_subset.sources.instead import leave_out
@@ -36,6 +37,8 @@ class Listing:
     """How many images of the subset the store lacks."""
     notes: tuple[str, ...] = ()
     """What looked odd, a line each."""
+    chosen_from: Names | None = None
+    """See `imagenet_subset.sources.chosen.Chosen.chosen_from`."""
 
 
 def list_images(
@@ -46,6 +49,7 @@ def list_images(
     *,
     on_missing: OnMissing = "error",
     by_name: bool = False,
+    choice: Choice | None = None,
 ) -> Listing:
     """Find the subset's images, without reading any.
 
@@ -59,6 +63,8 @@ def list_images(
     by_name
         Whether to give such ids to the train photos in any case, whatever list there is, as the
         file has them that is looked at.
+    choice
+        Which train photos are wanted; None for all.
 
     Raises
     ------
@@ -66,11 +72,9 @@ def list_images(
         Images are missing, are in a wrong class, can't be numbered, or can't be listed; or the
         store has a copy whose photos were resized.
     """
+    train = TrainLook(subset, store, on_missing, train_list, by_name=by_name, choice=choice)
     looks: dict[Split, Look] = {
-        split: TrainLook(subset, store, on_missing, train_list, by_name=by_name)
-        if split == "train"
-        else ValLook(subset, store, on_missing)
-        for split in splits
+        split: train if split == "train" else ValLook(subset, store, on_missing) for split in splits
     }
     photos = {split: _begun(iter(store.photos(split, subset.wnids))) for split in splits}
     if on_missing != "ignore":
@@ -86,7 +90,7 @@ def list_images(
             f"{counted(len(others), 'train photo')} ({few(others)}) in {printable(store.root)} "
             f"{were} encoded anew by whoever made it: {their} pixels aren't those of ILSVRC's files"
         )
-    return Listing(records, len(others), missing, tuple(notes))
+    return Listing(records, len(others), missing, tuple(notes), train.chosen.chosen_from)
 
 
 def _changed(store: Store, records: Mapping[Split, Records]) -> list[str]:

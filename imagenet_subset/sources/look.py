@@ -71,9 +71,13 @@ class Look(ABC):
             numbers = self.numbers(image_class, places)
             ids_of_class = ids[indices.start : indices.stop]
             ids_of_class[:] = [numbers.get(stem, 0) for stem in stems]
-            if not ids_of_class.any():
+            if not ids_of_class.any() and self.wants(image_class):
                 self.bare.append(image_class)
         return ids
+
+    def wants(self, image_class: ImageClass) -> bool:
+        """Whether a class has to have a photo."""
+        return True
 
     def of_class(self, place: int) -> tuple[range, list[str]]:
         """Indices and names of the photos of the class at a place."""

@@ -17,8 +17,10 @@ from imagenet_subset.ilsvrc.classes import ImageClass
 from imagenet_subset.ilsvrc.numbering import is_train_name, name_id, numbers_by_rank
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Records
+from imagenet_subset.selection.choice import Choice
 from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources.base import Photo, Store
+from imagenet_subset.sources.chosen import Chosen
 from imagenet_subset.sources.gathered import FEW
 from imagenet_subset.sources.instead import leave_out
 from imagenet_subset.sources.look import Look, OnMissing
@@ -35,6 +37,8 @@ class TrainLook(Look):
         ``train_cls.txt``; by default the one that the store has, if it has one.
     by_name
         Whether to make the ids of the photos' names, whatever list there is.
+    choice
+        Which photos are wanted; None for all.
     """
 
     split = "train"
@@ -47,8 +51,10 @@ class TrainLook(Look):
         train_list: Path | None,
         *,
         by_name: bool = False,
+        choice: Choice | None = None,
     ) -> None:
         super().__init__(subset, store, on_missing)
+        self.chosen = Chosen(choice)
         self._given, self._by_name = train_list, by_name
         self._class_places = {wnid: place for place, wnid in enumerate(subset.wnids)}
         self._listed = 0
@@ -84,8 +90,14 @@ class TrainLook(Look):
     def _unknown(self, place: int) -> str:
         """What keeps the photos of a class from being numbered by rank; empty if nothing does."""
         image_class = self.subset.classes[place]
+        if not self.chosen.concerns(image_class.wnid):
+            return ""
         _, stems = self.of_class(place)
         return _incomplete(image_class, sum(is_train_name(image_class, stem) for stem in stems))
+
+    def wants(self, image_class: ImageClass) -> bool:
+        """See `Look.wants`. Of a list of photos it may be that it names none of a class."""
+        return self.chosen.wants(image_class.wnid)
 
     def finish(self) -> None:
         """Note what was left out, and that the list is short.
@@ -98,9 +110,12 @@ class TrainLook(Look):
                 f"left out {counted(len(self._strangers), 'photo')} in train not named as those of "
                 f"their class, the first {first}"
             )
+        name = printable(Path(self._list.name).name) if self._list else ""
+        self.notes += self.chosen.notes(self.subset.classes, name)
+        if self.on_missing != "ignore":
+            self.chosen.check(self.subset.classes)
         if self._list is None:
             return
-        name = printable(Path(self._list.name).name)
         expected = sum(c.num_train_images for c in self.subset.classes)
         if self._listed < expected:
             self.notes.append(
@@ -116,12 +131,17 @@ class TrainLook(Look):
 
     def numbers(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
         """See `Look.numbers`."""
+        wnid = image_class.wnid
+        numbers = self._list.numbers(wnid) if self._list else {}
+        self._listed += len(numbers)
+        if not self.chosen.concerns(wnid):
+            return {}
         if self._list is None:
             return self._unlisted(image_class, places)
-        numbers = self._list.numbers(image_class.wnid)
-        self._listed += len(numbers)
-        self._compare(image_class, places, numbers, self._list.name)
-        return numbers
+        chosen = self.chosen.among(image_class, numbers, known=bool(numbers))
+        self.missing.add(f"train/{wnid}/{stem}.JPEG" for stem in chosen if stem not in places)
+        self._compare(image_class, self.chosen.of_interest(wnid, places), numbers, self._list.name)
+        return {stem: numbers[stem] for stem in chosen if stem in numbers}
 
     def _unlisted(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
         """Number the photos of a class without the train list."""
@@ -133,16 +153,23 @@ class TrainLook(Look):
             self.incomplete.append(f"{folder} with {name}, which isn't named as its photos")
             return {}
         self._strangers += strangers
+        incomplete = _incomplete(image_class, len(stems))
+        if incomplete and stems and not self._by_name:
+            self.incomplete.append(incomplete)
+            return {}
+        chosen = self.chosen.among(image_class, stems, known=not incomplete)
         if not stems:
             self.missing.add([f"{folder} (all {expected:,} photos)"] * expected)
+        elif self.chosen.choice:
+            self.missing.add(f"{folder}{stem}.JPEG" for stem in chosen if stem not in places)
         elif self._by_name:
             lacking = expected - len(stems)
             self.missing.add([f"{folder} ({lacking:,} of {expected:,} photos)"] * lacking)
-            return {stem: self._name_id(image_class, stem, places[stem]) for stem in stems}
-        elif incomplete := _incomplete(image_class, len(stems)):
-            self.incomplete.append(incomplete)
-            return {}
-        return numbers_by_rank(image_class, stems)
+        if self._by_name:
+            there = [stem for stem in chosen if stem in places]
+            return {stem: self._name_id(image_class, stem, places[stem]) for stem in there}
+        numbers = numbers_by_rank(image_class, stems)
+        return {stem: numbers[stem] for stem in chosen if stem in numbers}
 
     def _name_id(self, image_class: ImageClass, stem: str, index: int) -> int:
         """Id that is made of a photo's name; 0 for one that no file can have."""
@@ -166,7 +193,6 @@ class TrainLook(Look):
     ) -> None:
         """Compare a class with the train list."""
         wnid, train_list = image_class.wnid, printable(train_list)
-        self.missing.add(f"train/{wnid}/{stem}.JPEG" for stem in numbers if stem not in places)
         if not numbers:
             expected = image_class.num_train_images
             what = f"train/{wnid}/ (all {expected:,} photos: none is in {train_list})"

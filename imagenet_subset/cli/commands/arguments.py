@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 from imagenet_subset.system.cores import available_cores
@@ -120,6 +123,12 @@ def add_train_list(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_photo_list(add: Callable[..., object], what: str) -> None:
+    """Declare ``--photo_list``, which does ``what``."""
+    form = "a stem, a file name or a path a line, as in SimCLR's 1percent.txt"
+    add("--photo_list", type=path, metavar="FILE", help=f"{what}: {form}")
+
+
 def path(text: str) -> str:
     """Path, for argparse; ``~`` is the home folder after a ``=`` too, where shells leave it."""
     return os.path.expanduser(text)
@@ -133,6 +142,18 @@ def natural(text: str) -> int:
 def positive(text: str) -> int:
     """Whole number from 1 on, for argparse."""
     return _at_least(1, text)
+
+
+def fraction(text: str) -> float:
+    """Decimal number above 0 and up to 1, for argparse; one that a float keeps as it is."""
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+(?:[eE]-[0-9]{1,2})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a decimal number such as 0.01")
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} isn't above 0 and up to 1")
+    if Fraction(text) != Fraction(repr(number)):
+        raise argparse.ArgumentTypeError(f"{text} has too many digits: 15 at most are exact")
+    return number
 
 
 def _at_least(least: int, text: str) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.selection.asked import check_choice
 from imagenet_subset.selection.lines import looks_like_wnids
 from imagenet_subset.system.text import counted, gigabytes, printable
 
@@ -76,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="photos that aren't there: refuse (default), or build without them; each class keeps "
         "one at least",
     )
+    _add_choice(parser)
     add(
         "--skip_undecodable",
         action="store_true",
@@ -96,11 +98,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no progress bar, no summary")
 
 
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that choose train photos."""
+    add = parser.add_mutually_exclusive_group().add_argument
+    add(
+        "--per_class",
+        type=arguments.positive,
+        metavar="N",
+        help="take N train photos of each class; the same in every form of ImageNet, and N+1 have "
+        "the N among them; one that is missing isn't replaced",
+    )
+    add(
+        "--fraction",
+        type=arguments.fraction,
+        metavar="F",
+        help="take this share of the train photos of each class, above 0 and up to 1; one at least",
+    )
+    arguments.add_photo_list(add, "take the train photos that FILE names")
+    parser.add_argument(
+        "--seed",
+        type=arguments.natural,
+        metavar="S",
+        help="with --per_class or --fraction: a number for each other draw (default: 0)",
+    )
+
+
 def check(args: argparse.Namespace) -> str:
     """Say which values of the flags don't go together; empty if all do."""
     if looks_like_wnids(args.subset_name) and args.out_name is None:
         return "WordNet IDs have no name together; name the output by --out_name"
-    return arguments.wrong_with_rule(args)
+    return arguments.wrong_with_rule(args) or _wrong_with_choice(args)
+
+
+def _wrong_with_choice(args: argparse.Namespace) -> str:
+    """Why the flags that choose train photos don't go together; empty if they do."""
+    try:
+        check_choice(args.per_class, args.fraction, args.photo_list, args.seed, args.splits)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def run(args: argparse.Namespace) -> int:
