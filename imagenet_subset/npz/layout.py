@@ -29,8 +29,14 @@ The file is a standard NPZ: a ZIP archive of ``.npy`` files, stored and not comp
   sorted, each ended by a newline. Where the photos that were chosen from weren't all that ILSVRC
   has of a class, it has a field more, ``"from":{"photos":260,"sha256":"..."}``: how many they were,
   of all classes of which photos may have been wanted, and their names' SHA-256 likewise.
+- A label is the place of a class's WNID in the provenance's ``subset.wnids``, from 0. Only where
+  classes share a label, of a superclass, the field ``subset.labels`` has the label of each WNID,
+  ascending from 0 without a gap. The field ``subset.names`` is there only if the subset file names
+  labels: of each label the name, or null.
+- The pixel rule is a text. Where it isn't that of the default, the field ``rule`` has its
+  ``resize``, ``crop`` and ``interpolation`` too.
 - ``format_version`` of the provenance is 1, and 2 where a program that knows 1 only would misread
-  the file: so far, where it has that field.
+  the file: with ``train_id``, with ``subset.labels``, and with another crop than 224.
 
 The size of everything but the CRCs follows from the number of rows and the provenance, so the
 file is laid out (`Layout`) before the first row is known and rows are written in place, in any

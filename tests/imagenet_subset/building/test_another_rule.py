@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ from tests.contracts.pipeline import scaled_whole
 from tests.harness.planned import carried_out, planned
 
 RULE = PixelRule(72, 64)
+LARGER = PixelRule(96, 64)
+"""Of the same crop, which is in the output's name."""
 
 
 def plan(tree: Path, subset: Path, out: Path, **options: Any) -> BuildPlan:
@@ -123,7 +124,9 @@ def with_comment(built: BuildPlan, folder: Path, comment: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("rule", "other"), [(RULE, DEFAULT), (DEFAULT, RULE)])
+@pytest.mark.parametrize(
+    ("rule", "other"), [(RULE, LARGER), (LARGER, RULE), (DEFAULT, PixelRule(288, 224))]
+)
 def test_another_rule_goes_not_on_with_an_unfinished_file(
     tree: Path, subset_file: Path, tmp_path: Path, rule: PixelRule, other: PixelRule
 ) -> None:
@@ -140,7 +143,7 @@ def test_a_finished_file_of_another_rule_is_not_taken_for_this_builds(
 ) -> None:
     before = sha256(built.output.npz)
     with pytest.raises(OutputExistsError, match=r"pixel_rule: \.\.\.72, longer"):
-        carried_out(plan(tree, subset_file, built.output.folder, rule=DEFAULT))
+        carried_out(plan(tree, subset_file, built.output.folder, rule=LARGER))
     assert sha256(built.output.npz) == before
     assert carried_out(plan(tree, subset_file, built.output.folder)).already_complete
 
@@ -173,5 +176,39 @@ def test_sheet_and_page_show_it(built: BuildPlan, tmp_path: Path) -> None:
     assert 'width="112" height="112"' in page
 
 
-def test_the_public_build_offers_no_other_rule() -> None:
-    assert "rule" not in inspect.signature(imagenet_subset.build).parameters
+def test_the_crop_is_in_the_name_of_the_output(built: BuildPlan, tree: Path) -> None:
+    names = [path.name for path in (built.output.npz, built.output.csv)]
+    assert names == ["five_cls_64.npz", "five_cls_64_metadata.csv"]
+    assert open_subset(built.output.npz).name == built.subset.name == "five"
+
+
+def test_format_and_rule_are_in_the_provenance_of_another_crop(
+    tree: Path, subset_file: Path, tmp_path: Path
+) -> None:
+    def fields(rule: PixelRule) -> dict[str, Any]:
+        return plan(tree, subset_file, tmp_path, rule=rule).provenance.to_dict()
+
+    assert fields(RULE)["format_version"] == 2
+    assert fields(RULE)["rule"] == {"resize": 72, "crop": 64, "interpolation": "bilinear"}
+    assert fields(PixelRule(256, 224, "box"))["format_version"] == 1
+    assert fields(PixelRule(256, 224, "box"))["rule"]["interpolation"] == "box"
+    assert "rule" not in fields(DEFAULT)
+
+
+def test_the_public_build_makes_it(
+    built: BuildPlan, tree: Path, subset_file: Path, tmp_path: Path
+) -> None:
+    result = imagenet_subset.build(
+        subset_file, tree, tmp_path, resize=72, crop=64, out_name="x", device="cpu",
+        pipeline="pillow",
+    )  # fmt: skip
+    assert result.npz.name == "x_cls_64.npz"
+    assert sha256(result.npz) == sha256(built.output.npz)
+
+
+@pytest.mark.parametrize("chosen", [{"crop": 64, "resize": 63}, {"crop": 7}, {"resize": 2049}])
+def test_the_public_build_refuses_a_rule_that_makes_no_sense(
+    tree: Path, subset_file: Path, tmp_path: Path, chosen: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"crop|resize"):
+        imagenet_subset.build(subset_file, tree, tmp_path, **chosen)
