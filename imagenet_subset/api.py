@@ -11,6 +11,7 @@ from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.run import BuildResult, run_build
 from imagenet_subset.building.shards import Progress
 from imagenet_subset.building.start import begun
+from imagenet_subset.checking.choice import check_choice
 from imagenet_subset.checking.file import VerifyReport
 from imagenet_subset.checking.file import verify as verify_alone
 from imagenet_subset.checking.pixels import compare_with_photos
@@ -176,18 +177,23 @@ def verify(
     data_dir: str | Path | None = None,
     *,
     train_list: str | Path | None = None,
+    photo_list: str | Path | None = None,
     sample: int | None = 200,
     workers: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> VerifyReport:
     """Check a finished NPZ: structure, checksums, labels, ids; with ``data_dir`` its pixels too.
 
+    Where train photos were chosen, the choice is made again, if what it takes is given.
+
     Parameters
     ----------
     path
         The ``.npz``.
     data_dir, train_list
-        Where the photos are, as for `build`.
+        Where the photos are, as for `build`. For the choice of train photos one of them is enough.
+    photo_list
+        The list of photos that the file was built by.
     sample
         How many photos are decoded again and compared; None for all.
     workers
@@ -206,6 +212,8 @@ def verify(
         There is no such file, or the system refuses to open it: whether it is sound is unknown.
     imagenet_subset.errors.SourceError
         The photos can't be found.
+    imagenet_subset.errors.SubsetError
+        ``photo_list`` isn't the list that the file was built by.
     ValueError
         ``sample`` or ``workers`` is less than 1.
     """
@@ -215,6 +223,8 @@ def verify(
         raise ValueError(f"workers is 1 or more, or None for all cores, not {workers}")
     cores = workers or available_cores()
     report = verify_alone(path, workers=cores, progress=progress or (lambda _: None))
+    if report.readable:
+        check_choice(report, data_dir, train_list, photo_list)
     if data_dir is not None and report.readable:
         compare_with_photos(report, data_dir, train_list=train_list, sample=sample, workers=cores)
     return report

@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from imagenet_subset.ilsvrc.classes import ImageClass
-from imagenet_subset.system.text import counted
+from imagenet_subset.system.text import counted, printable
 
 
 class Choice(ABC):
@@ -151,7 +151,9 @@ class Listed:
         return {"photo_list": {"name": self.name, **self.photos.fields}}
 
     def __str__(self) -> str:
-        return f"those of {self.name}, which names {counted(self.photos.photos, 'photo')}"
+        return (
+            f"those of {printable(self.name)}, which names {counted(self.photos.photos, 'photo')}"
+        )
 
 
 Recorded: TypeAlias = PerClass | Share | Listed

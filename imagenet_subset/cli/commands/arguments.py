@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -121,12 +120,6 @@ def add_train_list(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="train_cls.txt, when it isn't in ImageSets/CLS-LOC beside Data",
     )
-
-
-def add_photo_list(add: Callable[..., object], what: str) -> None:
-    """Declare ``--photo_list``, which does ``what``."""
-    form = "a stem, a file name or a path a line, as in SimCLR's 1percent.txt"
-    add("--photo_list", type=path, metavar="FILE", help=f"{what}: {form}")
 
 
 def path(text: str) -> str:

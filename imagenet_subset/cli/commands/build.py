@@ -114,7 +114,13 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
         metavar="F",
         help="take this share of the train photos of each class, above 0 and up to 1; one at least",
     )
-    arguments.add_photo_list(add, "take the train photos that FILE names")
+    add(
+        "--photo_list",
+        type=arguments.path,
+        metavar="FILE",
+        help="take the train photos that FILE names: a stem, a file name or a path a line, as in "
+        "SimCLR's 1percent.txt",
+    )
     parser.add_argument(
         "--seed",
         type=arguments.natural,

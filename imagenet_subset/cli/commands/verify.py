@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = "ImageNet, in any form: decode photos again and compare the pixels"
     add("--data_dir", type=arguments.path, metavar="PATH", help=where)
     arguments.add_train_list(parser)
+    what = "where it was built by --photo_list, the same list: see whether its photos are these"
+    add("--photo_list", type=arguments.path, metavar="FILE", help=what)
     some = parser.add_mutually_exclusive_group()
     how_many = f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})"
     some.add_argument("--sample", type=arguments.positive, metavar="N", help=how_many)
@@ -37,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify, with a progress bar, and print the report."""
+    from imagenet_subset.checking.choice import check_choice
     from imagenet_subset.sources import open_source
 
     if args.data_dir:
@@ -47,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
             "--all and --sample compare with photos; say by --data_dir where they are"
         )
     report = _verify(args)
+    if report.readable:
+        check_choice(report, args.data_dir, args.train_list, args.photo_list)
     if args.data_dir and report.readable:
         _compare(report, args)
     if args.json:
