@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -266,6 +267,16 @@ def test_the_sets_that_share_a_name_are_different_sets() -> None:
     for called in shared_names():
         sets = [frozenset(s.wnids) for s in of_name(called) if isinstance(s, NamedSubset)]
         assert len(set(sets)) == len(sets)
+
+
+def test_the_imagenet_100s_have_few_classes_in_common() -> None:
+    hundreds = [s for s in of_name("ImageNet-100") if isinstance(s, NamedSubset)]
+    common = {
+        frozenset((a.whose, b.whose)): len({*a.wnids} & {*b.wnids})
+        for a, b in itertools.combinations(hundreds, 2)
+    }
+    assert common.pop(frozenset(("PODNet; DER has the same", "Kaggle user ambityga"))) == 69
+    assert all(6 <= number <= 12 for number in common.values())
 
 
 # What is known of them
