@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from imagenet_subset import build
+from imagenet_subset.demo.tree import write_demo_tree
 from imagenet_subset.errors import SubsetError
 from imagenet_subset.ilsvrc.classes import AUX_FILES
 from imagenet_subset.ilsvrc.named_subsets import named_subsets
@@ -82,3 +85,16 @@ def test_what_is_no_list_is_refused_with_the_nearest(command, words, message: st
         command("subsets", *words)
     assert message in str(error.value)
     assert str(error.value).isprintable()
+
+
+def test_a_build_of_a_list_is_that_of_a_file_with_its_lines(command, tmp_path: Path) -> None:
+    tree = write_demo_tree(
+        tmp_path / "ILSVRC", wnids=named_subsets()["imagenet10"].wnids, train_per_class=1, odd=False
+    )
+    (tmp_path / "imagenet10.txt").write_text(command("subsets", "imagenet10", "--wnids_only"))
+    built = [
+        build(subset, tree, tmp_path / out, splits=["train"], device="cpu", pipeline="pillow")
+        for subset, out in (("imagenet10", "a"), (tmp_path / "imagenet10.txt", "b"))
+    ]
+    assert built[0].npz.read_bytes() == built[1].npz.read_bytes()
+    assert built[0].csv.read_bytes() == built[1].csv.read_bytes()
