@@ -14,6 +14,7 @@ from imagenet_subset.version import __version__
 COMMANDS = (
     "build",
     "classes",
+    "subsets",
     "demo",
     "verify",
     "inspect",

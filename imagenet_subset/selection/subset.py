@@ -11,6 +11,7 @@ from pathlib import Path
 
 from imagenet_subset.errors import SubsetError
 from imagenet_subset.ilsvrc.classes import AUX_FILES, ImageClass
+from imagenet_subset.ilsvrc.named_subsets import named_subsets, near, resolve
 from imagenet_subset.selection.lines import (
     Line,
     looks_like_wnids,
@@ -90,9 +91,9 @@ def load_subset(name_or_path: str | os.PathLike[str], out_name: str | None = Non
     Parameters
     ----------
     name_or_path
-        A name, looked up as ``<name>.txt`` in ``./aux_files`` and then among the files that come
-        with the program; the path of a ``.txt``, in UTF-8 or UTF-16 with a byte order mark, any
-        line ends; or WNIDs with commas between them, which have a label each.
+        A name, looked up as ``<name>.txt`` in ``./aux_files`` and then among the names and aliases
+        of the lists that come with the program; the path of a ``.txt``, in UTF-8 or UTF-16 with a
+        byte order mark, any line ends; or WNIDs with commas between them, which have a label each.
     out_name
         What the output is named after; WNIDs have no other name. By default the file's name.
 
@@ -128,15 +129,24 @@ def load_subset(name_or_path: str | os.PathLike[str], out_name: str | None = Non
 def _find(name_or_path: str) -> Path:
     if name_or_path.endswith(".txt") or os.sep in name_or_path or "/" in name_or_path:
         return Path(name_or_path)
-    folders = (Path("aux_files"), AUX_FILES)
-    for folder in folders:
-        path = folder / f"{name_or_path}.txt"
-        if os.path.isfile(path):
-            return path
-    stems = {printable(p.stem) for folder in folders for p in folder.glob("*.txt")}
-    # Those are tables of facts and no subsets.
-    names = sorted(stem for stem in stems if not stem.startswith("ilsvrc2012"))
-    raise SubsetError(
-        f"no subset named {printable(name_or_path)!r} in ./aux_files or among those shipped "
-        f"({', '.join(names)}); give one of these, or the path of a .txt"
+    own = Path("aux_files") / f"{name_or_path}.txt"
+    if os.path.isfile(own):
+        return own
+    shipped = resolve(name_or_path)
+    if shipped is not None:
+        return AUX_FILES / f"{shipped}.txt"
+    raise SubsetError(_no_subset(name_or_path, own.parent))
+
+
+def _no_subset(name: str, folder: Path) -> str:
+    """Message on a name that is neither in a folder nor among those shipped."""
+    # Those of ilsvrc2012 are tables of facts and no subsets.
+    stems = {p.stem for p in folder.glob("*.txt") if not p.stem.startswith("ilsvrc2012")}
+    own = ", ".join(sorted(map(printable, stems - named_subsets().keys())))
+    there = f" ({own})" if own else ""
+    nearest = ", ".join(near(name))
+    meant = f"did you mean {nearest}? " if nearest else ""
+    return (
+        f"no subset named {printable(name)!r} in ./aux_files{there} or among those shipped; "
+        f"{meant}`imagenet-subset subsets` lists them; or give the path of a .txt"
     )

@@ -67,10 +67,13 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     ours = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
     assert ours - packed == set()
     assert {"imagenet_subset/viewing/page.css", "imagenet_subset/viewing/page.js"} <= packed
+    facts = {f"imagenet_subset/aux_files/{path.name}" for path in (ROOT / "aux_files").iterdir()}
+    assert facts - packed == set()
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
         "import imagenet_subset; print(imagenet_subset.__file__)\n"
         "from imagenet_subset.cli.program import main; main(['classes', 'acorn'])\n"
+        "main(['subsets', 'living17', '--wnids_only'])\n"
         "from imagenet_subset.ilsvrc.classes import val_ground_truth\n"
         "from imagenet_subset.selection.subset import load_subset\n"
         "print(len(load_subset('imagenet100').classes), len(val_ground_truth()))"
@@ -81,6 +84,7 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith(str(tmp_path))
     assert "n12267677" in done.stdout
+    assert "\nsnake, serpent, ophidian: n01740131 " in done.stdout
     assert lines[-1] == "100 50000"
 
 

@@ -13,6 +13,12 @@ from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+ACORNS_ONLY = """import torch
+from torch.utils.data import DataLoader
+model = lambda images: torch.eye(1000)[988].repeat(len(images), 1)
+prepare, right = lambda images: images, 0
+"""
+"""A model that sees an acorn in each photo, of which the demo's val has 50."""
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.S)
 
 
@@ -63,24 +69,25 @@ def test_what_it_shows_of_a_build_is_what_a_build_prints(demo: Path) -> None:
 
 
 @thorough("runs what the README shows")
-@pytest.mark.parametrize("needs", ["torch", "numpy"])
-def test_its_python_runs(demo: Path, needs: str) -> None:
-    pytest.importorskip(needs)
+@pytest.mark.parametrize("which", ["torch", "numpy", "model"])
+def test_its_python_runs(demo: Path, which: str) -> None:
+    pytest.importorskip("numpy" if which == "numpy" else "torch")
     blocks = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     fewer = {"256": "16", "num_workers=4": "num_workers=2"}  # the demo has 100 images
-    torch, numpy = (
+    torch, numpy, model = (
         re.sub("|".join(fewer), lambda match: fewer[match[0]], block) for block in blocks
     )
     opened = "from imagenet_subset import open_subset\nsubset = open_subset(FILE)\n"
     code = {
         "torch": f"{torch}        assert len(labels) in (16, 4) and images.max() <= 1\n",
         "numpy": f"{opened}{numpy}assert images.shape == (16, 224, 224, 3) and len(labels) == 16\n",
-    }[needs]
+        "model": f"{opened}{ACORNS_ONLY}{model}assert right == 50\n",
+    }[which]
     path = demo / "demo/out_files/demo5_cls.npz"
     code = code.replace('"out_files/imagenet30_cls.npz"', "FILE").replace("FILE", repr(str(path)))
-    (demo / f"{needs}_block.py").write_text(code)
-    done = run(f"python {needs}_block.py", demo)
+    (demo / f"{which}_block.py").write_text(code)
+    done = run(f"python {which}_block.py", demo)
     assert (done.returncode, done.stderr) == (0, "")
 
 

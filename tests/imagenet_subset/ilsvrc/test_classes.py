@@ -94,12 +94,23 @@ def test_a_path_is_taken_as_it_is(elsewhere: Path) -> None:
     assert load_subset(elsewhere / "sub/own.txt").classes == load_subset("imagenet30").classes
 
 
-def test_an_unknown_name_lists_those_that_are_there(elsewhere: Path) -> None:
+def test_an_unknown_name_lists_your_own_and_the_nearest_of_those_shipped(elsewhere: Path) -> None:
     (elsewhere / "aux_files").mkdir()
     (elsewhere / "aux_files/fish.txt").write_text(f"{ACORN}\n")
     message = refusal("imagenet3O")
     assert "no subset named 'imagenet3O'" in message
-    assert "(fish, imagenet100, imagenet30)" in message
+    assert "in ./aux_files (fish) or among those shipped" in message
+    assert "did you mean imagenet_o, imagenet30, imagenet_r?" in message
+    assert "`imagenet-subset subsets` lists them" in message
+
+
+def test_an_alias_is_the_list_under_its_own_name_and_a_file_of_yours_comes_first(
+    elsewhere: Path,
+) -> None:
+    assert load_subset("imagenet100_cmc").name == "imagenet100"
+    (elsewhere / "aux_files").mkdir()
+    (elsewhere / "aux_files/imagenet100_cmc.txt").write_text(f"{ACORN}\n")
+    assert load_subset("imagenet100_cmc").wnids == (ACORN,)
 
 
 @pytest.mark.parametrize("name", ["none.txt", "sub/none", "../none.txt"])
