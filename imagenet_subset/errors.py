@@ -3,7 +3,7 @@
 ::
 
     ImagenetSubsetError          one line: what, where, expected and found, what to do
-    ├── SubsetError              the subset file: unknown or repeated WNID, empty, not found
+    ├── SubsetError              the subset file, or a list of photos: wrong, empty, not found
     ├── SourceError              the ImageNet tree: missing, misplaced or unnumbered images
     ├── OutputError              the output folder or file: read-only, full, not ours
     │   ├── OutputExistsError    there is a finished file with other contents
@@ -32,7 +32,7 @@ class ImagenetSubsetError(Exception):
 
 
 class SubsetError(ImagenetSubsetError):
-    """The subset file is wrong or can't be found."""
+    """The subset file or the list of photos is wrong or can't be found."""
 
 
 class SourceError(ImagenetSubsetError):

@@ -187,10 +187,7 @@ class Provenance:
             ("left out", ", ".join(f"{n} {why}" for why, n in left_out.items())),
         ]
         if self.choice:
-            lines.append(("train photos", str(self.choice)))
-        if self.chosen_from:
-            photos = counted(self.chosen_from.photos, "photo")
-            lines.append(("chosen from", f"{photos}, which weren't all of ILSVRC's"))
+            lines.append(("choice", f"{self.choice}{self._out_of}"))
         if self.reencoded:
             were = counted(self.reencoded, "photo was", "photos were")
             lines.append(("not original", f"{were} encoded anew by whoever handed them out"))
@@ -202,6 +199,13 @@ class Provenance:
     def _classes(self) -> str:
         count = counted(len(self.names), "class", "classes")
         return f"{count} of {len(self.wnids):,} WNIDs" if self.has_superclasses else count
+
+    @property
+    def _out_of(self) -> str:
+        """What the train photos were chosen from, where that is said."""
+        if self.chosen_from is None:
+            return ""
+        return f", out of {counted(self.chosen_from.photos, 'photo')} and not of all ILSVRC's"
 
     def differences(self, other: Provenance) -> list[str]:
         """Fields in which another one differs: "pipeline.name: dali there, pillow here".

@@ -99,11 +99,11 @@ class Chosen:
             yield f"{have} fewer train photos than asked for: all of theirs are chosen"
         if isinstance(listed := self.choice.record, Listed):
             yield from self._of_list(printable(listed.name), classes, train_list)
-        elif not self._whole:
+        elif not (self._whole or train_list):
             expected = sum(c.num_train_images for c in classes)
             yield (
-                f"chosen from {self._found:,} of ILSVRC's {expected:,} train photos of these "
-                f"classes: {f'those in {train_list}' if train_list else 'what is there'}"
+                f"chosen from what is there: {self._found:,} of ILSVRC's {expected:,} train photos "
+                "of these classes"
             )
 
     def _of_list(self, name: str, classes: Sequence[ImageClass], train_list: str) -> Iterator[str]:

@@ -120,7 +120,7 @@ class TrainLook(Look):
         if self._listed < expected:
             self.notes.append(
                 f"{name} has {self._listed:,} of ILSVRC's {expected:,} train photos of these "
-                "classes"
+                f"classes{': chosen from these' * (self.chosen.choice is not None)}"
             )
         self._list = None  # it has 40 MB
 

@@ -73,6 +73,13 @@ def test_ten_of_each_class_are_the_same_from_every_form(few, tmp_path, form) -> 
     assert len(plan.records["val"]) == 100
 
 
+def test_of_a_superclass_so_many_of_each_of_its_classes_are_taken(few, tmp_path) -> None:
+    (tmp_path / "pair.txt").write_text(f"pair: {' '.join(WNIDS)}\n")
+    records = planned(tmp_path / "pair.txt", few, tmp_path / "out", **TEN).records["train"]
+    assert set(records.stems) == set(chosen(few, 10, 3))
+    assert set(records.labels.tolist()) == {0}
+
+
 def test_rows_are_the_chosen_photos_and_val_is_as_ever(few: Path, tmp_path: Path) -> None:
     whole, some = built(few, tmp_path / "whole"), built(few, tmp_path / "some", **TEN)
     there = np.isin(whole.train_id, some.train_id)

@@ -149,16 +149,15 @@ def test_a_photo_that_is_missing_and_not_chosen_is_of_no_account(tree: Tree) -> 
     assert (stems(listing), listing.notes) == (EXPECTED, ())
 
 
-def test_from_a_list_of_fewer_photos_is_chosen_among_these_and_said(tree: Tree) -> None:
+def test_from_a_list_of_fewer_photos_is_chosen_among_these_and_said(empty: Tree) -> None:
     some = [stem for stem in WHOLE if int(stem[-1]) < 5]
     of_class = {c: [stem for stem in some if stem.startswith(c.wnid)] for c in SUBSET.classes}
-    listing = Tree(tree.root).listing(TEN, tree.list_of(some), "skip")
+    listing = empty.put(some).listing(TEN, empty.list_of(some))
     assert stems(listing) == {s for c in of_class for s in expected(c, 10, 3, of_class[c])}
     total = f"{SMALL.num_train_images + LARGE.num_train_images:,}"
-    assert any(
-        note.startswith(f"chosen from {len(some):,} of ILSVRC's {total} train photos of these")
-        and note.endswith("those in train_cls.txt")
-        for note in listing.notes
+    assert listing.notes == (
+        f"train_cls.txt has {len(some):,} of ILSVRC's {total} train photos of these classes: "
+        "chosen from these",
     )
     names = "".join(f"{stem}\n" for stem in sorted(some)).encode()
     assert listing.chosen_from == Names(len(some), hashlib.sha256(names).hexdigest())
@@ -174,7 +173,7 @@ def test_by_name_is_chosen_from_what_is_there_and_said(tree: Tree) -> None:
     chosen = {s: c for c in of_class for s in expected(c, 10, 3, of_class[c])}
     assert numbered(listing.records["train"]) == {s: name_id(c, s) for s, c in chosen.items()}
     assert listing.missing == {"train": 0}
-    assert any(note.endswith("of these classes: what is there") for note in listing.notes)
+    assert any(note.startswith("chosen from what is there: ") for note in listing.notes)
     names = "".join(f"{stem}\n" for stem in sorted(there)).encode()
     assert listing.chosen_from == Names(len(there), hashlib.sha256(names).hexdigest())
 
