@@ -226,6 +226,16 @@ def test_a_class_of_which_none_is_listed_has_no_photo_and_needs_none(
     )
 
 
+def test_a_class_that_has_none_of_its_listed_photos_has_no_photo(tree: Tree) -> None:
+    listed = [stems_of(LARGE)[0], f"{SMALL.wnid}_12345678"]
+    listing = tree.listing(tree.photo_list(listed))
+    assert stems(listing) == {listed[0]}
+    assert listing.notes == (
+        f"some.txt has 1 photo that their classes don't have ({listed[1]}): left out",
+        f"some.txt has no photo of 1 class of the subset ({SMALL.wnid} ({SMALL.title}))",
+    )
+
+
 def test_a_class_whose_listed_photos_are_all_missing_is_refused(empty: Tree) -> None:
     listed = [*stems_of(LARGE)[:3], stems_of(SMALL)[0]]
     empty.put([*listed[:3], stems_of(SMALL)[1]])

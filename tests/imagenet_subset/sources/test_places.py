@@ -13,6 +13,7 @@ from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import val_name
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import SPLITS, Split
+from imagenet_subset.selection.choice import PerClass
 from imagenet_subset.selection.subset import Subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.base import Photo
@@ -79,6 +80,20 @@ def test_a_val_photo_is_known_by_its_place_among_all() -> None:
         )
         place = 50 * classes().index(image_class) + of_class.index(val_name(int(image_id)))
         assert at == Span(0, place, 1)
+
+
+@thorough("1.3 million photos are gone through")
+def test_photos_that_are_known_by_their_places_are_chosen_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "train_cls.txt"
+    path.write_bytes(b"".join(whole_list()))
+    choice = PerClass(10, seed=3)
+    records = list_images(TWO, ["train"], ALL, path, choice=choice).records["train"]
+    numbers = [listed(path)[c.wnid] for c in TWO.classes]
+    assert dict(zip(records.stems, records.ids.tolist(), strict=True)) == {
+        stem: of_class[stem]
+        for c, of_class in zip(TWO.classes, numbers, strict=True)
+        for stem in choice.of(c.wnid, of_class)
+    }
 
 
 @thorough("1.3 million photos are gone through")
