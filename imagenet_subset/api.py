@@ -36,7 +36,7 @@ def build(
     per_class: int | None = None,
     fraction: float | None = None,
     photo_list: str | Path | None = None,
-    seed: int | None = None,
+    seed: int = 0,
     skip_undecodable: bool = False,
     overwrite: bool = False,
     device: Literal["auto", "gpu", "cpu"] = "auto",
@@ -93,7 +93,7 @@ def build(
         Take the train photos that this file names, a stem, a file name or a path a line, as
         SimCLR's ``1percent.txt``; blank lines and ``#`` comments are skipped.
     seed
-        A whole number from 0 on, with ``per_class`` or ``fraction``; by default 0.
+        A whole number from 0 on, with ``per_class`` or ``fraction``.
     skip_undecodable
         Finish without the images that can't be decoded. Those whose files can't be read are never
         left out.

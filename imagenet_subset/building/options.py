@@ -36,7 +36,7 @@ class BuildOptions:
     per_class: int | None = None
     fraction: float | None = None
     photo_list: str | Path | None = None
-    seed: int | None = None
+    seed: int = 0
     skip_undecodable: bool = False
     overwrite: bool = False
     full_check: bool = False

@@ -13,7 +13,7 @@ def check_choice(
     per_class: int | None,
     fraction: float | None,
     photo_list: str | os.PathLike[str] | None,
-    seed: int | None,
+    seed: int,
     splits: Collection[str],
 ) -> None:
     """Refuse arguments of a build that don't go together, or make no sense.
@@ -29,25 +29,20 @@ def check_choice(
         raise ValueError(f"{' and '.join(given)} exclude one another; give one of them")
     if given and "train" not in splits:
         raise ValueError(f"{given[0]} chooses train photos, and splits has no train")
-    if seed is not None and given not in (["per_class"], ["fraction"]):
+    if seed and given not in (["per_class"], ["fraction"]):
         raise ValueError("seed goes with per_class or fraction, and has no effect without them")
     drawn_choice(per_class, fraction, seed)
 
 
-def drawn_choice(per_class: int | None, fraction: float | None, seed: int | None) -> Choice | None:
+def drawn_choice(per_class: int | None, fraction: float | None, seed: int) -> Choice | None:
     """The choice that is asked for; None if none is.
-
-    Parameters
-    ----------
-    seed
-        None for 0.
 
     Raises
     ------
     ValueError
         A value makes no sense.
     """
-    number = _whole("seed", seed or 0, least=0)
+    number = _whole("seed", seed, least=0)
     if per_class is not None:
         return PerClass(_whole("per_class", per_class, least=1), number)
     if fraction is None:

@@ -124,8 +124,9 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed",
         type=arguments.natural,
+        default=0,
         metavar="S",
-        help="with --per_class or --fraction: a number for each other draw (default: 0)",
+        help="with --per_class or --fraction: a number for each other draw (default: %(default)s)",
     )
 
 
