@@ -63,7 +63,7 @@ def test_a_class_that_has_fewer_gives_all() -> None:
 
 @pytest.mark.parametrize("text", ["0.01", "0.1", "0.035", "0.001", "0.5", "0.7", "1", "1e-05"])
 def test_a_share_is_rounded_half_up_in_exact_arithmetic_and_one_at_least(text: str) -> None:
-    share = drawn_choice(None, float(text), None)
+    share = drawn_choice(None, float(text), 0)
     assert share is not None
     for n in (1, 3, 29, 50, 150, 500):
         exact = (Decimal(text) * n).quantize(Decimal(1), ROUND_HALF_UP)
