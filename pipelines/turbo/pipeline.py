@@ -22,7 +22,7 @@ from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES, wheel_version
 from pipelines.per_image import PerImagePipeline
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT, PixelRule
-from pipelines.taps import bilinear_taps
+from pipelines.taps import filter_taps
 
 _KEPT_BYTES = 16 << 20
 """Memory for decoded photos that is used again and again; larger photos get their own."""
@@ -35,7 +35,7 @@ def _columns(
     """What `pipelines.turbo.kernel` takes for the crop's columns of photos of one width."""
     from pipelines.turbo.simd import GROUP, arranged
 
-    taps = bilinear_taps(width, scaled, left, count, GROUP)
+    taps = filter_taps(width, scaled, left, count, group=GROUP)
     return taps.starts, arranged(taps.weights)
 
 
@@ -103,7 +103,7 @@ class TurboPipeline(PerImagePipeline):
         scaled_width, scaled_height = rule.resized_size(width, height)
         left, top, _, _ = rule.crop_box(width, height)
         columns = _columns(width, scaled_width, left, rule.crop)
-        lines = bilinear_taps(height, scaled_height, top, rule.crop)
+        lines = filter_taps(height, scaled_height, top, rule.crop)
         needed = (lines.end - lines.begin) * rule.crop * 3
         if needed > len(self._rows):
             self._rows = np.empty(needed, np.uint8)

@@ -17,7 +17,7 @@ from PIL import Image
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT, PixelRule
-from pipelines.taps import FRACTION_BITS, bilinear_taps
+from pipelines.taps import FRACTION_BITS, filter_taps
 
 pytest.importorskip("numba", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
@@ -115,7 +115,7 @@ def test_extreme_sizes_are_identical(turbo, width, height) -> None:
 def test_the_weights_scale_a_row_as_pillow_does(length: int, scaled: int, random) -> None:
     row = np.frombuffer(random.randbytes(length), np.uint8)
     expected = Image.fromarray(row[None]).resize((scaled, 1), Image.Resampling.BILINEAR)
-    taps = bilinear_taps(length, scaled, 0, scaled)
+    taps = filter_taps(length, scaled, 0, scaled)
     places = np.minimum(taps.starts[:, None] + np.arange(taps.weights.shape[1]), length - 1)
     sums = (row[places].astype(np.int64) * taps.weights).sum(axis=1)
     made = (sums + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS
@@ -126,8 +126,8 @@ def test_the_weights_scale_a_row_as_pillow_does(length: int, scaled: int, random
 def test_only_the_crop_is_computed() -> None:
     width, height = 500, 375
     left, top, _, _ = DEFAULT.crop_box(width, height)
-    columns = bilinear_taps(width, DEFAULT.resized_size(width, height)[0], left, 224)
-    rows = bilinear_taps(height, 256, top, 224)
+    columns = filter_taps(width, DEFAULT.resized_size(width, height)[0], left, 224)
+    rows = filter_taps(height, 256, top, 224)
     # The crop's outermost samples lie at 58.5 and 281.5 of 341 columns, 16.5 and 239.5 of 256
     # rows: by 500/341 and 375/256 at 85.8, 412.8, 24.2 and 350.8. The filter reaches 1.5 further.
     assert (columns.begin, columns.end) == (84, 414)
