@@ -53,6 +53,12 @@ class PipelineConfig:
         return KINDS[self.name, self.device]
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """What a process will import to run it, and may import before it is forked."""
+        more = self.kind.modules_by_filter.get(self.rule.interpolation, ())
+        return *self.kind.modules, *more
+
+    @property
     def title(self) -> str:
         """What people call it: ``cpu (turbo)``."""
         return f"{self.device} ({self.name})"

@@ -25,6 +25,7 @@ from pipelines.packages import (
     installed,
     without_dali_wheels,
 )
+from pipelines.rule import Interpolation
 
 AUTO = "auto"
 """In place of a pipeline's name: whichever is best here."""
@@ -55,6 +56,8 @@ class Kind:
     modules: tuple[str, ...]
     """What a process will import to run it, and may import before it is forked. To import these
     modules never fails, even where the packages are broken."""
+    modules_by_filter: Mapping[Interpolation, tuple[str, ...]] = field(default_factory=dict)
+    """More of them, for filters that need some."""
     software: str = ""
     """What people call the software behind it, where that isn't ``name``."""
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -195,6 +198,7 @@ TABLE = (
         opener="pipelines.turbo.pipeline:open_pipeline",
         bounds=EXACT,
         modules=("pipelines.turbo.pipeline", "pipelines.turbo.imports"),
+        modules_by_filter={"bilinear": ("pipelines.turbo.kernel_imports",)},
         packages={name: name for name in TURBO_PACKAGES},
         install=TURBO_INSTALL,
         wheels={"simplejpeg": ("simplejpeg",)},

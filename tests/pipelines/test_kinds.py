@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -102,7 +103,8 @@ def test_what_decides_the_pixels_of_each_kind_is_in_the_provenance(kind: Kind) -
 @over(TABLE)
 def test_what_may_be_imported_ahead_never_fails(kind: Kind) -> None:
     """Where docstrings are left out, some packages can't be imported."""
-    script = f"import importlib\nfor name in {kind.modules}: importlib.import_module(name)"
+    names = [*kind.modules, *itertools.chain(*kind.modules_by_filter.values())]
+    script = f"import importlib\nfor name in {names}: importlib.import_module(name)"
     subprocess.run([sys.executable, "-OO", "-c", script], check=True)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
-from pipelines.rule import DEFAULT, PixelRule
+from pipelines.rule import DEFAULT, INTERPOLATIONS, Interpolation, PixelRule
 from pipelines.taps import FRACTION_BITS, filter_taps
 
 pytest.importorskip("numba", reason="the turbo extra isn't installed")
@@ -62,8 +62,9 @@ def test_any_size_is_identical_to_pillow(turbo, seed: int, width: int, height: i
 
 @pytest.fixture(scope="module")
 def by_other_rules() -> list[TurboPipeline]:
-    """Rules of two crops, and two rules of one."""
+    """Rules of two crops, two rules of one, and every filter."""
     rules = [PixelRule(72, 64), PixelRule(100, 97), PixelRule(300, 97), PixelRule(8, 8)]
+    rules += [PixelRule(72, 64, interpolation) for interpolation in INTERPOLATIONS]
     return [TurboPipeline(rule=rule) for rule in rules]
 
 
@@ -78,7 +79,8 @@ def test_any_size_by_other_rules_is_identical_to_pillow(
     data = noise(seed, width, height)
     for turbo in by_other_rules:
         reason = assert_identical(turbo, data)
-        assert reason == ("a tall photo" if height > 2 * width else None)
+        tall = height > 2 * width and turbo.rule.interpolation == "bilinear"
+        assert reason == ("a tall photo" if tall else None)
 
 
 @pytest.mark.parametrize("width", [1, 2, 100, 127, 128, 129, 255, 256, 257, 300])
@@ -132,6 +134,28 @@ def test_only_the_crop_is_computed() -> None:
     # rows: by 500/341 and 375/256 at 85.8, 412.8, 24.2 and 350.8. The filter reaches 1.5 further.
     assert (columns.begin, columns.end) == (84, 414)
     assert (rows.begin, rows.end) == (23, 352)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_the_largest_rule_is_identical(interpolation: Interpolation) -> None:
+    turbo = TurboPipeline(rule=PixelRule(2048, 2048, interpolation))
+    for width, height in ((500, 375), (375, 500), (2500, 2100), (1, 1), (4000, 3)):
+        assert assert_identical(turbo, noise(width, width, height)) is None
+
+
+def test_a_filter_that_the_kernel_does_not_know_needs_no_numba() -> None:
+    script = (
+        "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
+        "from imagenet_subset.demo.photos import jpeg, photo\n"
+        "from pipelines.pillow import decode\n"
+        "from pipelines.rule import PixelRule\n"
+        "from pipelines.turbo.pipeline import TurboPipeline\n"
+        "turbo = TurboPipeline(rule=PixelRule(72, 64, 'bicubic'))\n"
+        "data = jpeg(photo(1, 500, 375))\n"
+        "(batch,) = turbo.run([(0, data)])\n"
+        "assert not batch.fallbacks and (batch.images[0] == decode(data, turbo.rule)).all()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_a_jpeg_of_which_libjpeg_warns_is_left_to_pillow(turbo) -> None:
