@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pipelines.base import Device, Pipeline, PipelineUnavailableError
-from pipelines.cuda import find_gpu
+from pipelines.bounds import Bounds
+from pipelines.cuda import Missing, find_gpu
 from pipelines.driver import Driver, Gpu, dotted
 from pipelines.kinds import AUTO, KINDS, LOAD, UNASKED, Kind, on_gpu
 from pipelines.packages import wheel_version
@@ -51,6 +52,17 @@ class PipelineConfig:
     def kind(self) -> Kind:
         """Its row of the table."""
         return KINDS[self.name, self.device]
+
+    @property
+    def bounds(self) -> Bounds:
+        """How far its images may lie from Pillow's."""
+        return self.kind.bounds[self.rule.interpolation]
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What a process will import to run it, and may import before it is forked."""
+        more = self.kind.modules_by_filter.get(self.rule.interpolation, ())
+        return *self.kind.modules, *more
 
     @property
     def title(self) -> str:
@@ -140,7 +152,7 @@ def resolve(request: PipelineRequest, cores: int) -> PipelineConfig:
             f"--pipeline {pipeline} runs on the CPU only: leave out --pipeline or --device gpu"
         )
     if request.device != "cpu" and kind:
-        found = find_gpu(kind, request.wanted)
+        found = _found(kind, request)
         if isinstance(found, Driver):
             return _on_gpu(kind, request, cores, found)
         if request.device == "gpu":
@@ -149,6 +161,21 @@ def resolve(request: PipelineRequest, cores: int) -> PipelineConfig:
             raise PipelineUnavailableError(f"{request.gpu_flag}: {found.everything}")
         why = found.what
     return resolve_on_cpu(request, cores, why)
+
+
+def _found(kind: Kind, request: PipelineRequest) -> Driver | Missing:
+    """Driver with the GPUs that are wanted, or why there is none for this request.
+
+    A filter that the pipeline hasn't comes before a GPU that isn't there only if a GPU is asked
+    for: others needn't know of the pipeline.
+    """
+    found = find_gpu(kind, request.wanted)
+    lacks = kind.lacks(request.rule.interpolation)
+    asked = request.device == "gpu" or request.gpu is not None
+    if lacks and (asked or isinstance(found, Driver)):
+        without = "without --device, --gpu and --pipeline the CPU scales by it"
+        return Missing(lacks, f"{lacks}; {without}")
+    return found
 
 
 def _on_gpu(kind: Kind, request: PipelineRequest, cores: int, found: Driver) -> PipelineConfig:
@@ -186,7 +213,7 @@ def resolve_on_cpu(request: PipelineRequest, cores: int, why: str) -> PipelineCo
         What was asked for can't run here.
     """
     auto, best = request.pipeline == AUTO, UNASKED[0]
-    kind = _best_on_cpu() if auto else _on_cpu(request.pipeline)
+    kind = _best_on_cpu() if auto else _on_cpu(request)
     if auto and kind != best and best.fits_system:
         why += f"; {best.title} is quicker: {best.install_line()}"
     return replace(_config(kind, request, cores, why), or_pillow=auto)
@@ -216,10 +243,13 @@ def _best_on_cpu() -> Kind:
     return next(kind for kind in UNASKED if kind.fits_system and not kind.missing())
 
 
-def _on_cpu(name: str) -> Kind:
+def _on_cpu(request: PipelineRequest) -> Kind:
     """Kind that was asked for."""
+    name = request.pipeline
     kind = KINDS[name, "cpu"]
     asked = f"--pipeline {name}:"
+    if lacks := kind.lacks(request.rule.interpolation):
+        raise PipelineUnavailableError(f"{asked} {lacks}; leave out --pipeline")
     if not kind.fits_system:
         raise PipelineUnavailableError(
             f"{asked} {kind.title} is for Linux only; leave out --pipeline"

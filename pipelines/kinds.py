@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.base import PER_IMAGE_BATCH, Device, Pipeline, Settings
-from pipelines.bounds import DALI_CPU, DALI_GPU, EXACT, Bounds
+from pipelines.bounds import (
+    DALI_CPU_BY_FILTER,
+    DALI_GPU_BY_FILTER,
+    EXACT,
+    EXACT_BY_ALL,
+    Bounds,
+    BoundsByFilter,
+)
 from pipelines.packages import (
     DALI_INSTALL,
     FOR_CUDA_13,
@@ -25,6 +32,7 @@ from pipelines.packages import (
     installed,
     without_dali_wheels,
 )
+from pipelines.rule import Interpolation
 
 AUTO = "auto"
 """In place of a pipeline's name: whichever is best here."""
@@ -50,11 +58,13 @@ class Kind:
     device: Device
     opener: str
     """``module:function`` that takes `pipelines.base.Settings` and gives the pipeline."""
-    bounds: Bounds
-    """How far its images may lie from Pillow's."""
+    bounds: BoundsByFilter
+    """How far its images may lie from Pillow's, for each filter that it has."""
     modules: tuple[str, ...]
     """What a process will import to run it, and may import before it is forked. To import these
     modules never fails, even where the packages are broken."""
+    modules_by_filter: Mapping[Interpolation, tuple[str, ...]] = field(default_factory=dict)
+    """More of them, for filters that need some."""
     software: str = ""
     """What people call the software behind it, where that isn't ``name``."""
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +110,10 @@ class Kind:
     def fits_system(self) -> bool:
         """Whether it is for this operating system."""
         return not self.linux_only or sys.platform.startswith("linux")
+
+    def lacks(self, interpolation: Interpolation) -> str:
+        """Say that it hasn't a filter; empty if it has."""
+        return "" if interpolation in self.bounds else f"{self.title} has no {interpolation} filter"
 
     def missing(self) -> list[str]:
         """Packages that aren't installed. They are looked for, not imported."""
@@ -159,7 +173,7 @@ _DALI = Kind(
     name="dali",
     device="cpu",
     opener="pipelines.dali.pipeline:open_pipeline",
-    bounds=DALI_CPU,
+    bounds=DALI_CPU_BY_FILTER,
     modules=("pipelines.dali.pipeline", "pipelines.dali.imports"),
     software="DALI",
     packages={"DALI": "nvidia.dali"},
@@ -184,7 +198,7 @@ TABLE = (
         name="pillow",
         device="cpu",
         opener="pipelines.per_image:open_pipeline",
-        bounds=EXACT,
+        bounds=EXACT_BY_ALL,
         modules=("pipelines.per_image",),
         auto=1,
         is_pillow=True,
@@ -193,8 +207,9 @@ TABLE = (
         name="turbo",
         device="cpu",
         opener="pipelines.turbo.pipeline:open_pipeline",
-        bounds=EXACT,
+        bounds=EXACT_BY_ALL,
         modules=("pipelines.turbo.pipeline", "pipelines.turbo.imports"),
+        modules_by_filter={"bilinear": ("pipelines.turbo.kernel_imports",)},
         packages={name: name for name in TURBO_PACKAGES},
         install=TURBO_INSTALL,
         wheels={"simplejpeg": ("simplejpeg",)},
@@ -204,7 +219,7 @@ TABLE = (
     replace(
         _DALI,
         device="gpu",
-        bounds=DALI_GPU,
+        bounds=DALI_GPU_BY_FILTER,
         # No more than this: CUDA that has begun doesn't survive a fork.
         modules=("pipelines.dali.pipeline",),
         packages={**_DALI.packages, "CuPy": "cupy"},
@@ -238,13 +253,13 @@ def on_gpu(name: str) -> Kind | None:
     return next((k for k in TABLE if k.device == "gpu" and name in (k.name, AUTO)), None)
 
 
-def bounds_of(name: str, device: str) -> Bounds:
-    """Bounds of a pipeline that a file names; exact if the table doesn't have it.
+def bounds_of(name: str, device: str, interpolation: Interpolation) -> Bounds:
+    """Bounds of a pipeline and a filter that a file names; exact if the table hasn't the two.
 
     Examples
     --------
-    >>> bounds_of("turbo", "cpu").largest
-    0
+    >>> bounds_of("turbo", "cpu", "box").largest, bounds_of("dali", "cpu", "bilinear").largest
+    (0, 1)
     """
     kind = KINDS.get((name, device))
-    return kind.bounds if kind else EXACT
+    return kind.bounds.get(interpolation, EXACT) if kind else EXACT

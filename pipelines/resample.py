@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.rule import PixelRule
-from pipelines.taps import FRACTION_BITS, Taps, bilinear_taps
+from pipelines.taps import FRACTION_BITS, Taps, filter_taps, nearest_samples
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -16,19 +16,17 @@ if TYPE_CHECKING:
 WHOLE_LIMIT = 16_000_000
 """Scaled images with more pixels are never made as a whole: Pillow takes 4 bytes for each.
 
-Only a strip 250 times as long as wide gets there; a 1x20000 one would take 5 GB."""
+By the default rule only a strip 250 times as long as wide gets there; a 1x20000 one would take 5
+GB."""
 
 
 def scale_and_crop(image: Image.Image, rule: PixelRule) -> Image.Image:
     """Apply a pixel rule to an RGB image: exactly Pillow's ``resize`` and ``crop``."""
-    from PIL import Image
-
     width, height = rule.resized_size(*image.size)
     # Where the shorter side shrinks, the scaled image is smaller than the decoded one.
     if width * height > WHOLE_LIMIT and min(image.size) < rule.resize:
         return scale_and_crop_strip(image, rule)
-    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-    return scaled.crop(rule.crop_box(*image.size))
+    return image.resize((width, height), _filter(rule)).crop(rule.crop_box(*image.size))
 
 
 def scale_and_crop_strip(image: Image.Image, rule: PixelRule) -> Image.Image:
@@ -39,18 +37,39 @@ def scale_and_crop_strip(image: Image.Image, rule: PixelRule) -> Image.Image:
     """
     from PIL import Image
 
-    bilinear = Image.Resampling.BILINEAR
+    if rule.interpolation == "nearest":
+        return _picked(image, rule)
     left, top, right, bottom = rule.crop_box(*image.size)
     width, height = rule.resized_size(*image.size)
     if width > height:
-        taps = bilinear_taps(image.width, width, left, rule.crop)
+        taps = filter_taps(image.width, width, left, rule.crop, rule.interpolation)
         columns = np.asarray(image.crop((taps.begin, 0, taps.end, image.height))).swapaxes(0, 1)
         strip = Image.fromarray(_blend(columns, taps).swapaxes(0, 1).copy())
-        return strip.resize((rule.crop, height), bilinear).crop((0, top, rule.crop, bottom))
-    taps = bilinear_taps(image.height, height, top, rule.crop)
+        return strip.resize((rule.crop, height), _filter(rule)).crop((0, top, rule.crop, bottom))
+    taps = filter_taps(image.height, height, top, rule.crop, rule.interpolation)
     part = image.crop((0, taps.begin, image.width, taps.end))
-    rows = np.asarray(part.resize((width, part.height), bilinear))
+    rows = np.asarray(part.resize((width, part.height), _filter(rule)))
     return Image.fromarray(_blend(rows, taps)).crop((left, 0, right, rule.crop))
+
+
+def _filter(rule: PixelRule) -> Image.Resampling:
+    """Pillow's name for the rule's filter."""
+    from PIL import Image
+
+    return Image.Resampling[rule.interpolation.upper()]
+
+
+def _picked(image: Image.Image, rule: PixelRule) -> Image.Image:
+    """The crop of an image whose samples are picked, not blended."""
+    from PIL import Image
+
+    left, top, _, _ = rule.crop_box(*image.size)
+    width, height = rule.resized_size(*image.size)
+    columns = nearest_samples(image.width, width, left, rule.crop)
+    rows = nearest_samples(image.height, height, top, rule.crop)
+    box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    part = np.asarray(image.crop(box))
+    return Image.fromarray(part[rows[:, None] - rows[0], columns - columns[0]])
 
 
 def _blend(rows: NDArray[np.uint8], taps: Taps) -> NDArray[np.uint8]:
@@ -59,4 +78,5 @@ def _blend(rows: NDArray[np.uint8], taps: Taps) -> NDArray[np.uint8]:
     for k, weights in enumerate(taps.weights.T):
         used = np.minimum(taps.starts + k, taps.end - 1) - taps.begin
         total += rows[used] * weights[:, None, None]
-    return (total >> FRACTION_BITS).astype(np.uint8)
+    total >>= FRACTION_BITS
+    return total.clip(0, 255, out=total).astype(np.uint8)

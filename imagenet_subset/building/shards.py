@@ -43,7 +43,7 @@ def local_pool(config: PipelineConfig) -> LocalPool:
 
 def warm_up(runner: Runner, config: PipelineConfig) -> None:
     """Have workers import in the background what a build with this pipeline will need."""
-    runner.warm_up([run_shard.__module__, *config.kind.modules])
+    runner.warm_up([run_shard.__module__, *config.modules])
 
 
 class Run:

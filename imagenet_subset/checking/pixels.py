@@ -75,7 +75,8 @@ def compare_with_photos(
         A worker process can't start, or died.
     """
     subset = ImagenetSubset(report.path)
-    bounds, rule = _bounds(subset), _rule(subset)
+    rule = _rule(subset)
+    bounds = _bounds(subset, rule)
     store = open_source(Path(data_dir))
     listed = Path(train_list) if train_list else None
     originals = sampled(find_originals(subset, store, listed, report), sample, seed)
@@ -101,10 +102,10 @@ def compare_with_photos(
     )
 
 
-def _bounds(subset: ImagenetSubset) -> Bounds:
+def _bounds(subset: ImagenetSubset, rule: PixelRule) -> Bounds:
     """How far the images of this file may be from Pillow's."""
     made = subset.made
-    return EXACT if made is None else bounds_of(made.pipeline, made.device)
+    return EXACT if made is None else bounds_of(made.pipeline, made.device, rule.interpolation)
 
 
 def _rule(subset: ImagenetSubset) -> PixelRule:

@@ -114,7 +114,7 @@ def selftest(
     imagenet_subset.errors.SourceError
         There is no image at ``data_dir``, or one of the sample can't be read.
     """
-    report = SelftestReport(config, machine_versions(config), config.kind.bounds)
+    report = SelftestReport(config, machine_versions(config), config.bounds)
     pipeline = config.open()
     try:
         report.decoders = config.kind.running_decoders(config.gpu)

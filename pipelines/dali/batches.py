@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.base import Batch, DecodeError, Key
-from pipelines.dali.graph import Region
+from pipelines.dali.graph import IN_TWO_PASSES, Region
 from pipelines.jpeg import doubt, has_stray_marker, route
 from pipelines.pillow import decode
-from pipelines.rule import PixelRule
+from pipelines.rule import Interpolation, PixelRule
 
-MARGIN = 2
-"""Pixels of the scaled photo around the crop, both sides together. With fewer, scaling down needs
-pixels beyond the photo's edge: DALI repeats the last one, and Pillow goes without."""
+REACH: dict[Interpolation, int] = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
+"""How far each filter reaches from a sample, to either side: in scaled pixels where the photo
+shrinks, in its own where it grows."""
 
 
 @dataclass(slots=True)
@@ -75,9 +75,45 @@ def routed(key: Key, data: bytes, rule: PixelRule) -> Image[Key]:
     if has_stray_marker(data, header.scan):
         return Image(key, data, None, "a marker amid the compressed data")
     width, height = header.width, header.height
-    if rule.resize - rule.crop < MARGIN and min(width, height) > rule.resize:
+    if rule.interpolation in IN_TWO_PASSES and height > 2 * width:
+        return Image(key, data, None, "a tall photo")
+    if needs_more_than_there_is(rule, width, height):
         return Image(key, data, None, "a crop up to the photo's edge")
     return Image(key, data, rule.crop_roi(width, height), "", width * height)
+
+
+def needs_more_than_there_is(rule: PixelRule, width: int, height: int) -> bool:
+    """Whether the filter reaches beyond the photo's edge from a sample of the crop.
+
+    There DALI repeats the last pixel, and Pillow goes without and gives its weight to all others in
+    proportion.
+
+    Examples
+    --------
+    >>> [needs_more_than_there_is(PixelRule(72, crop), 500, 375) for crop in (70, 71)]
+    [False, True]
+    >>> [needs_more_than_there_is(PixelRule(72, crop, "lanczos"), 500, 375) for crop in (66, 67)]
+    [False, True]
+    """
+    left, top, right, bottom = rule.crop_box(width, height)
+    scaled_width, scaled_height = rule.resized_size(width, height)
+    reach = REACH[rule.interpolation]
+    return _reaches_out(width, scaled_width, left, right, reach) or _reaches_out(
+        height, scaled_height, top, bottom, reach
+    )
+
+
+def _reaches_out(length: int, scaled: int, first: int, end: int, reach: int) -> bool:
+    """Whether a filter reaches out of a photo's rows or columns from the crop's, ``first`` on.
+
+    In the photo's pixels, a sample of the crop lies in the middle of its ``step``, and the centres
+    of the first pixels that the photo hasn't are at -0.5 and ``length + 0.5``.
+    """
+    step = length / scaled
+    if reach == 1 and step <= 1:
+        return False  # all that is beyond is the last pixel's weight, and Pillow gives it that too
+    support = reach * max(step, 1.0)
+    return (first + 0.5) * step - support < -0.5 or (end - 0.5) * step + support > length + 0.5
 
 
 def divided(images: Iterator[Image[Key]], limits: Limits) -> Iterator[list[Image[Key]]]:

@@ -22,6 +22,7 @@ from pipelines.dali.errors import (
     unavailable,
 )
 from pipelines.kinds import KINDS, LOAD, LOADS
+from pipelines.rule import DEFAULT, Interpolation
 
 Graph = Any
 """``nvidia.dali.Pipeline``, whose methods carry no types."""
@@ -40,8 +41,28 @@ it too."""
 ENCODED, ROI_START, ROI_END = "encoded", "roi_start", "roi_end"
 
 
-def define_graph(device: Device, crop: int, load: str = LOAD) -> Any:
-    """Decode and fused resize, as DALI operators; call it inside a DALI pipeline definition.
+FILTERS: dict[Interpolation, str] = {
+    "bilinear": "INTERP_LINEAR",
+    "bicubic": "INTERP_CUBIC",
+    "lanczos": "INTERP_LANCZOS3",
+}
+"""DALI's name for each filter that it has; the three curves are Pillow's."""
+
+IN_TWO_PASSES: tuple[Interpolation, ...] = ("bicubic", "lanczos")
+"""Filters with negative weights, which overshoot at hard edges. Pillow rounds and clips to 8 bits
+between its two passes; in one go DALI keeps what is beyond black and white, and ends up to 55 of
+255 elsewhere. Other filters don't overshoot."""
+
+
+def define_graph(
+    device: Device,
+    crop: int,
+    load: str = LOAD,
+    interpolation: Interpolation = DEFAULT.interpolation,
+) -> Any:
+    """Decode and resize, as DALI operators; call it inside a DALI pipeline definition.
+
+    The resize is a single fused one, or rows first and columns then: see `IN_TWO_PASSES`.
 
     Inputs, by name: ``encoded`` uint8 bytes of a JPEG; ``roi_start``, ``roi_end`` float32
     ``(y, x)``, the crop in source pixels. They stay on the CPU on either device, since
@@ -72,18 +93,30 @@ def define_graph(device: Device, crop: int, load: str = LOAD) -> Any:
         adjust_orientation=False,
         **(on_gpu if device == "gpu" else {}),
     )
-    return fn.resize(
-        images,
-        size=[crop, crop],
-        roi_start=start,
-        roi_end=end,
-        interp_type=types.INTERP_LINEAR,
-        antialias=True,
-    )
+    chosen = {"interp_type": getattr(types, FILTERS[interpolation]), "antialias": True}
+    if interpolation in IN_TWO_PASSES:
+        height = images.shape(dtype=types.FLOAT)[0:1]
+        zero = height * 0.0
+        width = zero + float(crop)
+        images = fn.resize(
+            images,
+            size=fn.cat(height, width),
+            roi_start=fn.cat(zero, start[1:2]),
+            roi_end=fn.cat(height, end[1:2]),
+            **chosen,
+        )
+        start, end = fn.cat(start[0:1], zero), fn.cat(end[0:1], width)
+    return fn.resize(images, size=[crop, crop], roi_start=start, roi_end=end, **chosen)
 
 
 def build_graph(
-    device: Device, batch_size: int, threads: int, gpu: int, crop: int, load: str = LOAD
+    device: Device,
+    batch_size: int,
+    threads: int,
+    gpu: int,
+    crop: int,
+    load: str = LOAD,
+    interpolation: Interpolation = DEFAULT.interpolation,
 ) -> Graph:
     """Make a DALI pipeline of `define_graph`, ready to be fed.
 
@@ -111,20 +144,21 @@ def build_graph(
             f'DALI {__version__} is installed, {oldest} is needed: pip install "{wheel}"'
         )
     try:
-        return _build(device, batch_size, threads, gpu, crop, load)
+        return _build(device, batch_size, threads, gpu, (crop, load, interpolation))
     except WONT_START as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(last_line(error)) from error
         raise unavailable(error, "DALI", device) from error
 
 
-def _build(device: Device, batch_size: int, threads: int, gpu: int, crop: int, load: str) -> Graph:
+def _build(
+    device: Device, batch_size: int, threads: int, gpu: int, more: tuple[int, str, Interpolation]
+) -> Graph:
     from nvidia.dali import pipeline_def
 
     graph = pipeline_def(define_graph)(
         device,
-        crop,
-        load,
+        *more,
         batch_size=batch_size,
         num_threads=threads,
         device_id=gpu if device == "gpu" else None,

@@ -94,6 +94,7 @@ class Graphs:
                 self._gpu,
                 self._rule.crop,
                 self._load,
+                self._rule.interpolation,
             )
             if self._warm_up:
                 count = max(1, min(self.batch_size, self.batch_pixels // PIXELS))

@@ -1,4 +1,4 @@
-"""Imports what the turbo pipeline needs, and keeps the reason if that fails.
+"""Imports what the turbo pipeline needs by any rule, and keeps the reason if that fails.
 
 To import this module never fails, so that a process may do it ahead. Packages that don't fit each
 other or the machine fail in many ways: by an `ImportError`, an `OSError` if a library is missing,
@@ -12,7 +12,5 @@ failure: Exception | None = None
 
 try:
     import simplejpeg  # noqa: F401
-
-    from pipelines.turbo import kernel  # noqa: F401
 except Exception as error:
     failure = error

@@ -2,16 +2,15 @@
 
 libjpeg-turbo, with which Pillow decodes too, is called through simplejpeg. Then Pillow's two-pass
 resample is done for the crop's window alone, by two functions that numba compiles
-(`pipelines.turbo.kernel`). Both steps give the very bytes that Pillow gives. Where that isn't
-certain, the image is left to Pillow itself: files that `pipelines.jpeg.route` names, JPEGs of which
-libjpeg-turbo warns, and tall photos, whose passes Pillow does in another order from version 13 on.
+(`pipelines.turbo.kernel`), or by Pillow itself for filters that these don't know. All give the very
+bytes that Pillow gives. Where that isn't certain, the image is left to Pillow: files that
+`pipelines.jpeg.route` names, JPEGs of which libjpeg-turbo warns, and tall photos, whose passes
+Pillow does in another order from version 13 on.
 """
 
 from __future__ import annotations
 
-import functools
 import io
-import logging
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +21,10 @@ from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES, wheel_version
 from pipelines.per_image import PerImagePipeline
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT, PixelRule
-from pipelines.taps import bilinear_taps
+from pipelines.turbo.scaling import scaler_of
 
 _KEPT_BYTES = 16 << 20
 """Memory for decoded photos that is used again and again; larger photos get their own."""
-
-
-@functools.lru_cache(maxsize=1024)
-def _columns(
-    width: int, scaled: int, left: int, count: int
-) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """What `pipelines.turbo.kernel` takes for the crop's columns of photos of one width."""
-    from pipelines.turbo.simd import GROUP, arranged
-
-    taps = bilinear_taps(width, scaled, left, count, GROUP)
-    return taps.starts, arranged(taps.weights)
 
 
 class TurboPipeline(PerImagePipeline):
@@ -56,21 +44,12 @@ class TurboPipeline(PerImagePipeline):
             raise _unavailable(failure) from failure
         import simplejpeg
 
-        from pipelines.turbo import kernel
-
         try:
-            made = kernel.shrink_to(rule.crop)
+            self._scaler = scaler_of(rule)
         except Exception as error:
             raise _unavailable(error) from error
-        if made.seconds:
-            logging.getLogger(__name__).warning(
-                "compiled the turbo pipeline in %.1f s; %s", made.seconds, made.note
-            )
         self._decode_jpeg = simplejpeg.decode_jpeg
-        self._shrink, self._slack = made.function, kernel.SLACK_BYTES
         self._photo = np.empty(1 << 20, np.uint8)
-        self._rows = np.empty(1 << 18, np.uint8)
-        self._sums = np.empty(rule.crop * 3 + 1, np.int32)
         self._check()
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
@@ -79,14 +58,14 @@ class TurboPipeline(PerImagePipeline):
         if isinstance(header, str):
             return header
         width, height = header.width, header.height
-        if height > 2 * width:
-            return "a tall photo"
-        photo = self._memory(width * height * 3 + self._slack)
+        if reason := self._scaler.leaves(width, height):
+            return reason
+        photo = self._memory(width * height * 3 + self._scaler.slack)
         try:
             self._decode_jpeg(data, "RGB", buffer=photo)
         except ValueError as error:
             return f"libjpeg-turbo warns: {error}"
-        self._resample(photo, width, height, out)
+        self._scaler.scale(photo, width, height, out)
         return None
 
     def _memory(self, nbytes: int) -> NDArray[np.uint8]:
@@ -95,21 +74,6 @@ class TurboPipeline(PerImagePipeline):
         if nbytes > len(self._photo):
             self._photo = np.empty(nbytes, np.uint8)
         return self._photo
-
-    def _resample(
-        self, photo: NDArray[np.uint8], width: int, height: int, out: NDArray[np.uint8]
-    ) -> None:
-        rule = self.rule
-        scaled_width, scaled_height = rule.resized_size(width, height)
-        left, top, _, _ = rule.crop_box(width, height)
-        columns = _columns(width, scaled_width, left, rule.crop)
-        lines = bilinear_taps(height, scaled_height, top, rule.crop)
-        needed = (lines.end - lines.begin) * rule.crop * 3
-        if needed > len(self._rows):
-            self._rows = np.empty(needed, np.uint8)
-        rows = lines.begin, lines.end, lines.starts, lines.weights
-        scratch = self._rows, self._sums
-        self._shrink(photo, width, *columns, *rows, *scratch, out.reshape(-1))
 
     def _check(self) -> None:
         """Compare with Pillow on a small photo of each sampling.

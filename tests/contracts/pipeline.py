@@ -92,7 +92,7 @@ def scaled_whole(image: Image.Image, rule: PixelRule) -> NDArray[np.uint8]:
     width, height = image.size
     size = (rule.resize, longer) if width <= height else (longer, rule.resize)
     left, top = (round((side - rule.crop) / 2) for side in size)
-    scaled = image.resize(size, Image.Resampling.BILINEAR)
+    scaled = image.resize(size, Image.Resampling[rule.interpolation.upper()])
     return np.asarray(scaled.crop((left, top, left + rule.crop, top + rule.crop)))
 
 

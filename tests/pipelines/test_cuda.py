@@ -345,3 +345,41 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 int cuDevicePrimaryCtxRetain(void **context, int device) { return device ? 46 : 2; }
 int cuDevicePrimaryCtxRelease_v2(int device) { return 0; }
 """
+
+
+BY = "rule=PixelRule(72, 64, {!r})"
+HAS_NONE = "DALI has no box filter"
+CPU_HAS = "without --device, --gpu and --pipeline the CPU scales by it"
+
+
+@linux
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("'gpu', " + BY.format("box"), f"--device gpu: {HAS_NONE}; {CPU_HAS}"),
+        ("gpu=0, " + BY.format("box"), f"--gpu 0: {HAS_NONE}; {CPU_HAS}"),
+        ("'gpu', 'dali', " + BY.format("box"), f"--device gpu: {HAS_NONE}; {CPU_HAS}"),
+        ("'auto', 'dali', " + BY.format("box"), f"--pipeline dali: {HAS_NONE}; leave out "),
+        ("'cpu', 'dali', " + BY.format("nearest"), "--pipeline dali: DALI has no nearest filter"),
+    ],
+)
+def test_a_filter_that_was_asked_for_and_dali_has_not_is_an_error(
+    program: Path, request_: str, said: str
+) -> None:
+    before = "from pipelines.rule import PixelRule"
+    for cuda in (13000, 11040):
+        assert resolved(program, [H100], request_, before=before, cuda=cuda).startswith(said)
+
+
+@linux
+def test_auto_takes_what_has_the_filter_and_says_why(program: Path) -> None:
+    before = "from pipelines.rule import PixelRule"
+    auto = resolved(program, [H100], BY.format("box"), before=before)
+    assert auto.startswith("cpu ")
+    assert f"): {HAS_NONE}" in auto
+    for interpolation in ("bilinear", "bicubic", "lanczos"):
+        taken = resolved(program, [H100], BY.format(interpolation), before=before)
+        assert taken.startswith("gpu ")
+    too_old = resolved(program, [H100], BY.format("box"), before=before, cuda=11040)
+    assert too_old.startswith("cpu ")
+    assert HAS_NONE not in too_old

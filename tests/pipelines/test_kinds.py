@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,13 +17,15 @@ import imagenet_subset
 import pipelines
 from imagenet_subset.cli.commands.arguments import add_pipeline
 from pipelines.base import Pipeline, PipelineUnavailableError
-from pipelines.bounds import EXACT
+from pipelines.bounds import EXACT, EXACT_BY_ALL
 from pipelines.choice import PipelineConfig, resolve
-from pipelines.dali.graph import FAILED
+from pipelines.dali.batches import REACH
+from pipelines.dali.graph import FAILED, FILTERS
 from pipelines.kinds import AUTO, KINDS, NAMES, TABLE, UNASKED, Kind, bounds_of
 from pipelines.request import PipelineRequest
-from pipelines.rule import PixelRule
+from pipelines.rule import DEFAULT, INTERPOLATIONS, PixelRule
 from tests.contracts.pipeline import PipelineContract
+from tests.harness.tiers import thorough
 
 MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"cpu": (), "gpu": (pytest.mark.gpu,)}
 
@@ -63,13 +66,16 @@ def test_each_kind_opens_as_what_was_asked_for_or_says_what_to_do(kind: Kind) ->
     config.open().close()
 
 
+BY_FILTER = [PixelRule(72, 64, name) for name in INTERPOLATIONS if name != DEFAULT.interpolation]
+
+
 @over(filter(can_be_had, TABLE))
 class TestEveryKind(PipelineContract):
     """The others are skipped by the test above, with the reason."""
 
     @pytest.fixture
     def pipeline(self, kind: Kind) -> Iterator[Pipeline]:
-        self.kind, self.bounds = kind, kind.bounds
+        self.kind, self.bounds = kind, chosen(kind).bounds
         pipeline = chosen(kind).open()
         yield pipeline
         pipeline.close()
@@ -80,16 +86,42 @@ class TestEveryKind(PipelineContract):
         super().test_two_runs_give_the_same_bytes(pipeline)
 
 
-@pytest.mark.parametrize("rule", [PixelRule(72, 64), PixelRule(100, 97)], ids=["64", "97"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        PixelRule(72, 64),
+        PixelRule(100, 97),
+        *(pytest.param(rule, marks=thorough("a filter of each kind")) for rule in BY_FILTER),
+    ],
+    ids=lambda rule: f"{rule.crop}-{rule.interpolation}",
+)
 class TestEveryKindByAnotherRule(TestEveryKind):
-    """A smaller crop, and one whose rows are no multiple of anything."""
+    """A smaller crop, one whose rows are no multiple of anything, and every filter."""
 
     @pytest.fixture
     def pipeline(self, kind: Kind, rule: PixelRule) -> Iterator[Pipeline]:
-        self.kind, self.bounds, self.rule = kind, kind.bounds, rule
-        pipeline = replace(chosen(kind), rule=rule).open()
+        if lacks := kind.lacks(rule.interpolation):
+            pytest.skip(lacks)
+        config = replace(chosen(kind), rule=rule)
+        self.kind, self.bounds, self.rule = kind, config.bounds, rule
+        pipeline = config.open()
         yield pipeline
         pipeline.close()
+
+
+@over(filter(can_be_had, TABLE))
+@pytest.mark.parametrize("rule", BY_FILTER, ids=lambda rule: rule.interpolation)
+def test_each_kind_scales_by_each_filter_that_it_has(kind: Kind, rule: PixelRule) -> None:
+    if lacks := kind.lacks(rule.interpolation):
+        pytest.skip(lacks)
+    config = replace(chosen(kind), rule=rule)
+    contract = PipelineContract()
+    contract.bounds, contract.rule = config.bounds, rule
+    pipeline = config.open()
+    contract.test_the_images_are_what_pillows_resize_and_crop_give(pipeline)
+    contract.test_all_odd_images_in_one_run(pipeline)
+    contract.test_extreme_sizes(pipeline)
+    pipeline.close()
 
 
 @over(filter(can_be_had, TABLE))
@@ -102,7 +134,8 @@ def test_what_decides_the_pixels_of_each_kind_is_in_the_provenance(kind: Kind) -
 @over(TABLE)
 def test_what_may_be_imported_ahead_never_fails(kind: Kind) -> None:
     """Where docstrings are left out, some packages can't be imported."""
-    script = f"import importlib\nfor name in {kind.modules}: importlib.import_module(name)"
+    names = [*kind.modules, *itertools.chain(*kind.modules_by_filter.values())]
+    script = f"import importlib\nfor name in {names}: importlib.import_module(name)"
     subprocess.run([sys.executable, "-OO", "-c", script], check=True)
 
 
@@ -112,7 +145,8 @@ def test_the_table_has_a_kind_once_and_each_pipeline_on_the_cpu() -> None:
 
 
 def test_auto_takes_nothing_unasked_whose_pixels_are_not_pillows() -> None:
-    assert all(kind.bounds == EXACT and kind.device == "cpu" for kind in UNASKED)
+    assert all(kind.bounds == EXACT_BY_ALL and kind.device == "cpu" for kind in UNASKED)
+    assert dict.fromkeys(INTERPOLATIONS, EXACT) == EXACT_BY_ALL
     assert len({kind.auto for kind in UNASKED}) == len(UNASKED)
     assert [kind.is_pillow for kind in UNASKED] == [False] * (len(UNASKED) - 1) + [True]
     assert [kind for kind in TABLE if kind.is_pillow] == [UNASKED[-1]]
@@ -136,7 +170,16 @@ def test_a_wrong_name_is_answered_with_the_names_of_the_table() -> None:
 
 
 def test_a_pipeline_that_the_table_does_not_have_is_held_to_pillows_pixels() -> None:
-    assert bounds_of("magick", "cpu") == EXACT
+    assert bounds_of("magick", "cpu", "bilinear") == EXACT
+
+
+def test_a_filter_that_a_pipeline_has_not_is_held_to_pillows_pixels() -> None:
+    assert bounds_of("dali", "cpu", "box") == EXACT
+
+
+def test_dalis_filters_are_those_of_its_graph() -> None:
+    assert {tuple(kind.bounds) for kind in TABLE if kind.software == "DALI"} == {tuple(FILTERS)}
+    assert FILTERS.keys() == REACH.keys()
 
 
 def test_no_code_outside_the_table_asks_for_a_pipelines_name() -> None:

@@ -155,7 +155,7 @@ def compare(name: str, where: str, seed: int, count: int) -> Outcome:
     """Decode mutants with a pipeline and with Pillow."""
     rng, sound, outcome = random.Random(seed), parents(), Outcome()
     config = resolve(PipelineRequest("cpu", name, batch_size=16), 2)
-    pipeline, bounds = config.open(), config.kind.bounds
+    pipeline, bounds = config.open(), config.bounds
     for first in range(0, count, TOGETHER):
         batch = range(first, min(count, first + TOGETHER))
         fed = {k: MUTATE[where](rng, rng.choice(sound)) for k in batch}

@@ -19,7 +19,7 @@ from imagenet_subset.demo.photos import encoded, exif, jpeg, odd_images, photo
 from pipelines import pillow, resample
 from pipelines.base import MAX_PIXELS, WARN_PIXELS, DecodeError
 from pipelines.pillow import decode
-from pipelines.rule import DEFAULT, PixelRule
+from pipelines.rule import DEFAULT, INTERPOLATIONS, PixelRule
 from tests.contracts.pipeline import scaled_whole
 
 
@@ -162,7 +162,16 @@ def with_right_crcs(png: bytearray) -> bytes:
     return bytes(png)
 
 
-RULES = [DEFAULT, PixelRule(72, 64), PixelRule(100, 97), PixelRule(300, 300)]
+RULES = [
+    DEFAULT,
+    PixelRule(72, 64),
+    PixelRule(100, 97),
+    PixelRule(300, 300),
+    PixelRule(100, 97, "bicubic"),
+    PixelRule(300, 300, "lanczos"),
+    PixelRule(72, 64, "box"),
+    PixelRule(256, 200, "nearest"),
+]
 
 
 STRIPS = [(1, 1), (1, 90), (90, 1), (255, 2000), (13, 4000), (4000, 13)]
@@ -190,11 +199,12 @@ def test_strips_of_random_sizes_scaled_in_part_are_the_same_as_scaled_whole(rule
         assert np.array_equal(made, scaled_whole(image, rule)), size
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(st.data(), st.integers(1, 300), st.integers(1, 300))
 def test_a_photo_by_any_rule_is_what_resize_and_crop_give(data, width: int, height: int) -> None:
     resize = data.draw(st.integers(8, 300))
-    rule = PixelRule(resize, data.draw(st.integers(8, resize)))
+    interpolation = data.draw(st.sampled_from(INTERPOLATIONS))
+    rule = PixelRule(resize, data.draw(st.integers(8, resize)), interpolation)
     noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
     image = Image.fromarray(noise)
     made = decode(encoded(image, "PNG"), rule)
@@ -202,15 +212,39 @@ def test_a_photo_by_any_rule_is_what_resize_and_crop_give(data, width: int, heig
     assert np.array_equal(made, scaled_whole(image, rule))
 
 
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_hard_edges_of_strips_are_clipped_as_pillow_clips_them(interpolation):
+    """Filters with negative weights overshoot beyond black and white."""
+    rule = PixelRule(200, 150, interpolation)
+    stripes = np.zeros((40, 900, 3), np.uint8)
+    stripes[:, ::5] = stripes[::3] = 255
+    for image in (Image.fromarray(stripes), Image.fromarray(stripes.swapaxes(0, 1).copy())):
+        made = np.asarray(resample.scale_and_crop_strip(image, rule))
+        assert np.array_equal(made, scaled_whole(image, rule))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-@pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (60000, 200)])
-def test_a_strip_takes_little_memory(size):
-    """Scaled whole, the first two would take 5 GB."""
+@pytest.mark.parametrize(
+    ("rule", "size", "most"),
+    [
+        (DEFAULT, (1, 20000), 250),
+        (DEFAULT, (20000, 1), 250),
+        (DEFAULT, (60000, 200), 250),
+        *((PixelRule(2048, 2048, name), (1, 20000), 400) for name in INTERPOLATIONS),
+        *((PixelRule(2048, 2048, name), (20000, 1), 400) for name in INTERPOLATIONS),
+        (PixelRule(2048, 2048, "lanczos"), (2000, 20000), 600),
+        (PixelRule(2048, 2048, "lanczos"), (20000, 2000), 600),
+    ],
+    ids=str,
+)
+def test_a_strip_takes_little_memory(rule, size, most):
+    """Scaled whole, 1x20000 would take 5 GB by the default rule and 335 GB by the largest."""
     program = (
         "from PIL import Image\n"
         "from imagenet_subset.demo.photos import jpeg\n"
         "from pipelines.pillow import decode\n"
-        f"decode(jpeg(Image.new('RGB', {size}, 7)))\n"
+        "from pipelines.rule import PixelRule\n"
+        f"assert (decode(jpeg(Image.new('RGB', {size}, (7, 7, 7))), {rule}) == 7).all()\n"
         "print(open('/proc/self/status').read())\n"
     )
     done = subprocess.run(
@@ -218,7 +252,7 @@ def test_a_strip_takes_little_memory(size):
     )
     peak = re.search(r"VmHWM:\s*(\d+) kB", done.stdout)
     assert peak, done.stdout
-    assert int(peak[1]) < 250 * 1024
+    assert int(peak[1]) < most * 1024
 
 
 def test_the_versions_name_what_decides_the_pixels():

@@ -14,13 +14,13 @@ from imagenet_subset.checking.selftest import SelftestReport, compare, selftest
 from imagenet_subset.demo.photos import encoded, jpeg, photo
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import PipelineUnavailableError
-from pipelines.bounds import DALI_CPU
+from pipelines.bounds import DALI_CPU, EXACT
 from pipelines.choice import PipelineConfig, resolve
 from pipelines.dali.graph import FAILED
 from pipelines.kinds import KINDS, NAMES
 from pipelines.per_image import PillowPipeline
 from pipelines.request import PipelineRequest
-from pipelines.rule import PixelRule
+from pipelines.rule import INTERPOLATIONS, Interpolation, PixelRule
 from tests.harness.tiers import thorough
 
 
@@ -46,10 +46,12 @@ def test_each_cpu_pipeline_passes(name: str) -> None:
     assert found["allowed"] == {"largest": report.bounds.largest, "mean": report.bounds.mean}
 
 
-def test_a_pipeline_of_another_rule_is_compared_by_that_rule() -> None:
-    config = resolve(PipelineRequest("cpu", "pillow", rule=PixelRule(72, 64)), 1)
-    report = selftest(config, rate_photos=1)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_a_pipeline_of_another_rule_is_compared_by_that_rule(interpolation: Interpolation) -> None:
+    rule = PixelRule(72, 64, interpolation)
+    report = selftest(resolve(PipelineRequest("cpu", rule=rule), 1), rate_photos=1)
     assert report.ok, report.problems
+    assert report.bounds == EXACT
 
 
 def test_your_photos_are_compared_and_what_pillow_took_is_counted(tmp_path: Path) -> None:

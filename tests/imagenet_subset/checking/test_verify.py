@@ -31,7 +31,7 @@ from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import open_for_update
-from pipelines.rule import DEFAULT
+from pipelines.rule import DEFAULT, PixelRule
 from tests.harness.planned import carried_out, planned
 
 WNIDS = ("n12267677", "n02690373")  # acorn, airliner
@@ -641,6 +641,26 @@ def test_many_wrong_rows_are_counted_and_the_first_named(copied: Path, own_tree:
     assert len(report.problems) == 21
     assert report.problems[0].startswith("row 0 of val")
     assert report.problems[-1] == "80 more rows differ from their photos"
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "off", "ok"), [("bicubic", 2, True), ("bicubic", 3, False), ("box", 1, False)]
+)
+def test_the_bounds_of_a_file_made_by_dali_are_those_of_its_filter(
+    tree: Path, subset_file: Path, tmp_path: Path, interpolation: Any, off: int, ok: bool
+) -> None:
+    rule = PixelRule(interpolation=interpolation)
+    todo = planned(subset_file, tree, tmp_path, device="cpu", pipeline="pillow", rule=rule)
+    subset = open_subset(carried_out(todo).npz)
+    assert subset.provenance is not None
+    data = {key: np.array(getattr(subset, key)) for key in KEYS}
+    image = data["X_train"][4]
+    image[0] = np.where(image[0] < 128, image[0] + off, image[0] - off)
+    pipeline = {"name": "dali", "device": "cpu", "versions": {}}
+    new = write(tmp_path / "n.npz", data, {**subset.provenance, "pipeline": pipeline})
+    report = verify(new)
+    compare_with_photos(report, tree, sample=None)
+    assert report.ok == ok, report.problems
 
 
 @pytest.mark.parametrize(

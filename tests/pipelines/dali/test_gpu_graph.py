@@ -19,7 +19,7 @@ from nvidia.dali import pipeline_def, types
 from pipelines.base import Device
 from pipelines.dali.graph import ENCODED, ROI_END, ROI_START, define_graph
 from pipelines.kinds import LOAD, LOADS
-from pipelines.rule import DEFAULT
+from pipelines.rule import DEFAULT, Interpolation
 
 Fields = dict[int, list[Any]]
 
@@ -85,11 +85,18 @@ def operator_of(message: bytes) -> Operator:
 
 
 def serialized(
-    device: Device, crop: int = DEFAULT.crop, load: str = LOAD
+    device: Device,
+    crop: int = DEFAULT.crop,
+    load: str = LOAD,
+    interpolation: Interpolation = "bilinear",
 ) -> tuple[dict[str, list[Operator]], list[tuple[str, str]]]:
     """Operators by name, and the outputs of the pipeline."""
     graph = pipeline_def(define_graph)(
-        device, crop, load, batch_size=4, num_threads=1, device_id=None, exec_dynamic=True
+        *(device, crop, load, interpolation),
+        batch_size=4,
+        num_threads=1,
+        device_id=None,
+        exec_dynamic=True,
     )
     fields = fields_of(graph.serialize())
     operators = defaultdict(list)
@@ -178,6 +185,27 @@ def test_another_rules_graph_differs_in_the_size_of_the_resize_alone(
     assert other["Resize"][0].arguments["size"] == [97.0, 97.0]
     other["Resize"][0].arguments["size"] = gpu["Resize"][0].arguments["size"]
     assert other == gpu
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "kind"),
+    [("bicubic", types.INTERP_CUBIC), ("lanczos", types.INTERP_LANCZOS3)],
+)
+def test_a_filter_that_overshoots_scales_rows_first_and_columns_then(
+    interpolation: Interpolation, kind: types.DALIInterpType
+) -> None:
+    operators, outputs = serialized("gpu", interpolation=interpolation)
+    rows, columns = operators["Resize"]
+    (decoder,) = operators["decoders__Image"]
+    assert rows.inputs[0] == (*decoder.outputs[0], "")
+    assert columns.inputs[0] == (*rows.outputs[0], "")
+    assert outputs == columns.outputs
+    for resize in (rows, columns):
+        expected = {"device": "gpu", "antialias": True, "interp_type": int(kind)}
+        assert expected.items() <= resize.arguments.items()
+        assert {device for _, device, name in resize.inputs if name} == {"cpu"}
+    assert {name for _, _, name in rows.inputs} == {"", "size", "roi_start", "roi_end"}
+    assert columns.arguments["size"] == [224.0, 224.0]
 
 
 def test_the_output_is_the_resized_batch_on_the_gpu() -> None:

@@ -229,4 +229,4 @@ def test_a_crop_up_to_the_photos_edge_is_left_to_pillow(sides: tuple[int, int]) 
     assert dict(result.fallbacks) == expected
     for key, data in enumerate((large, small)):
         difference = np.abs(result.images[key].astype(int) - reference(data, rule))
-        assert config.kind.bounds.judge((int(difference.max()), float(difference.mean()))) == ""
+        assert config.bounds.judge((int(difference.max()), float(difference.mean()))) == ""

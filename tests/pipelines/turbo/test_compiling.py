@@ -166,7 +166,10 @@ def test_a_package_that_cannot_be_imported_is_told_with_its_own_words(
     tmp_path: Path, package: str, error: str
 ) -> None:
     (tmp_path / f"{package}.py").write_text(f"raise {error}('it was made for another one')")
-    process = start(before="import pipelines.turbo.imports\n", PYTHONPATH=str(tmp_path))
+    process = start(
+        before="import pipelines.turbo.imports, pipelines.turbo.kernel_imports\n",
+        PYTHONPATH=str(tmp_path),
+    )
     out, err = process.communicate()
     assert out == "PillowPipeline\n", err
     assert err == (

@@ -1,0 +1,11 @@
+"""Imports turbo's kernel, and keeps the reason if that fails, as `pipelines.turbo.imports` does."""
+
+from __future__ import annotations
+
+failure: Exception | None = None
+"""Why the kernel can't run here; None as a rule."""
+
+try:
+    from pipelines.turbo import kernel  # noqa: F401
+except Exception as error:
+    failure = error
