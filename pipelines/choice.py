@@ -231,7 +231,7 @@ def _config(kind: Kind, request: PipelineRequest, cores: int, why: str) -> Pipel
     return PipelineConfig(
         kind.name,
         kind.device,
-        request.batch_size or kind.batch_size,
+        request.batch_size or kind.batch_for(request.rule),
         threads=max(1, cores // processes),
         processes=processes,
         rule=request.rule,

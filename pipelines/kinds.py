@@ -32,7 +32,7 @@ from pipelines.packages import (
     installed,
     without_dali_wheels,
 )
-from pipelines.rule import Interpolation
+from pipelines.rule import DEFAULT, Interpolation, PixelRule
 
 AUTO = "auto"
 """In place of a pipeline's name: whichever is best here."""
@@ -43,6 +43,9 @@ DALI's default: the engine and CUDA work side by side, and which of them a photo
 its batch. With the others it depends on the photo alone."""
 LOAD = "split"
 """The load of a build."""
+
+LARGER_BATCH = 4
+"""How many times as much memory as the default's a batch of larger images may take."""
 
 SHARED_BATCHES = 4
 """Batches per shard, at most, where several processes have one device: one decodes while another is
@@ -79,7 +82,7 @@ class Kind:
     linux_only: bool = False
     """Whether its packages are for Linux only."""
     batch_size: int = PER_IMAGE_BATCH
-    """Images per batch, if the user doesn't say."""
+    """Images per batch, if the user doesn't say: see `batch_for`."""
     shard_size: int = 64
     """Rows per shard. 64 images that are decoded one by one take a fraction of a second."""
     shard_batches: int = 0
@@ -134,6 +137,17 @@ class Kind:
         cuda = cuda or cuda_of_packages()
         line = self.install_cuda13 if self.install_cuda13 and cuda == 13 else self.install
         return f"pip uninstall -y {' '.join(FOR_CUDA_13)} && {line}" if instead else line
+
+    def batch_for(self, rule: PixelRule) -> int:
+        """Images per batch: fewer where they are large, which would take gigabytes else.
+
+        Examples
+        --------
+        >>> [_DALI.batch_for(PixelRule(2048, crop)) for crop in (64, 224, 512, 2048)]
+        [128, 128, 98, 6]
+        """
+        nbytes = LARGER_BATCH * self.batch_size * DEFAULT.nbytes
+        return max(1, min(self.batch_size, nbytes // rule.nbytes))
 
     def rows_per_shard(self, batch_size: int, *, shared: bool = False) -> int:
         """Rows per shard with batches of this size.

@@ -51,6 +51,17 @@ def over(kinds: Iterable[Kind]) -> pytest.MarkDecorator:
 
 
 @over(TABLE)
+def test_a_batch_of_large_images_has_fewer(kind: Kind) -> None:
+    assert kind.batch_for(DEFAULT) == kind.batch_for(PixelRule(32, 8)) == kind.batch_size
+    usual = kind.batch_size * DEFAULT.nbytes
+    for crop in (256, 512, 1000, 2048):
+        rule = PixelRule(2048, crop)
+        batch = kind.batch_for(rule)
+        assert batch == 1 or batch * rule.nbytes <= 4 * usual
+        assert batch == kind.batch_size or (batch + 1) * rule.nbytes > 4 * usual
+
+
+@over(TABLE)
 def test_each_kind_opens_as_what_was_asked_for_or_says_what_to_do(kind: Kind) -> None:
     try:
         config = resolve(PipelineRequest(kind.device, kind.name), 3)
