@@ -4,6 +4,7 @@
 
     $ python tests/golden/make_golden.py --odd    # the encoded odd files: odd.zip
     $ python tests/golden/make_golden.py          # torchvision-pillow13.json
+    $ python tests/golden/make_golden.py --rules  # only what other rules make, added to it
 
 Needs torchvision, which the project itself does not. Run it once with Pillow 13 or later and once
 with an older one: since version 13 Pillow scales photos more than twice as tall as wide down by
@@ -11,7 +12,8 @@ their height first, which rounds otherwise, so each side has its own file.
 
 Each case is an encoded file. Those made here are lossless and come from integer arithmetic alone,
 so every version of numpy and Pillow makes the same pixels; the lossy ones lie in ``odd.zip``.
-Written down are two SHA-256 of each case: of the decoded RGB pixels, and of the finished ones.
+Written down are two SHA-256 of each case: of the decoded RGB pixels, and of the finished ones. For
+the cases that `by_other_rules` chooses, so is one of what each of `RULES` makes of them.
 """
 
 from __future__ import annotations
@@ -46,6 +48,12 @@ SIZES = [
     (1600, 1200), (997, 1409),
 ]  # fmt: skip
 RANDOM_SIZES = 150
+RULES = [
+    (72, 64, "bicubic"), (64, 64, "bilinear"), (288, 256, "lanczos"), (72, 64, "box"),
+    (232, 224, "nearest"), (584, 512, "bicubic"), (512, 512, "lanczos"), (8, 8, "bicubic"),
+    (40, 33, "nearest"), (300, 255, "box"),
+]  # fmt: skip
+"""Resize, crop and interpolation of other rules; some blow most of the photos up."""
 MODES = ("L", "1", "LA", "P", "P with transparency", "RGBA", "I;16", "GIF", "BMP")
 MODE_SIZES = [(300, 260), (61, 150), (280, 600)]
 
@@ -118,6 +126,20 @@ def cases() -> Iterator[tuple[str, Encoder]]:
             yield f"odd: {name}", partial(bytes, archive.read(name))
 
 
+def by_other_rules() -> dict[str, Encoder]:
+    """Cases that every one of `RULES` is tried on: each size, some drawn at random, each mode."""
+    chosen = {}
+    for name, encoder in cases():
+        number = int(name.rpartition("#")[2]) if "#" in name else 0
+        if not name.startswith("odd: ") and (number < len(SIZES) or number % 10 == 0):
+            chosen[name] = encoder
+    return chosen
+
+
+def rule_name(resize: int, crop: int, interpolation: str) -> str:
+    return f"{resize} {crop} {interpolation}"
+
+
 def decoded(data: bytes) -> Image.Image:
     """Read as torchvision's ``pil_loader`` does."""
     with warnings.catch_warnings():
@@ -140,7 +162,6 @@ def write_odd() -> None:
 
 
 def write_expectations() -> None:
-    import torchvision
     from torchvision import transforms
 
     rule = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
@@ -148,21 +169,51 @@ def write_expectations() -> None:
     for name, encoder in cases():
         image = decoded(encoder())
         expected[name] = [sha256(image), sha256(rule(image))]
-    made_with = {
-        "torchvision": torchvision.__version__,
-        "pillow": PIL.__version__,
-        "libjpeg_turbo": features.version("libjpeg_turbo"),
-        "libwebp": features.version("webp"),
-    }
+    made_with = versions()
     text = json.dumps({"made_with": made_with, "cases": expected}, indent=0)
     golden_file().write_text(text + "\n")
     print(f"{golden_file().name}: {len(expected)} cases")
 
 
+def versions() -> dict[str, str | None]:
+    import torchvision
+
+    return {
+        "torchvision": torchvision.__version__,
+        "pillow": PIL.__version__,
+        "libjpeg_turbo": features.version("libjpeg_turbo"),
+        "libwebp": features.version("webp"),
+    }
+
+
+def add_rules() -> None:
+    """Add to the file what torchvision makes by other rules; the rest of it stays."""
+    from torchvision import transforms
+
+    made: dict[str, dict[str, str]] = {}
+    for resize, crop, interpolation in RULES:
+        mode = transforms.InterpolationMode(interpolation)
+        rule = transforms.Compose([transforms.Resize(resize, mode), transforms.CenterCrop(crop)])
+        made[rule_name(resize, crop, interpolation)] = {
+            name: sha256(rule(decoded(encoder()))) for name, encoder in by_other_rules().items()
+        }
+    whole = json.loads(golden_file().read_text())
+    whole |= {"rules_made_with": versions(), "rules": made}
+    golden_file().write_text(json.dumps(whole, indent=0) + "\n")
+    print(f"{golden_file().name}: {len(by_other_rules())} cases by {len(made)} rules")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--odd", action="store_true", help="write odd.zip instead")
-    write_odd() if parser.parse_args().odd else write_expectations()
+    parser.add_argument("--rules", action="store_true", help="add what other rules make")
+    args = parser.parse_args()
+    if args.odd:
+        write_odd()
+    elif not args.rules:
+        write_expectations()
+    if not args.odd:
+        add_rules()
 
 
 if __name__ == "__main__":

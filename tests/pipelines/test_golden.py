@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
+import numpy as np
 import PIL
 import pytest
 from PIL import features
 
 from pipelines.pillow import decode
-from tests.golden.make_golden import SIZES, cases, decoded, golden_file, sha256
+from pipelines.rule import PixelRule
+from tests.golden.make_golden import (
+    RULES,
+    SIZES,
+    by_other_rules,
+    cases,
+    decoded,
+    golden_file,
+    rule_name,
+    sha256,
+)
 from tests.harness.tiers import thorough
 
 CASES = dict(cases())
@@ -46,3 +58,37 @@ def test_the_pixels_are_torchvisions(golden, name):
     assert sha256(decode(data)) == finished_then, (
         f"scaled or cropped otherwise: here {here}, torchvision ran with {golden['made_with']}"
     )
+
+
+def test_every_other_rule_has_an_expectation_for_each_of_its_cases(golden):
+    assert golden["rules"].keys() == {rule_name(*rule) for rule in RULES}
+    assert all(made.keys() == by_other_rules().keys() for made in golden["rules"].values())
+
+
+@functools.cache
+def file_of(name):
+    return CASES[name]()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_by_another_rule_pillows_pixels_are_torchvisions(golden, rule):
+    made = {name: sha256(decode(file_of(name), PixelRule(*rule))) for name in by_other_rules()}
+    assert made == golden["rules"][rule_name(*rule)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_by_another_rule_turbo_scales_as_torchvision_does(golden, rule):
+    """Decoded by Pillow, since the cases are no JPEGs."""
+    pytest.importorskip("numba")
+    from pipelines.turbo.scaling import scaler_of
+
+    scaler = scaler_of(PixelRule(*rule))
+    out = np.empty(PixelRule(*rule).shape, np.uint8)
+    made = dict(golden["rules"][rule_name(*rule)])
+    for name in by_other_rules():
+        image = decoded(file_of(name))
+        if not scaler.leaves(*image.size):
+            photo = np.frombuffer(bytearray(image.tobytes() + bytes(scaler.slack)), np.uint8)
+            scaler.scale(photo, *image.size, out)
+            made[name] = sha256(out)
+    assert made == golden["rules"][rule_name(*rule)]
