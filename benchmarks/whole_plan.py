@@ -25,7 +25,7 @@ from pathlib import Path
 
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import BuildPlan
-from imagenet_subset.cli.commands.build import _print_plan
+from imagenet_subset.cli.report import print_plan
 from imagenet_subset.columns import Location
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.numbering import rank_key, val_name
@@ -105,7 +105,7 @@ def plan_all(train_list: Path | None) -> dict[str, float]:
     assert len(plan.target.layout.rows) == 1_331_167
     planned = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        _print_plan(plan)
+        print_plan(plan)
     printed = time.perf_counter()
     return {
         "names": named - started,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.npz.comment import encode_comment
 
 WNIDS = ["n12267677", "n02690373", "n09472597"]
 PROVENANCE = {

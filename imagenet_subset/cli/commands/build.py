@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.report import print_plan, print_summary
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.asked import check_choice
 from imagenet_subset.selection.lines import looks_like_wnids
-from imagenet_subset.system.text import counted, gigabytes, printable
 
 if TYPE_CHECKING:
     from imagenet_subset.building.plan import BuildPlan
@@ -156,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(args).items() if name in names}
     options = BuildOptions(**given, rule=arguments.rule_of(args))
     if args.dry_run:
-        _print_plan(plan_build(options))
+        print_plan(plan_build(options))
         return 0
     with begun(options) as (plan, runner):
         if not args.quiet:
@@ -164,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
                 print(note, file=sys.stderr)
         result = _build(plan, args, runner)
     if not args.quiet:
-        _print_summary(result)
+        print_summary(result)
     return 0
 
 
@@ -197,85 +196,6 @@ def _come_through(shard: ShardResult) -> int:
     """Rows that are done or have failed; a shard that was asked to stop has others too."""
     done = sum(crc is not None for crc in shard.crcs)
     return done + len(shard.failures) + len(shard.unreadable)
-
-
-def _print_plan(plan: BuildPlan) -> None:
-    import numpy as np
-
-    subset = plan.subset
-    classes = len(subset.classes)
-    train, val = (np.bincount(plan.records[split].classes, minlength=classes) for split in SPLITS)
-    titles = [
-        f"{subset.names[label]}: {c.title}" if subset.names[label] else c.title
-        for label, c in zip(subset.labels, subset.classes, strict=True)
-    ]
-    width = max(28, *map(len, titles))
-    print(f"{'label':>5}  {'WNID':9}  {'class':{width}}  {'train':>6}  {'val':>5}")
-    for label, c, title, *counts in zip(
-        subset.labels, subset.classes, titles, train, val, strict=True
-    ):
-        print(f"{label:5}  {c.wnid}  {title:{width}}  {counts[0]:6}  {counts[1]:5}")
-    print(f"{'':5}  {'':9}  {'together':{width}}  {train.sum():6}  {val.sum():5}")
-    folder = plan.output.folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = gigabytes(shutil.disk_usage(folder).free)
-    print(f"file      {printable(plan.output.npz)}, {gigabytes(plan.layout.size)}; {free} are free")
-    print(f"pipeline  {plan.notes[0]}")
-    for note in plan.notes[1:]:
-        print(f"note      {note}")
-
-
-def _print_summary(result: BuildResult) -> None:
-    plan, paths = result.plan, result.plan.output
-    if result.already_complete:
-        print(f"{printable(paths.npz)} is already complete; nothing to do")
-        _print_oddities(plan)
-        if paths.partial.exists():
-            print(
-                f"{printable(paths.partial)} is what another build left when it was stopped; "
-                "delete it if that isn't to go on"
-            )
-        return
-    train, val = plan.rows["train"], plan.rows["val"]
-    size = gigabytes(plan.layout.size)
-    classes = counted(len(plan.subset.names), "class", "classes")
-    print(
-        f"{printable(paths.npz)}  {size}: {train:,} train and {counted(val, 'val image')}, "
-        f"{classes}"
-    )
-    print(printable(paths.csv))
-    print(_work_done(result))
-    if result.fallbacks:
-        print(f"left to Pillow: {counted(len(result.fallbacks), 'image')} (--debug names them)")
-    _print_oddities(plan)
-
-
-def _work_done(result: BuildResult) -> str:
-    kept = f"{result.kept:,} {'was' if result.kept == 1 else 'were'} done already"
-    if not result.decoded:
-        return f"nothing was left to decode; {kept}"
-    rate = f", {result.decoded / result.seconds:.0f} images/s" if result.seconds else ""
-    work = f"{counted(result.decoded, 'image')} in {result.seconds:.1f} s{rate}"
-    return f"{work}; {kept}" if result.kept else work
-
-
-def _print_oddities(plan: BuildPlan) -> None:
-    if plan.provenance.by_name:
-        print("train_id: negative, made of the photos' names; imagenet-subset locate leads to them")
-    if plan.reencoded:
-        print(
-            f"not original: {counted(plan.reencoded, 'photo')}, encoded anew by whoever made this "
-            "copy of ImageNet"
-        )
-    if plan.missing:
-        print(f"left out: {counted(plan.missing, 'image')} missing from the source")
-    if plan.undecodable:
-        print(
-            f"left out: {counted(plan.undecodable, 'image')} that can't be decoded, listed in "
-            f"{printable(plan.output.failures)}; with good files in their place, --overwrite "
-            "builds with them"
-        )
 
 
 def _splits(text: str) -> tuple[Split, ...]:

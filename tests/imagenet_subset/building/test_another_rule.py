@@ -17,7 +17,7 @@ from imagenet_subset.checking.file import verify
 from imagenet_subset.checking.pixels import compare_with_photos
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputExistsError, ReadError, ResumeMismatchError
-from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.viewing.page import write_page

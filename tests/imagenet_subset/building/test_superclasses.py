@@ -17,7 +17,8 @@ from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputExistsError, ReadError, SourceError, UndecodableError
 from imagenet_subset.ilsvrc.classes import class_table, wnid_of_val
 from imagenet_subset.npz.class_csv import read_class_rows
-from imagenet_subset.npz.provenance import Provenance, encode_comment
+from imagenet_subset.npz.comment import encode_comment
+from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.locate import locate
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS

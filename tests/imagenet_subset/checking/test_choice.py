@@ -13,7 +13,7 @@ import imagenet_subset
 from imagenet_subset.checking.file import VerifyReport
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import SubsetError
-from imagenet_subset.npz.provenance import encode_comment
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from tests.conftest import Cli
 from tests.harness.originals import originals, train_list

@@ -26,8 +26,8 @@ from imagenet_subset.demo.tree import write_demo_tree
 from imagenet_subset.errors import ReadError, ReadRefusedError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import name_id
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.npz.layout import KEYS, Layout, finish
-from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import open_for_update

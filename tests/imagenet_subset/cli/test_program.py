@@ -15,8 +15,9 @@ import pytest
 
 from imagenet_subset.building.run import BuildResult
 from imagenet_subset.building.tasks import ShardResult
-from imagenet_subset.cli.commands.build import _come_through, _work_done
+from imagenet_subset.cli.commands.build import _come_through
 from imagenet_subset.cli.program import main
+from imagenet_subset.cli.report import work_done
 from imagenet_subset.cli.usage import COMMANDS
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from tests.harness.tiers import thorough
@@ -403,7 +404,7 @@ def test_what_there_was_to_do_is_told_in_numbers_that_mean_something(tmp_path) -
     }
     for (decoded, kept, seconds), text in results.items():
         result = BuildResult(None, decoded=decoded, kept=kept, seconds=seconds)  # type: ignore[arg-type]
-        assert _work_done(result) == text
+        assert work_done(result) == text
 
 
 def test_the_bar_counts_no_row_that_a_stopped_shard_left_undone() -> None:

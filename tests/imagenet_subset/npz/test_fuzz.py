@@ -33,8 +33,8 @@ from imagenet_subset.demo.photos import encoded, jpeg, odd_images, photo
 from imagenet_subset.errors import ReadError, ResumeMismatchError, SourceError, SubsetError
 from imagenet_subset.ilsvrc.classes import class_table
 from imagenet_subset.ilsvrc.train_list import TrainList
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.npz.layout import Layout, finish
-from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.selection.subset import load_subset

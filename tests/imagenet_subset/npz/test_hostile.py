@@ -25,8 +25,8 @@ from imagenet_subset.building.run import BuildResult
 from imagenet_subset.checking.file import verify
 from imagenet_subset.cli.program import main
 from imagenet_subset.errors import ImagenetSubsetError, OutputError, OutputExistsError, ReadError
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.npz.crc import crc32
-from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.reading.summary import summarize
 from tests.harness.planned import carried_out, planned

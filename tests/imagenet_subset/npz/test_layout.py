@@ -17,8 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imagenet_subset.npz import layout as npz
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.npz.layout import ALIGNMENT, KEYS, Layout
-from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import open_for_update, pwrite_all
 from pipelines.rule import DEFAULT, PixelRule

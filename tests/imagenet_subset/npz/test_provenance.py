@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagenet_subset.errors import ReadError
-from imagenet_subset.npz.provenance import Provenance, encode_comment
+from imagenet_subset.npz.comment import encode_comment
+from imagenet_subset.npz.provenance import Provenance
 from pipelines.rule import PixelRule
 
 PATH = Path("three_cls.npz")

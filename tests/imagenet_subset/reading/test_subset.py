@@ -21,8 +21,8 @@ import pytest
 
 from imagenet_subset.errors import ReadError, ReadRefusedError
 from imagenet_subset.npz.class_csv import ClassRow
+from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.npz.layout import KEYS, Layout, finish
-from imagenet_subset.npz.provenance import encode_comment
 from imagenet_subset.reading.subset import ImagenetSubset, open_subset
 from imagenet_subset.system.files import open_for_update, pwrite_all
 from pipelines.rule import DEFAULT
