@@ -28,7 +28,7 @@ from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import pread_into, reading
 from imagenet_subset.system.text import printable
-from pipelines.rule import PixelRule
+from pipelines.rule import DEFAULT
 
 _BLOCK = 1 << 23
 
@@ -223,7 +223,7 @@ def _structure_problems(
         else:
             report.checked.append("no provenance: a file of another program")
         return
-    rule = PixelRule.from_text(subset.made.pixel_rule)
+    rule = subset.made.rule
     if rule and rule.shape != shape:
         yield f"its images are {shape}, and its pixel rule makes {rule.shape}"
     crcs = {key: archive.members[key].crc for key in KEYS}
@@ -232,4 +232,5 @@ def _structure_problems(
             yield f"the {name} at byte {offset} is damaged: it isn't what the format demands"
     if len(archive.mapped) != layout.size:
         yield f"the file has {len(archive.mapped)} bytes, the format demands {layout.size}"
-    report.checked.append("structure, byte for byte")
+    size = f"; images of {rule.crop}x{rule.crop}, as its rule makes them" if rule else ""
+    report.checked.append(f"structure, byte for byte{size if rule != DEFAULT else ''}")

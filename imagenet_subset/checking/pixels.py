@@ -97,7 +97,7 @@ def compare_with_photos(
     report.problems += _named(wrong, "rows differ from their photos")
     report.source_problems = _named(report.source_problems, "photos can't be compared")
     report.checked.append(
-        f"{report.compared} photos decoded again by Pillow: largest difference "
+        f"{report.compared} photos decoded again by Pillow{_by_rule(rule)}: largest difference "
         f"{report.max_difference} of 255, {bounds.largest} allowed{_other_pillow(subset)}"
     )
 
@@ -122,6 +122,13 @@ def _rule(subset: ImagenetSubset) -> PixelRule:
         size = f"{rule.crop}x{rule.crop}"
         raise ReadError(f"{path}: its images aren't {size}, so they can't be compared with photos")
     return rule
+
+
+def _by_rule(rule: PixelRule) -> str:
+    """A word on the rule, if it isn't the default one."""
+    if rule == DEFAULT:
+        return ""
+    return f" (shorter side {rule.resize}, crop {rule.crop}, {rule.interpolation})"
 
 
 def _other_pillow(subset: ImagenetSubset) -> str:

@@ -90,6 +90,9 @@ def test_verify_decodes_by_the_rule_of_the_file(built: BuildPlan, tree: Path) ->
     compare_with_photos(report, tree, sample=None)
     assert report.ok, (report.problems, report.source_problems)
     assert report.compared == sum(built.rows.values())
+    said = "; ".join(report.checked)
+    assert "images of 64x64, as its rule makes them" in said
+    assert "decoded again by Pillow (shorter side 72, crop 64, bilinear): largest" in said
 
 
 def test_a_file_of_a_rule_that_is_not_known_is_not_compared(
