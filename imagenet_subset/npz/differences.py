@@ -13,6 +13,8 @@ from imagenet_subset.system.text import printable
 _SHOWN = 40
 """Characters of a value that are shown: where both sides begin alike, from where they part."""
 _KEPT = _SHOWN - len("...")
+_WAYS = ("per_class", "fraction", "photo_list")
+"""Fields of a choice of train photos, of which it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ def compare(
     --------
     >>> [str(d) for d in compare({"pipe": {"name": "dali"}, "a": 1}, {"pipe": {"name": "x"}})]
     ['a: 1 there, nothing here', 'pipe.name: dali there, x here']
+    >>> [str(d) for d in compare({"choice": {"per_class": 3, "seed": 0}}, {})]
+    ['choice: per_class 3, seed 0 there, nothing here']
     """
     found: list[Difference] = []
     keys = theirs.keys() | ours.keys()
@@ -67,11 +71,29 @@ def compare(
         keys -= {"rule"}  # the same in parts
     for key in sorted(keys):
         there, here = theirs.get(key), ours.get(key)
-        if isinstance(there, Mapping) and isinstance(here, Mapping):
+        if key == "choice" and _way(there) != _way(here):
+            found.append(Difference((*path, key), _choice(there), _choice(here)))
+        elif isinstance(there, Mapping) and isinstance(here, Mapping):
             found += compare(there, here, (*path, key))
         elif there != here:
             found.append(Difference((*path, key), there, here))
     return found
+
+
+def _way(choice: Any) -> list[str]:
+    """How train photos were chosen; empty where all were wanted."""
+    return [way for way in _WAYS if isinstance(choice, Mapping) and way in choice]
+
+
+def _choice(fields: Any) -> str | None:
+    """A choice of train photos on a line, by the names of its flags: ``per_class 3, seed 0``."""
+    if not isinstance(fields, Mapping):
+        return None
+    shown = {name: fields[name] for name in (*_WAYS, "seed") if name in fields}
+    return ", ".join(
+        f"{name} {_text(value.get('name') if isinstance(value, Mapping) else value)}"
+        for name, value in shown.items()
+    )
 
 
 def _text(value: Any) -> str:

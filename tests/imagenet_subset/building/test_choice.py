@@ -164,8 +164,12 @@ def test_another_choice_is_no_resume_and_not_the_same_file(few: Path, tmp_path: 
     built(few, tmp_path / "out", **TEN)
     with pytest.raises(OutputExistsError, match=r"choice\.seed: 3 there, 4 here"):
         built(few, tmp_path / "out", per_class=10, seed=4)
-    with pytest.raises(OutputExistsError, match=r"choice: .* there, nothing here"):
+    with pytest.raises(
+        OutputExistsError, match=r"choice: per_class 10, seed 3 there, nothing here"
+    ):
         built(few, tmp_path / "out")
+    with pytest.raises(OutputExistsError, match=r"seed 3 there, fraction 0\.1, seed 0 here"):
+        built(few, tmp_path / "out", fraction=0.1)
 
 
 @pytest.mark.processes
