@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -38,8 +39,13 @@ class PixelRule:
     """How a photo is scaled."""
 
     def __post_init__(self) -> None:
-        if type(self.resize) is not int or type(self.crop) is not int:
-            raise ValueError(f"resize and crop are whole numbers, not {self.resize}, {self.crop}")
+        sides = {"resize": self.resize, "crop": self.crop}
+        if not all(map(_is_whole, sides.values())):
+            raise ValueError(
+                f"resize and crop are whole numbers, not {self.resize!r}, {self.crop!r}"
+            )
+        for name, side in sides.items():  # NumPy's are no JSON
+            object.__setattr__(self, name, operator.index(side))
         if self.resize > LARGEST_RESIZE:
             raise ValueError(f"resize is at most {LARGEST_RESIZE}, not {self.resize}")
         if self.crop < SMALLEST_CROP:
@@ -153,6 +159,10 @@ class PixelRule:
             (top * height / scaled_height, left * width / scaled_width),
             (bottom * height / scaled_height, right * width / scaled_width),
         )
+
+
+def _is_whole(side: object) -> bool:
+    return hasattr(side, "__index__") and not isinstance(side, bool)
 
 
 DEFAULT = PixelRule()

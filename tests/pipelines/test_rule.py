@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +20,12 @@ rules = st.integers(8, 2048).flatmap(
 def test_the_default_is_256_and_224() -> None:
     assert PixelRule() == DEFAULT == PixelRule(resize=256, crop=224, interpolation="bilinear")
     assert DEFAULT.shape == (224, 224, 3)
+
+
+def test_whole_numbers_of_numpy_make_the_same_rule() -> None:
+    rule = PixelRule(np.int64(72), np.int32(64))  # type: ignore[arg-type]
+    assert (type(rule.resize), type(rule.crop)) == (int, int)
+    assert rule == PixelRule(72, 64)
 
 
 def test_the_text_of_the_default_is_that_of_all_files_so_far() -> None:
@@ -175,6 +182,7 @@ def test_any_text_is_a_rules_or_none(text: str) -> None:
         (2049, 224, "bilinear", r"^resize is at most 2048, not 2049$"),
         (10**30, 10**29, "bilinear", r"^resize is at most 2048, not 10{30}$"),
         (True, 224, "bilinear", r"^resize and crop are whole numbers, not True, 224$"),
+        (256.0, "224", "bilinear", r"^resize and crop are whole numbers, not 256.0, '224'$"),
         (
             *(256, 224, "hamming"),
             r"^interpolation is bilinear, bicubic, lanczos, box or nearest, not 'hamming'$",
