@@ -47,7 +47,7 @@ def drawn_choice(per_class: int | None, fraction: float | None, seed: int) -> Ch
         return PerClass(_whole("per_class", per_class, least=1), number)
     if fraction is None:
         return None
-    if not 0 < fraction <= 1:
+    if isinstance(fraction, (bool, str, bytes)) or not 0 < fraction <= 1:
         raise ValueError(f"fraction is above 0 and up to 1, not {fraction!r}")
     return Share(float(fraction), number)
 
