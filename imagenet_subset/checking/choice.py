@@ -73,7 +73,8 @@ def check_choice(
         return
     known = _known(subset, classes, data_dir, train_list)
     if known is None:
-        ways = "say by --train_list or --data_dir which photos there are"
+        flags = "--data_dir" if subset.by_name else "--train_list or --data_dir"
+        ways = f"say by {flags} which photos there are"
         report.checked.append(f"{_UNCHECKED}, {made.choice}: {ways}")
         return
     chosen = Chosen(choice)

@@ -103,6 +103,13 @@ def test_what_would_have_to_be_given_is_said(tree: Tree, tmp_path: Path) -> None
     ]
 
 
+def test_where_ids_are_names_a_train_list_is_not_asked_for(tree: Tree, tmp_path: Path) -> None:
+    bare = shutil.copytree(tree.data, tmp_path / "bare" / "CLS-LOC")
+    npz = tree.build(tmp_path / "out", bare, per_class=5, missing="skip")
+    (line,) = choice_lines(verified(npz, train_list=tree.list))
+    assert line.endswith("seed 0: say by --data_dir which photos there are")
+
+
 def test_a_file_without_a_choice_has_no_word_of_it(tree: Tree, tmp_path: Path) -> None:
     report = verified(tree.build(tmp_path / "out"), tree.data)
     assert (report.ok, choice_lines(report)) == (True, [])
