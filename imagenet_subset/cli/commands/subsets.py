@@ -30,10 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(args: argparse.Namespace) -> str:
+    """Say which arguments don't go together; empty if all do."""
+    if args.name is None and args.wnids_only:
+        return "--wnids_only: say which list, as in imagenet-subset subsets imagenette"
+    return ""
+
+
 def run(args: argparse.Namespace) -> int:
     """Print the table, what is known of a list, or the list."""
-    if args.name is None and args.wnids_only:
-        raise SubsetError("--wnids_only: say which list, as in imagenet-subset subsets imagenette")
     if args.name is None:
         _print_table()
     elif args.wnids_only:

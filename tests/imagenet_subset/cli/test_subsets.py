@@ -77,7 +77,6 @@ def test_wnids_only_prints_a_subset_file(command, tmp_path, name: str) -> None:
         (["ImageNet-10"], "did you mean imagenet10, mcm_imagenet10?"),
         (["?"], "no list named '?' comes with the program; `imagenet-subset subsets` lists them"),
         (["a\nb" * 99], r"no list named 'a\\nba"),
-        (["--wnids_only"], "say which list, as in imagenet-subset subsets imagenette"),
     ],
 )
 def test_what_is_no_list_is_refused_with_the_nearest(command, words, message: str) -> None:
@@ -85,6 +84,12 @@ def test_what_is_no_list_is_refused_with_the_nearest(command, words, message: st
         command("subsets", *words)
     assert message in str(error.value)
     assert str(error.value).isprintable()
+
+
+def test_the_lines_of_no_list_are_wrong_usage(cli) -> None:
+    done = cli("subsets", "--wnids_only")
+    assert done.returncode == 2
+    assert "say which list, as in imagenet-subset subsets imagenette" in done.stderr
 
 
 def test_a_build_of_a_list_is_that_of_a_file_with_its_lines(command, tmp_path: Path) -> None:
