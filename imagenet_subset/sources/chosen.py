@@ -126,7 +126,9 @@ class Chosen:
         """
         if self.choice is None or any(self.wants(c.wnid) for c in classes):
             return
+        listed = self.choice.record
+        name = printable(listed.name) if isinstance(listed, Listed) else "the choice"
         raise SourceError(
-            f"none of the photos that are listed is known ({few(self._unknown.first)}); "
-            "is this a list of ILSVRC 2012's train photos?"
+            f"none of the photos of these classes that {name} has is known "
+            f"({few(self._unknown.first)}); is it a list of ILSVRC 2012's train photos?"
         )

@@ -265,5 +265,5 @@ def test_a_listed_photo_without_a_number_follows_the_policy_and_others_don_t_cou
 
 
 def test_a_list_of_which_no_photo_is_known_is_refused(tree: Tree) -> None:
-    with pytest.raises(SourceError, match="none of the photos that are listed is known"):
+    with pytest.raises(SourceError, match=r"of these classes that \S+\.txt has is known"):
         tree.listing(tree.photo_list([f"{LARGE.wnid}_12345678"]))
