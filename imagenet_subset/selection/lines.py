@@ -87,7 +87,7 @@ def parse_lines(lines: Iterable[tuple[str, str]]) -> list[Line]:
         for c in classes:
             _once(places, c.wnid, where, c.wnid)
         line = Line(classes, name)
-        _once(places, line.title, where, f"the name {line.title!r}")
+        _once(places, f"name {line.title}", where, f"the name {line.title!r}")
         parsed.append(line)
     if sum(len(json.dumps(line.name)) for line in parsed if line.name) > _LONGEST_NAMES:
         raise SubsetError(

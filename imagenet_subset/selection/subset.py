@@ -23,6 +23,7 @@ from imagenet_subset.system.text import printable
 
 _SAFE_NAME = re.compile(r"[\w][\w.+-]*", re.ASCII)
 _ALLOWED = "letters, digits, '_', '-', '+' and '.'"
+_FIRST = "the first is a letter, a digit or '_'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,8 @@ def load_subset(name_or_path: str | os.PathLike[str], out_name: str | None = Non
     """
     given = os.fspath(name_or_path)
     if out_name is not None and not _SAFE_NAME.fullmatch(out_name):
-        raise SubsetError(f"--out_name {printable(out_name)!r}: use {_ALLOWED} only")
-    if out_name is not None and out_name.endswith(".npz"):
+        raise SubsetError(f"--out_name {printable(out_name)!r}: use {_ALLOWED} only; {_FIRST}")
+    if out_name is not None and out_name.lower().endswith(".npz"):
         raise SubsetError(f"--out_name {out_name}: leave out .npz; NAME becomes NAME_cls.npz")
     if looks_like_wnids(given):
         words = enumerate(filter(None, map(str.strip, given.split(","))), 1)
@@ -144,7 +145,8 @@ def _no_subset(name: str, folder: Path) -> str:
     stems = {p.stem for p in folder.glob("*.txt") if not p.stem.startswith("ilsvrc2012")}
     own = ", ".join(sorted(map(printable, stems - named_subsets().keys())))
     there = f" ({own})" if own else ""
-    nearest = ", ".join(near(name))
+    words = re.split(r"[\s,;]+", name.strip())
+    nearest = ",".join(words) if all(map(looks_like_wnids, words)) else ", ".join(near(name))
     meant = f"did you mean {nearest}? " if nearest else ""
     return (
         f"no subset named {printable(name)!r} in ./aux_files{there} or among those shipped; "

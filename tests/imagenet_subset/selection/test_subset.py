@@ -54,6 +54,11 @@ def test_a_name_alone_makes_no_superclass(tmp_path: Path) -> None:
     assert not subset.has_superclasses
 
 
+def test_a_superclass_may_be_called_as_a_wnid_is(tmp_path: Path) -> None:
+    subset = load(tmp_path, f"{ACORN}: {ACORN} {AIRLINER}\n{AMBULANCE}\n")
+    assert subset.titles == (ACORN, "ambulance")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -104,6 +109,9 @@ def test_one_wnid_is_a_subset() -> None:
         (f"{ACORN},{ACORN}", "mine", f"word 2: {ACORN} is in word 1 already; remove one"),
         (ACORN, "a/b", "--out_name 'a/b': use letters, digits"),
         (ACORN, "-a", "--out_name '-a': use letters, digits"),
+        (ACORN, ".a", "only; the first is a letter, a digit or '_'"),
+        (f"{ACORN} {AIRLINER}", "mine", f"did you mean {ACORN},{AIRLINER}?"),
+        (ACORN, "a.NPZ", "leave out .npz"),
         (ACORN, "a.npz", "--out_name a.npz: leave out .npz; NAME becomes NAME_cls.npz"),
     ],
 )
