@@ -53,7 +53,7 @@ class Label:
 def labels_of(rows: Sequence[ClassRow], names: Sequence[str | None] = ()) -> tuple[Label, ...]:
     """Labels of the classes of a file, ascending.
 
-    A name that several labels would have gets the WNID or, of a superclass, the label added.
+    A name that several labels would have gets the WNID added or, where that won't do, the label.
 
     Parameters
     ----------
@@ -71,17 +71,11 @@ def labels_of(rows: Sequence[ClassRow], names: Sequence[str | None] = ()) -> tup
     of_label = {n: tuple(some) for n, some in groupby(rows, key=lambda row: row.subset_label)}
     given = dict(enumerate(names))
     titles = {n: given.get(n) or " or ".join(map(_title, of_label[n])) for n in of_label}
-    counts = Counter(titles.values())
-    return tuple(
-        Label(n, _distinct(n, titles[n], some, counts[titles[n]] > 1), some, bool(given.get(n)))
-        for n, some in of_label.items()
-    )
-
-
-def _distinct(number: int, title: str, rows: Sequence[ClassRow], shared: bool) -> str:
-    if not shared:
-        return title
-    return f"{title} ({rows[0].WNID if len(rows) == 1 else number})"
+    wnids = {n: some[0].WNID if len(some) == 1 else str(n) for n, some in of_label.items()}
+    for added in (wnids, {n: str(n) for n in of_label}):
+        counts = Counter(titles.values())
+        titles = {n: f"{t} ({added[n]})" if counts[t] > 1 else t for n, t in titles.items()}
+    return tuple(Label(n, titles[n], some, bool(given.get(n))) for n, some in of_label.items())
 
 
 def _title(row: ClassRow) -> str:

@@ -195,18 +195,17 @@ class ImagenetSubset:
         """Name of each label, by label: no two are the same.
 
         That of the class. ILSVRC has two cranes and the like: each has its meaning added, ``crane
-        (bird)``. A superclass has the name that the subset file gives it. Where nothing says what
-        the classes are, the names are ``class 0`` and so on.
+        (bird)``. A superclass has the name that the subset file gives it. A label whose class
+        nothing says is ``class 0`` and so on.
 
         Raises
         ------
         ReadError
             See `class_rows`.
         """
-        if labels := self.named_labels:
-            return [label.name for label in labels]
+        names = [label.name for label in self.named_labels]
         there = [int(y.max()) for y in (self.y_train, self.y_val) if len(y)]
-        return [f"class {label}" for label in range(max(there, default=-1) + 1)]
+        return names + [f"class {n}" for n in range(len(names), max(there, default=-1) + 1)]
 
     @property
     def torchvision_labels(self) -> NDArray[np.int64]:
@@ -224,8 +223,11 @@ class ImagenetSubset:
 
         rows = self.class_rows
         if not rows or len({row.subset_label for row in rows}) < len(rows):
-            why = "its labels are superclasses, of several" if rows else "nothing says its"
-            raise ReadError(f"{printable(self.path)}: {why} classes; each has its own index")
+            why = "its labels are superclasses: each of their classes has an index of its own"
+            unknown = (
+                f"nothing says its classes; put {NpzFiles.beside(self.path).csv.name} beside it"
+            )
+            raise ReadError(f"{printable(self.path)}: {why if rows else unknown}")
         indices = [index_of_wnid(row.WNID) for row in rows]
         if None in indices:
             stranger = printable(rows[indices.index(None)].WNID)

@@ -79,6 +79,7 @@ def parse_lines(lines: Iterable[tuple[str, str]]) -> list[Line]:
     """
     parsed: list[Line] = []
     places: dict[str, str] = {}
+    room = _LONGEST_NAMES
     for where, text in lines:
         name, words = _divided(where, text.partition("#")[0].strip())
         if not words:
@@ -89,10 +90,12 @@ def parse_lines(lines: Iterable[tuple[str, str]]) -> list[Line]:
         line = Line(classes, name)
         _once(places, f"name {line.title}", where, f"the name {line.title!r}")
         parsed.append(line)
-    if sum(len(json.dumps(line.name)) for line in parsed if line.name) > _LONGEST_NAMES:
-        raise SubsetError(
-            f"the names of the lines take more than {_LONGEST_NAMES:,} bytes together; shorten them"
-        )
+        room -= len(json.dumps(name)) if name else 0
+        if room < 0:
+            raise SubsetError(
+                f"{where}: the names up to here take more than {_LONGEST_NAMES:,} bytes together; "
+                "shorten them"
+            )
     return parsed
 
 
@@ -132,15 +135,14 @@ def _class(where: str, word: str) -> ImageClass:
 
 
 def looks_like_wnids(text: str) -> bool:
-    """Whether a text is a WNID, or several with commas between them.
+    """Whether a text is meant as WNIDs with commas between them: one of its words is a WNID.
 
     Examples
     --------
-    >>> looks_like_wnids("n12267677, n02690373"), looks_like_wnids("imagenet30")
-    (True, False)
+    >>> [looks_like_wnids(text) for text in ("n12267677, n02690373", "n12267677,acorn", "acorn")]
+    [True, True, False]
     """
-    words = [word.strip() for word in text.split(",")]
-    return any(map(_WNID.fullmatch, words)) and ("," in text or len(words) == 1)
+    return ":" not in text and any(_WNID.fullmatch(word.strip()) for word in text.split(","))
 
 
 def numbered(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -22,9 +22,10 @@ from imagenet_subset.system.files import regular
 from imagenet_subset.system.text import counted, few, printable
 
 _LINE = re.compile(
-    rb"(?:.*[/\\])?((n[0-9]{8})_(?:0|[1-9][0-9]{0,9}))(?:_\2)?(?:\.(?i:jpe?g))?", re.DOTALL
+    rb"(?:.*[/\\])?((n[0-9]{8})_(?:0|[1-9][0-9]{0,9}))(?:_\2)?(?:\.(?i:jpe?g))?(?:[ \t]+[0-9]+)?",
+    re.DOTALL,
 )
-"""Hugging Face appends the class to the stem."""
+"""Hugging Face appends the class to the stem. A number may follow, as in ``train_cls.txt``."""
 _EXPECTED = "a train photo a line, such as n01440764_10026.JPEG"
 _READ_AT_A_TIME = 1 << 20
 _SHOWN = 60
@@ -135,7 +136,9 @@ def _blocks(path: Path, file: BinaryIO) -> Iterator[list[bytes]]:
     """Lines of a file, some at a time."""
     start = file.read(_READ_AT_A_TIME)
     if b"\0" in start:
-        raise SubsetError(f"{printable(path)} is no text in UTF-8; expected {_EXPECTED}")
+        raise SubsetError(
+            f"{printable(path)} is no text in UTF-8: save it so; expected {_EXPECTED}"
+        )
     file.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
     while lines := file.readlines(_READ_AT_A_TIME):
         yield lines

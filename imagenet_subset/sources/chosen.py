@@ -32,7 +32,8 @@ class Chosen:
 
     def concerns(self, wnid: str) -> bool:
         """Whether photos of a class may be wanted."""
-        return self.choice is None or self.choice.named(wnid) != []
+        named = None if self.choice is None else self.choice.named(wnid)
+        return named is None or len(named) > 0
 
     def wants(self, wnid: str) -> bool:
         """Whether photos of a class are wanted, once `among` was asked."""

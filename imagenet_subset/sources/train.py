@@ -118,9 +118,10 @@ class TrainLook(Look):
             return
         expected = sum(c.num_train_images for c in self.subset.classes)
         if self._listed < expected:
+            chosen = ": chosen from these" if self.chosen.choice else ""
             self.notes.append(
                 f"{name} has {self._listed:,} of ILSVRC's {expected:,} train photos of these "
-                f"classes{': chosen from these' * (self.chosen.choice is not None)}"
+                f"classes{chosen}"
             )
         self._list = None  # it has 40 MB
 

@@ -59,6 +59,7 @@ def test_a_name_depends_on_its_class_alone() -> None:
 def test_names_of_a_foreign_csv_are_made_distinct() -> None:
     assert names((0, "a", "x"), (1, "b", "x"), (2, "c", "y")) == ["x (a)", "x (b)", "y"]
     assert names((0, "", ""), (1, "n1", "")) == ["class 0", "n1"]
+    assert names((0, "a", "x"), (1, "a", "x")) == ["x (a) (0)", "x (a) (1)"]
 
 
 def test_a_superclass_has_the_files_name() -> None:
@@ -70,15 +71,22 @@ def test_a_superclass_has_the_files_name() -> None:
 def test_where_nothing_says_the_classes_they_are_numbered(write_subset: Write) -> None:
     subset = open_subset(write_subset([0, 3], [1], csv=None, foreign=True))
     assert subset.dataset("val").classes == ["class 0", "class 1", "class 2", "class 3"]
-    with pytest.raises(ReadError, match="nothing says its classes"):
+    with pytest.raises(
+        ReadError, match=r"nothing says its classes; put three_cls_metadata\.csv beside it"
+    ):
         _ = subset.torchvision_labels
+
+
+def test_labels_beyond_the_csv_are_numbered(write_subset: Write) -> None:
+    subset = open_subset(write_subset([0, 3], [1], csv=f"{HEAD}0,1,a,x\n", foreign=True))
+    assert subset.dataset("val").classes == ["x", "class 1", "class 2", "class 3"]
 
 
 def test_a_superclass_has_no_index_of_torchvisions(write_subset: Write) -> None:
     csv = f"{HEAD}0,327,n12267677,acorn\n0,230,n02690373,airliner\n"
     subset = open_subset(write_subset([0], [0], csv=csv, foreign=True))
     assert subset.class_names == ["acorn or airliner"]
-    with pytest.raises(ReadError, match="superclasses, of several classes"):
+    with pytest.raises(ReadError, match="its labels are superclasses: each of"):
         _ = subset.torchvision_labels
 
 

@@ -22,6 +22,7 @@ LINES = {
     "Hugging Face's name": "train/n12267677_10_n12267677.JPEG",
     "with spaces around": "  n12267677_10.JPEG\t",
     "with a comment": "n12267677_10.JPEG  # the oak's",
+    "with a number, as in train_cls.txt": "n12267677/n12267677_10 1266001",
 }
 
 
@@ -46,7 +47,8 @@ def test_a_line_is_a_stem_a_file_name_or_a_path(
         "ILSVRC2012_val_00000293.JPEG",
         "n00000001_10.JPEG",
         "n12267677_010.JPEG",
-        "n12267677_10.JPEG 3",
+        "n12267677_10.JPEG 3 4",
+        "n12267677_10.JPEG x",
         "n12267677_10_n02690373.JPEG",
         "n12267677",
         "n12267677_10.png",

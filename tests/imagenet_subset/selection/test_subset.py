@@ -71,7 +71,10 @@ def test_a_superclass_may_be_called_as_a_wnid_is(tmp_path: Path) -> None:
         ("dogs:\n", ":1: no WNID after 'dogs'; expected one or more"),
         (f"a\x07b: {ACORN}\n", ":1: expected a name before the colon, found 'a\\\\x07b'"),
         ("dogs: husky\n", ":1: expected a WNID of ILSVRC 2012 such as n12267677, found 'husky'"),
-        (f"{'x' * 30_000}: {ACORN}\n", "take more than 20,000 bytes together; shorten them"),
+        (
+            f"{'x' * 30_000}: {ACORN}\n",
+            ":1: the names up to here take more than 20,000 bytes together",
+        ),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_number(tmp_path: Path, text: str, says: str) -> None:
