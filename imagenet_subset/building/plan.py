@@ -29,6 +29,7 @@ from imagenet_subset.sources.catalogue import list_images
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
 from pipelines.choice import PipelineConfig
+from pipelines.rule import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ def read_inputs(options: BuildOptions) -> Inputs:
     """
     subset = load_subset(options.subset_name, options.out_name)
     name = options.out_name or subset.name
-    output = NpzFiles.of_subset(Path(options.out_dir), name, options.rule)
+    crop = None if options.rule.crop == DEFAULT.crop else options.rule.crop
+    output = NpzFiles.of_subset(Path(options.out_dir), name, crop)
     if output.folder.exists() and not output.folder.is_dir():
         raise OutputError(
             f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"

@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.rule import DEFAULT, PixelRule
-
 _CLASSIFICATION = "_cls"
 _ENDING = re.compile(f"{_CLASSIFICATION}(_[0-9]+)?$")
 _PARTIAL = ".partial"
@@ -28,16 +26,21 @@ class NpzFiles:
     stem: str
 
     @classmethod
-    def of_subset(cls, folder: Path, name: str, rule: PixelRule = DEFAULT) -> NpzFiles:
-        """Files that a build writes into a folder; a crop other than usual is in their names.
+    def of_subset(cls, folder: Path, name: str, crop: int | None = None) -> NpzFiles:
+        """Files that a build writes into a folder.
+
+        Parameters
+        ----------
+        crop
+            Side of the images, if it isn't the usual one.
 
         Examples
         --------
-        >>> NpzFiles.of_subset(Path("out"), "imagenet30", PixelRule(72, 64)).npz.name
+        >>> NpzFiles.of_subset(Path("out"), "imagenet30", 64).npz.name
         'imagenet30_cls_64.npz'
         """
-        crop = "" if rule.crop == DEFAULT.crop else f"_{rule.crop}"
-        return cls(folder, f"{name}{_CLASSIFICATION}{crop}")
+        size = "" if crop is None else f"_{crop}"
+        return cls(folder, f"{name}{_CLASSIFICATION}{size}")
 
     @classmethod
     def beside(cls, npz: Path) -> NpzFiles:

@@ -6,17 +6,19 @@ import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imagenet_subset.npz.comment import FORMAT, NAMES, encode_comment, read_comment
 from imagenet_subset.npz.differences import compare
 from imagenet_subset.npz.recorded_choice import choice_fields, read_choice
 from imagenet_subset.selection.choice import Names, Recorded
 from imagenet_subset.system.text import counted, printable
-from pipelines.rule import DEFAULT, PixelRule
+
+if TYPE_CHECKING:
+    from pipelines.rule import PixelRule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Provenance:
     """What decides a file's bytes, beside the images.
 
@@ -56,7 +58,7 @@ class Provenance:
     chosen_from: Names | None = None
     """The photos that were chosen from, where they weren't all that ILSVRC has of the classes."""
     as_read: Mapping[str, Any] | None = field(default=None, init=False, repr=False)
-    """All fields of a file that was read, if this version writes others or more, else None."""
+    """All fields of a file that was read, also those that this version doesn't know; else None."""
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -106,13 +108,17 @@ class Provenance:
             choice=choice,
             chosen_from=chosen_from,
         )
-        if provenance.to_comment() != comment:
-            object.__setattr__(provenance, "as_read", fields)
+        object.__setattr__(provenance, "as_read", fields)
         return provenance
 
     @property
     def format_version(self) -> int:
-        """Version of the format that a file needs which is made so."""
+        """Version of the format that the file has, or needs if it is still to be made."""
+        if self.as_read is not None:
+            version: int = self.as_read["format_version"]
+            return version
+        from pipelines.rule import DEFAULT
+
         another_crop = self.rule is not None and self.rule.crop != DEFAULT.crop
         return 2 if self.by_name or self.has_superclasses or another_crop else 1
 
@@ -124,7 +130,14 @@ class Provenance:
     @property
     def rule(self) -> PixelRule | None:
         """Rule of the pixels; None if this program doesn't know it."""
+        from pipelines.rule import PixelRule  # to open a file nothing of `pipelines` is needed
+
         return PixelRule.from_text(self.pixel_rule)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Provenance) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment] # as of any value with dictionaries in it
 
     def to_comment(self) -> bytes:
         """Archive comment that carries it."""
@@ -134,7 +147,9 @@ class Provenance:
         """Fields as in the archive comment, in its order, but without its CRC-32; a copy."""
         if self.as_read is not None:
             return copy.deepcopy(dict(self.as_read))
-        choice = self.choice
+        from pipelines.rule import DEFAULT
+
+        choice, rule = self.choice, self.rule
         return {
             **({"choice": choice_fields(choice, self.chosen_from)} if choice else {}),
             "format": FORMAT,
@@ -148,7 +163,7 @@ class Provenance:
             "pixel_rule": self.pixel_rule,
             "program_version": self.program_version,
             **({"reencoded": self.reencoded} if self.reencoded else {}),
-            **({"rule": asdict(self.rule)} if self.rule not in (None, DEFAULT) else {}),
+            **({"rule": asdict(rule)} if rule and rule != DEFAULT else {}),
             "splits": list(self.splits),
             "subset": {
                 **({"labels": list(self.labels)} if self.has_superclasses else {}),
