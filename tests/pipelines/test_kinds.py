@@ -80,16 +80,23 @@ def test_each_kind_opens_as_what_was_asked_for_or_says_what_to_do(kind: Kind) ->
 BY_FILTER = [PixelRule(72, 64, name) for name in INTERPOLATIONS if name != DEFAULT.interpolation]
 
 
-@over(filter(can_be_had, TABLE))
-class TestEveryKind(PipelineContract):
-    """The others are skipped by the test above, with the reason."""
+def over_both(*rules: PixelRule | tuple[PixelRule, pytest.MarkDecorator]) -> pytest.MarkDecorator:
+    """A test for each kind that can be had and each of these rules whose filter it has."""
+    params = []
+    for kind in filter(can_be_had, TABLE):
+        for given in rules:
+            rule, *marks = given if isinstance(given, tuple) else (given,)
+            if not kind.lacks(rule.interpolation):
+                name = f"{kind.name}-{kind.device}-{rule.crop}-{rule.interpolation}"
+                marks += MARKS[kind.device]
+                params.append(pytest.param(kind, rule, id=name, marks=marks))
+    return pytest.mark.parametrize(("kind", "rule"), params)
 
-    @pytest.fixture
-    def pipeline(self, kind: Kind) -> Iterator[Pipeline]:
-        self.kind, self.bounds = kind, chosen(kind).bounds
-        pipeline = chosen(kind).open()
-        yield pipeline
-        pipeline.close()
+
+class EveryKind(PipelineContract):
+    """Those that can't be had are skipped by the test above, with the reason."""
+
+    kind: Kind
 
     def test_two_runs_give_the_same_bytes(self, pipeline: Pipeline) -> None:
         if self.kind.device == "gpu":
@@ -97,22 +104,26 @@ class TestEveryKind(PipelineContract):
         super().test_two_runs_give_the_same_bytes(pipeline)
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        PixelRule(72, 64),
-        PixelRule(100, 97),
-        *(pytest.param(rule, marks=thorough("a filter of each kind")) for rule in BY_FILTER),
-    ],
-    ids=lambda rule: f"{rule.crop}-{rule.interpolation}",
+@over(filter(can_be_had, TABLE))
+class TestEveryKind(EveryKind):
+    @pytest.fixture
+    def pipeline(self, kind: Kind) -> Iterator[Pipeline]:
+        self.kind, self.bounds = kind, chosen(kind).bounds
+        pipeline = chosen(kind).open()
+        yield pipeline
+        pipeline.close()
+
+
+@over_both(
+    PixelRule(72, 64),
+    PixelRule(100, 97),
+    *((rule, thorough("a filter of each kind")) for rule in BY_FILTER),
 )
-class TestEveryKindByAnotherRule(TestEveryKind):
+class TestEveryKindByAnotherRule(EveryKind):
     """A smaller crop, one whose rows are no multiple of anything, and every filter."""
 
     @pytest.fixture
     def pipeline(self, kind: Kind, rule: PixelRule) -> Iterator[Pipeline]:
-        if lacks := kind.lacks(rule.interpolation):
-            pytest.skip(lacks)
         config = replace(chosen(kind), rule=rule)
         self.kind, self.bounds, self.rule = kind, config.bounds, rule
         pipeline = config.open()
@@ -120,11 +131,8 @@ class TestEveryKindByAnotherRule(TestEveryKind):
         pipeline.close()
 
 
-@over(filter(can_be_had, TABLE))
-@pytest.mark.parametrize("rule", BY_FILTER, ids=lambda rule: rule.interpolation)
+@over_both(*BY_FILTER)
 def test_each_kind_scales_by_each_filter_that_it_has(kind: Kind, rule: PixelRule) -> None:
-    if lacks := kind.lacks(rule.interpolation):
-        pytest.skip(lacks)
     config = replace(chosen(kind), rule=rule)
     contract = PipelineContract()
     contract.bounds, contract.rule = config.bounds, rule
