@@ -112,7 +112,7 @@ def _rule(subset: ImagenetSubset) -> PixelRule:
     """Rule by which this file's images were made: the default one where it names none."""
     path = printable(subset.path)
     text = subset.made.pixel_rule if subset.made else ""
-    rule = PixelRule.from_text(text) if text else DEFAULT
+    rule = subset.made.rule if subset.made and text else DEFAULT
     if rule is None:
         raise ReadError(
             f"{path}: its images were made by another pixel rule, so they can't be compared with "

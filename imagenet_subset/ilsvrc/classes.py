@@ -39,6 +39,8 @@ class ImageClass:
     human_label: str
     first_train_id: int
     """ILSVRC number of its first train photo; the others follow without a gap."""
+    index: int
+    """Place among the sorted WNIDs, from 0: its label by torchvision, see `wnid_of_index`."""
 
     @property
     def train_ids(self) -> range:
@@ -64,8 +66,9 @@ def class_table() -> Mapping[str, ImageClass]:
 
     Examples
     --------
-    >>> class_table()["n12267677"].human_label, len(class_table())
-    ('acorn', 1000)
+    >>> acorn = class_table()["n12267677"]
+    >>> acorn.human_label, acorn.index, len(class_table())
+    ('acorn', 988, 1000)
     """
     table: dict[str, ImageClass] = {}
     first = 1
@@ -73,7 +76,7 @@ def class_table() -> Mapping[str, ImageClass]:
         for row in csv.DictReader(file):
             number = int(row["num_train_images"])
             table[row["wnid"]] = ImageClass(
-                row["wnid"], int(row["clsloc_id"]), number, row["human_label"], first
+                row["wnid"], int(row["clsloc_id"]), number, row["human_label"], first, len(table)
             )
             first += number
     return MappingProxyType(table)
@@ -101,17 +104,6 @@ def wnid_of_index(index: int) -> str | None:
     return wnids[index] if 0 <= index < len(wnids) else None
 
 
-def index_of_wnid(wnid: str) -> int | None:
-    """Place of a class among the sorted WNIDs, from 0; None if there is no such class.
-
-    Examples
-    --------
-    >>> index_of_wnid("n01440764"), index_of_wnid("n15075141"), index_of_wnid("n1")
-    (0, 999, None)
-    """
-    return _indices().get(wnid)
-
-
 def wnid_of_val(image_id: int) -> str | None:
     """Class of a val image by the ground truth; None if there is no image of this number.
 
@@ -129,11 +121,6 @@ def wnid_of_val(image_id: int) -> str | None:
 @functools.cache
 def _sorted_wnids() -> tuple[str, ...]:
     return tuple(class_table())
-
-
-@functools.cache
-def _indices() -> dict[str, int]:
-    return {wnid: index for index, wnid in enumerate(class_table())}
 
 
 @functools.cache

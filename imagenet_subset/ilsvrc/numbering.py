@@ -9,12 +9,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Collection, Iterable
 
-from imagenet_subset.ilsvrc.classes import ImageClass, class_table, val_ground_truth
+from imagenet_subset.ilsvrc.classes import ImageClass, val_ground_truth, wnid_of_index
 
 NAMES_OF_A_CLASS = 2_000_000
 """The number in a train photo's name is below this. The ids of all 1,000 classes fit in int32."""
@@ -88,7 +87,7 @@ def name_id(image_class: ImageClass, stem: str) -> int:
     digits = stem.partition("_")[2]
     if len(digits) > len(str(NAMES_OF_A_CLASS)) or int(digits) >= NAMES_OF_A_CLASS:
         raise ValueError(f"the number in {stem!r} is {NAMES_OF_A_CLASS:,} or more")
-    return -(NAMES_OF_A_CLASS * _places()[image_class.wnid] + int(digits))
+    return -(NAMES_OF_A_CLASS * (image_class.index + 1) + int(digits))
 
 
 def name_of_id(image_id: int) -> tuple[str, str] | None:
@@ -102,15 +101,8 @@ def name_of_id(image_id: int) -> tuple[str, str] | None:
     (None, None, None)
     """
     place, number = divmod(-image_id, NAMES_OF_A_CLASS)
-    if not 1 <= place <= len(class_table()):
-        return None
-    wnid = list(class_table())[place - 1]
-    return wnid, f"{wnid}_{number}"
-
-
-@functools.cache
-def _places() -> dict[str, int]:
-    return {wnid: place for place, wnid in enumerate(class_table(), 1)}
+    wnid = wnid_of_index(place - 1)
+    return None if wnid is None else (wnid, f"{wnid}_{number}")
 
 
 def rank_key(stem: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, SupportsIndex
@@ -64,11 +65,14 @@ class SplitDataset:
         """Label of each name; raises as `classes` does."""
         return {name: label for label, name in enumerate(self.classes)}
 
-    @property
+    @functools.cached_property
     def targets(self) -> list[int]:
         """Label of each image, by row."""
         targets: list[int] = self.subset.labels(self.split).tolist()
         return targets
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "targets"}
 
     def __len__(self) -> int:
         return len(self.subset.labels(self.split))

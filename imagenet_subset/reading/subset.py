@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Callable
@@ -177,7 +178,7 @@ class ImagenetSubset:
         rows = self.class_rows
         return pd.DataFrame(rows, columns=list(ClassRow._fields)) if rows else None
 
-    @property
+    @functools.cached_property
     def named_labels(self) -> tuple[Label, ...]:
         """The labels by their number, each with its classes and a name that no other one has.
 
@@ -219,7 +220,7 @@ class ImagenetSubset:
         ReadError
             A label is a superclass, or nothing says what the classes are; or see `class_rows`.
         """
-        from imagenet_subset.ilsvrc.classes import index_of_wnid
+        from imagenet_subset.ilsvrc.classes import class_table
 
         rows = self.class_rows
         if not rows or len({row.subset_label for row in rows}) < len(rows):
@@ -228,11 +229,11 @@ class ImagenetSubset:
                 f"nothing says its classes; put {NpzFiles.beside(self.path).csv.name} beside it"
             )
             raise ReadError(f"{printable(self.path)}: {why if rows else unknown}")
-        indices = [index_of_wnid(row.WNID) for row in rows]
-        if None in indices:
-            stranger = printable(rows[indices.index(None)].WNID)
+        strangers = [row.WNID for row in rows if row.WNID not in class_table()]
+        if strangers:
+            stranger = printable(strangers[0])
             raise ReadError(f"{printable(self.path)}: {stranger} is no class of ILSVRC 2012")
-        return np.array(indices, np.int64)
+        return np.array([class_table()[row.WNID].index for row in rows], np.int64)
 
     def __len__(self) -> int:
         """Images of both splits together."""
