@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -129,6 +129,14 @@ class Names:
     """How many."""
     sha256: str
     """SHA-256 of the names without suffix, sorted, each ended by a newline."""
+
+    @classmethod
+    def of_lines(cls, photos: int, blocks: Iterable[bytes]) -> Names:
+        """Names that are lines, sorted, some at a time."""
+        sha = hashlib.sha256()
+        for block in blocks:
+            sha.update(block)
+        return cls(photos, sha.hexdigest())
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -160,10 +159,8 @@ def _parsed(lines: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
 
 
 def _summed(stems: NDArray[np.bytes_]) -> Names:
-    sha = hashlib.sha256()
-    for first in range(0, len(stems), BLOCK):
-        sha.update(b"".join(b"%b\n" % stem for stem in stems[first : first + BLOCK].tolist()))
-    return Names(len(stems), sha.hexdigest())
+    blocks = (stems[first : first + BLOCK].tolist() for first in range(0, len(stems), BLOCK))
+    return Names.of_lines(len(stems), (b"".join(b"%b\n" % s for s in block) for block in blocks))
 
 
 def _decoded(stems: NDArray[np.bytes_]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -81,8 +80,7 @@ class Chosen:
         """
         if self._whole:
             return None
-        joined = b"".join(self._names[wnid] for wnid in sorted(self._names))
-        return Names(self._found, hashlib.sha256(joined).hexdigest())
+        return Names.of_lines(self._found, (self._names[wnid] for wnid in sorted(self._names)))
 
     def notes(self, classes: Sequence[ImageClass], train_list: str) -> Iterator[str]:
         """What there is to say, a line each.

@@ -142,7 +142,7 @@ class TrainLook(Look):
         chosen = self.chosen.among(image_class, numbers, known=bool(numbers))
         self.missing.add(f"train/{wnid}/{stem}.JPEG" for stem in chosen if stem not in places)
         self._compare(image_class, self.chosen.of_interest(wnid, places), numbers, self._list.name)
-        return {stem: numbers[stem] for stem in chosen if stem in numbers}
+        return self._numbers_of(chosen, numbers)
 
     def _unlisted(self, image_class: ImageClass, places: Mapping[str, int]) -> Mapping[str, int]:
         """Number the photos of a class without the train list."""
@@ -169,7 +169,12 @@ class TrainLook(Look):
         if self._by_name:
             there = [stem for stem in chosen if stem in places]
             return {stem: self._name_id(image_class, stem, places[stem]) for stem in there}
-        numbers = numbers_by_rank(image_class, stems)
+        return self._numbers_of(chosen, numbers_by_rank(image_class, stems))
+
+    def _numbers_of(self, chosen: Collection[str], numbers: Mapping[str, int]) -> Mapping[str, int]:
+        """Numbers of the photos that are chosen; a copy only where some are."""
+        if self.chosen.choice is None:
+            return numbers
         return {stem: numbers[stem] for stem in chosen if stem in numbers}
 
     def _name_id(self, image_class: ImageClass, stem: str, index: int) -> int:

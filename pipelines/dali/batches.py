@@ -5,6 +5,7 @@ Nothing here touches DALI.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol
@@ -82,6 +83,7 @@ def routed(key: Key, data: bytes, rule: PixelRule) -> Image[Key]:
     return Image(key, data, rule.crop_roi(width, height), "", width * height)
 
 
+@functools.lru_cache(maxsize=1024)
 def needs_more_than_there_is(rule: PixelRule, width: int, height: int) -> bool:
     """Whether the filter reaches beyond the photo's edge from a sample of the crop.
 

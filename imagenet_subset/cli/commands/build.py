@@ -133,12 +133,8 @@ def check(args: argparse.Namespace) -> str:
     """Say which values of the flags don't go together; empty if all do."""
     if looks_like_wnids(args.subset_name) and args.out_name is None:
         return "WordNet IDs have no name together; name the output by --out_name"
-    return arguments.wrong_with_rule(args) or _wrong_with_choice(args)
-
-
-def _wrong_with_choice(args: argparse.Namespace) -> str:
-    """Why the flags that choose train photos don't go together; empty if they do."""
     try:
+        arguments.rule_of(args)
         check_choice(args.per_class, args.fraction, args.photo_list, args.seed, args.splits)
     except ValueError as error:
         return str(error)
