@@ -144,7 +144,7 @@ def build_graph(
             f'DALI {__version__} is installed, {oldest} is needed: pip install "{wheel}"'
         )
     try:
-        return _build(device, batch_size, threads, gpu, (crop, load, interpolation))
+        return _build(device, batch_size, threads, gpu, crop, load, interpolation)
     except WONT_START as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(last_line(error)) from error
@@ -152,13 +152,21 @@ def build_graph(
 
 
 def _build(
-    device: Device, batch_size: int, threads: int, gpu: int, more: tuple[int, str, Interpolation]
+    device: Device,
+    batch_size: int,
+    threads: int,
+    gpu: int,
+    crop: int,
+    load: str,
+    interpolation: Interpolation,
 ) -> Graph:
     from nvidia.dali import pipeline_def
 
     graph = pipeline_def(define_graph)(
         device,
-        *more,
+        crop,
+        load,
+        interpolation,
         batch_size=batch_size,
         num_threads=threads,
         device_id=gpu if device == "gpu" else None,
