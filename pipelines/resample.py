@@ -20,6 +20,14 @@ By the default rule only a strip 250 times as long as wide gets there; a 1x20000
 GB."""
 
 
+def only_for_pillow(width: int, height: int) -> str | None:
+    """Why no other two passes, rows first, give Pillow's pixels of a photo; None if they do.
+
+    From version 13 on, Pillow does the passes of tall photos in another order.
+    """
+    return "a tall photo" if height > 2 * width else None
+
+
 def scale_and_crop(image: Image.Image, rule: PixelRule) -> Image.Image:
     """Apply a pixel rule to an RGB image: exactly Pillow's ``resize`` and ``crop``."""
     width, height = rule.resized_size(*image.size)

@@ -232,5 +232,7 @@ def _structure_problems(
             yield f"the {name} at byte {offset} is damaged: it isn't what the format demands"
     if len(archive.mapped) != layout.size:
         yield f"the file has {len(archive.mapped)} bytes, the format demands {layout.size}"
-    size = f"; images of {rule.crop}x{rule.crop}, as its rule makes them" if rule else ""
-    report.checked.append(f"structure, byte for byte{size if rule != DEFAULT else ''}")
+    size = ""
+    if rule and rule != DEFAULT:
+        size = f"; images of {rule.crop}x{rule.crop}, as its rule makes them"
+    report.checked.append(f"structure, byte for byte{size}")

@@ -17,6 +17,7 @@ from pipelines.base import Batch, DecodeError, Key
 from pipelines.dali.graph import IN_TWO_PASSES, Region
 from pipelines.jpeg import doubt, has_stray_marker, route
 from pipelines.pillow import decode
+from pipelines.resample import only_for_pillow
 from pipelines.rule import Interpolation, PixelRule
 
 REACH: dict[Interpolation, int] = {"bilinear": 1, "bicubic": 2, "lanczos": 3}
@@ -76,8 +77,8 @@ def routed(key: Key, data: bytes, rule: PixelRule) -> Image[Key]:
     if has_stray_marker(data, header.scan):
         return Image(key, data, None, "a marker amid the compressed data")
     width, height = header.width, header.height
-    if rule.interpolation in IN_TWO_PASSES and height > 2 * width:
-        return Image(key, data, None, "a tall photo")
+    if rule.interpolation in IN_TWO_PASSES and (reason := only_for_pillow(width, height)):
+        return Image(key, data, None, reason)
     if needs_more_than_there_is(rule, width, height):
         return Image(key, data, None, "a crop up to the photo's edge")
     return Image(key, data, rule.crop_roi(width, height), "", width * height)

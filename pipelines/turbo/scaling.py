@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.resample import scale_and_crop
+from pipelines.resample import only_for_pillow, scale_and_crop
 from pipelines.rule import Interpolation, PixelRule
 from pipelines.taps import filter_taps
 
@@ -52,8 +52,8 @@ class ByKernel:
         self._sums = np.empty(rule.crop * 3 + 1, np.int32)
 
     def leaves(self, width: int, height: int) -> str | None:
-        """From version 13 on, Pillow does the passes of tall photos in another order."""
-        return "a tall photo" if height > 2 * width else None
+        """See `pipelines.resample.only_for_pillow`."""
+        return only_for_pillow(width, height)
 
     def scale(
         self, photo: NDArray[np.uint8], width: int, height: int, out: NDArray[np.uint8]
