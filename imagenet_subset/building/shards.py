@@ -171,7 +171,7 @@ class Run:
             first = self._rows.indices(split).start
             for rows in divided(self._plan.store, records.locations, size):
                 indices = [first + row for row in rows]
-                locations = [records.locations[row] for row in rows]
+                locations: list[Location] = [*records.locations.at(rows)]
                 known = [int(crcs[i]) if done[i] else None for i in indices]
                 shard = Shard(indices, locations, known)
                 yield indices, functools.partial(run_shard, job, shard)
