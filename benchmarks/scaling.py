@@ -1,0 +1,220 @@
+"""How builds scale with workers, by each engine, and when the process that leads is the limit.
+
+::
+
+    python benchmarks/scaling.py engines       # 12,000 photos: local processes, Dask, MPI in turns
+    python benchmarks/scaling.py workers       # the same photos by 1, 2 and 4 local processes
+    python benchmarks/scaling.py parent        # what a shard costs, workers that answer at once
+    python benchmarks/scaling.py simulation    # 100 and 1,000 workers that sleep 1/600 s an image
+
+The photos of ``engines`` and ``workers`` are made, with ImageNet's sizes; they repeat 1,500 by hard
+links. Dask's scheduler and workers are started before the first build and stay for all; MPI's
+ranks and local processes start with each build. In ``parent`` and ``simulation`` nothing is
+decoded: see `sleeping`. CPU time there is per shard, in microseconds: ``lead`` is the thread that
+leads, of which ``make`` is for tasks and ``take`` for results; ``process`` has its other threads
+too, and for the executor of threads the workers themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from dask_here import Cluster, dask_cluster
+from growth import link_tree
+from sleeping import Cost, lead, plan_of_names
+from tree import make_tree
+
+from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.shards import local_pool
+from imagenet_subset.execution import mpi
+from imagenet_subset.execution.borrowed import Borrowed
+from imagenet_subset.execution.dask import connected, threads_of
+
+MADE = 1500
+"""Photos that differ."""
+RATE = 600.0
+"""Images that one core decodes in a second by turbo: 1.6 ms each (`stages.py`)."""
+AT_ONCE = float("inf")
+SIMULATED = (100, 1000)
+RANKS = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+HEADER = ("workers", "rows", "shards", "images/s", "make", "take", "lead", "process", "scheduler")
+
+
+def main() -> None:
+    """Run a part of the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("engines", "workers", "parent", "simulation", "rank"))
+    parser.add_argument("--photos", type=int, default=12_000, help="of engines and workers")
+    parser.add_argument("--rounds", type=int, default=5, help="of engines and workers")
+    parser.add_argument("--rows", type=int, default=400_000, help="of each run of the others")
+    args = parser.parse_args()
+    if args.part == "rank":
+        lead_ranks(args.rows)
+    elif args.part in ("engines", "workers"):
+        with tempfile.TemporaryDirectory() as folder:
+            compare_builds(Path(folder), args.part, args.photos, args.rounds)
+    else:
+        print(f"{'':22}" + "".join(title.rjust(10) for title in HEADER))
+        {"parent": saturate, "simulation": simulate}[args.part](args.rows)
+
+
+def compare_builds(scratch: Path, part: str, photos: int, rounds: int) -> None:
+    """Build in turns; print medians, and ratios to the first of each round."""
+    make_tree(scratch / "made", MADE)
+    made = sorted((scratch / "made").rglob("*.JPEG"))
+    data, subset = link_tree(scratch / "tree", made, photos)
+    build = [sys.executable, "-m", "imagenet_subset", "--subset_name", str(subset)]
+    build += ["--data_dir", str(data), "--out_dir", str(scratch / "out"), "--splits", "train"]
+    build += ["--device", "cpu", "--pipeline", "turbo", "--overwrite"]
+    with contextlib.ExitStack() as stack:
+        if part == "workers":
+            contenders = {f"{n} workers": [*build, "--workers", str(n)] for n in (1, 2, 4)}
+        else:
+            cluster = stack.enter_context(dask_cluster(scratch, workers=2))
+            ranks = ["mpiexec", "-n", "3", "--oversubscribe"]
+            contenders = {
+                "local": [*build, "--workers", "2"],
+                "dask": [*build, "--executor", f"dask:{cluster.file}"],
+                "mpi": [*ranks, *build, "--executor", "mpi"],
+            }
+        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+        for number in range(rounds):
+            for name, command in contenders.items():
+                runs[name].append(timed(command))
+                build_s, command_s = runs[name][-1]
+                print(f"round {number + 1}  {name:10} {build_s:6.1f} s of {command_s:6.1f}")
+    report(runs, photos)
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Seconds of a build as it says itself, and of the whole command."""
+    start = time.perf_counter()
+    done = subprocess.run(command, env=RANKS, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(done.stderr)
+    found = re.search(r"images in ([\d.]+) s", done.stdout + done.stderr)
+    if not found:
+        sys.exit(f"no time in: {done.stdout}")
+    return float(found[1]), seconds
+
+
+def report(runs: dict[str, list[tuple[float, float]]], photos: int) -> None:
+    """Print images/s of the build and of the command, and their ratios to the first contender's."""
+    first = next(iter(runs.values()))
+    print(f"\n{'':12}{'images/s':>10}{'ratio':>8}{'from':>7}{'to':>6}{'command':>10}{'ratio':>8}")
+    for name, times in runs.items():
+        line = name.ljust(12)
+        for what, with_range in ((0, True), (1, False)):
+            rate = statistics.median(photos / run[what] for run in times)
+            ratios = [a[what] / b[what] for a, b in zip(first, times, strict=True)]
+            line += f"{rate:10.0f}{statistics.median(ratios):8.2f}"
+            line += f"{min(ratios):7.2f}{max(ratios):6.2f}" if with_range else ""
+        print(line)
+
+
+def saturate(rows: int) -> None:
+    """Lead workers that answer at once, by each engine: what a shard costs."""
+    plan = plan_of_names(Path())
+    print_cost("local processes", 2, lead_processes(plan, rows, 2, AT_ONCE))
+    for grown in (False, True):
+        print_cost("threads", 2, lead_threads(plan, rows, 2, AT_ONCE, grown))
+    for cost, scheduler in lead_dask(plan, rows, (2, 1), AT_ONCE):
+        print_cost("Dask", 2, cost, scheduler)
+    command = ["mpiexec", "-n", "3", "--oversubscribe", sys.executable, __file__, "rank"]
+    told = subprocess.run(
+        [*command, "--rows", str(rows)], env=RANKS, check=True, capture_output=True, text=True
+    )
+    for line in told.stdout.splitlines():
+        print_cost("MPI", 2, Cost(**json.loads(line)))
+
+
+def lead_ranks(rows: int) -> None:
+    """Be a rank of MPI; the one that leads prints its costs."""
+    with mpi.joined() as leads:
+        if leads and (runner := mpi.leading()):
+            plan = plan_of_names(Path())
+            for grown in (False, True):
+                print(json.dumps(asdict(lead(plan, runner, rows, AT_ONCE, grown=grown))))
+
+
+def simulate(rows: int) -> None:
+    """Lead many workers that take as long as turbo would on a core each."""
+    plan = plan_of_names(Path())
+    print_cost("local processes", 100, lead_processes(plan, rows, 100, RATE))
+    for workers in SIMULATED:
+        for grown in (False, True):
+            print_cost("threads", workers, lead_threads(plan, rows, workers, RATE, grown))
+    for workers in SIMULATED:
+        for cost, scheduler in lead_dask(plan, rows, (4, workers // 4), RATE):
+            print_cost("Dask", workers, cost, scheduler)
+
+
+def lead_threads(plan: BuildPlan, rows: int, workers: int, rate: float, grown: bool) -> Cost:
+    """Threads of this process, as an executor of somebody else."""
+    with ThreadPoolExecutor(workers) as executor:
+        return lead(plan, Borrowed(executor), rows, rate, grown=grown)
+
+
+def lead_processes(plan: BuildPlan, rows: int, workers: int, rate: float) -> Cost:
+    """Our own processes; their start is within the time, and their shards don't grow."""
+    config = replace(plan.config, processes=workers)
+    return lead(plan, local_pool(config), rows, rate, grown=False)
+
+
+def lead_dask(
+    plan: BuildPlan, rows: int, size: tuple[int, int], rate: float
+) -> Iterator[tuple[Cost, float]]:
+    """Threads of Dask's workers, with small and grown shards; the scheduler's CPU seconds too.
+
+    Parameters
+    ----------
+    size
+        Worker processes, and threads of each.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        dask_cluster(Path(folder), *size) as cluster,
+        connected(str(cluster.file), lambda _: None) as runner,
+    ):
+        wait_for(cluster, size[0] * size[1])
+        for grown in (False, True):
+            before = cluster.scheduler_seconds()
+            cost = lead(plan, runner, rows, rate, grown=grown)
+            yield cost, cluster.scheduler_seconds() - before
+
+
+def wait_for(cluster: Cluster, threads: int) -> None:
+    """Wait until all threads of the workers have joined."""
+    from distributed import Client
+
+    with Client(scheduler_file=str(cluster.file), set_as_default=False) as client:
+        while sum(threads_of(client).values()) < threads:
+            time.sleep(0.1)
+
+
+def print_cost(name: str, workers: int, cost: Cost, scheduler: float | None = None) -> None:
+    """Print a row of the table."""
+    spent = [cost.making, cost.taking, cost.leading, cost.process]
+    spent += [] if scheduler is None else [scheduler]
+    cells = [f"{workers:,}", f"{cost.images / cost.shards:.0f}", f"{cost.shards:,}"]
+    cells += [f"{cost.images / cost.seconds:,.0f}"]
+    cells += [f"{cost.microseconds(seconds):.0f}" for seconds in spent]
+    print(name.ljust(22) + "".join(cell.rjust(10) for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
