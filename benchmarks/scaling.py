@@ -22,6 +22,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import psutil
 from dask_here import Cluster, dask_cluster
 from growth import link_tree
 from sleeping import Cost, lead, plan_of_names
@@ -90,13 +92,24 @@ def compare_builds(scratch: Path, part: str, photos: int, rounds: int) -> None:
                 "dask": [*build, "--executor", f"dask:{cluster.file}"],
                 "mpi": [*ranks, *build, "--executor", "mpi"],
             }
-        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+        runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in contenders}
         for number in range(rounds):
             for name, command in contenders.items():
-                runs[name].append(timed(command))
-                build_s, command_s = runs[name][-1]
-                print(f"round {number + 1}  {name:10} {build_s:6.1f} s of {command_s:6.1f}")
+                before = cpu_seconds()
+                runs[name].append((*timed(command), cpu_seconds() - before))
+                print(f"round {number + 1}  {name:10}", *(f"{s:7.1f}" for s in runs[name][-1]), "s")
+                sys.stdout.flush()
     report(runs, photos)
+
+
+def cpu_seconds() -> float:
+    """CPU time of all commands that have ended, and of Dask's processes, which are still there."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = ended.ru_utime + ended.ru_stime
+    for process in psutil.Process().children(recursive=True):
+        times = process.cpu_times()
+        seconds += times.user + times.system
+    return float(seconds)
 
 
 def timed(command: list[str]) -> tuple[float, float]:
@@ -112,18 +125,16 @@ def timed(command: list[str]) -> tuple[float, float]:
     return float(found[1]), seconds
 
 
-def report(runs: dict[str, list[tuple[float, float]]], photos: int) -> None:
-    """Print images/s of the build and of the command, and their ratios to the first contender's."""
+def report(runs: dict[str, list[tuple[float, float, float]]], photos: int) -> None:
+    """Print images/s of the build, of the command, and by CPU second, with ratios to the first."""
     first = next(iter(runs.values()))
-    print(f"\n{'':12}{'images/s':>10}{'ratio':>8}{'from':>7}{'to':>6}{'command':>10}{'ratio':>8}")
-    for name, times in runs.items():
-        line = name.ljust(12)
-        for what, with_range in ((0, True), (1, False)):
-            rate = statistics.median(photos / run[what] for run in times)
-            ratios = [a[what] / b[what] for a, b in zip(first, times, strict=True)]
-            line += f"{rate:10.0f}{statistics.median(ratios):8.2f}"
-            line += f"{min(ratios):7.2f}{max(ratios):6.2f}" if with_range else ""
-        print(line)
+    for column, what in enumerate(("build", "command", "CPU")):
+        print(f"\n{what:12}{'images/s':>10}{'ratio':>8}{'from':>7}{'to':>6}")
+        for name, times in runs.items():
+            rate = statistics.median(photos / run[column] for run in times)
+            ratios = [a[column] / b[column] for a, b in zip(first, times, strict=True)]
+            middle = f"{rate:10.0f}{statistics.median(ratios):8.2f}"
+            print(f"{name:12}{middle}{min(ratios):7.2f}{max(ratios):6.2f}")
 
 
 def saturate(rows: int) -> None:
