@@ -55,12 +55,13 @@ class SchedulerLost(ExecutorGaveUp):
 
 
 class WorkersDied(WorkerDied):
-    """Several workers ended one after the other over the same task."""
+    """Several workers ended one after the other, each of which had the same task, among others."""
+
+    having = "each with {} still to do"
 
     def told(self, doing: str = "") -> str:
         """The event as a sentence, with what they were doing, if that is known."""
-        event = " ".join(filter(None, [self.how, doing]))
-        return f"{event}; {self.why}"
+        return f"{self.how}{doing and f', {doing}'}; {self.why}"
 
 
 class DaskRunner(Borrowed):
@@ -119,9 +120,7 @@ class DaskRunner(Borrowed):
         if not lost:
             return
         others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        left = (
-            f"{counted(len(threads), 'worker')} left" if threads else "none left: waits for one"
-        )
+        left = f"{counted(len(threads), 'worker')} left" if threads else "none left: waits for one"
         self._lines.append(
             f"lost worker {lost[0]}{others}; what it had in hand goes to others ({left})"
         )
@@ -268,5 +267,9 @@ class _Wait:
 
 def hush() -> None:
     """Keep Dask from printing in this process: what matters is told in this program's own lines."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    with contextlib.suppress(ModuleNotFoundError):  # which `connected` reports
+        import distributed  # noqa: F401 - sets up its loggers, some of them with levels of their own
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=r"distributed\.")
