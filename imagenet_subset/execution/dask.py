@@ -205,23 +205,31 @@ def _client(where: str, tell: Callable[[str], None]) -> Client:
     while True:
         try:
             return _connect(where)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             why = " ".join(str(error).split())
-        except (ValueError, KeyError) as error:  # neither an address nor a scheduler's file
-            raise _no_scheduler(where, " ".join(str(error).split())) from error
-        if wait.over():
-            raise _no_scheduler(where, why)
+            # A file may be in the middle of being written; an address is as it is.
+            if (isinstance(error, ValueError) and is_address(where)) or wait.over():
+                raise _no_scheduler(where, why) from error
 
 
 def _connect(where: str) -> Client:
     from distributed import Client
 
-    address = where if is_address(where) else json.loads(Path(where).read_bytes())["address"]
+    address = where if is_address(where) else _address_in(Path(where))
     # A client that fails to connect leaves a thread, so see first whether somebody answers.
     at = urlsplit(address if "://" in address else f"tcp://{address}")
     if at.scheme in ("tcp", "tls"):
         socket.create_connection((at.hostname, at.port or 8786), _ANSWER_SECONDS).close()
     return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+
+
+def _address_in(file: Path) -> str:
+    with file.open(encoding="utf-8") as opened:
+        said = json.load(opened)
+    address = said.get("address") if isinstance(said, dict) else None
+    if not isinstance(address, str):
+        raise ValueError("it is no scheduler's file")
+    return address
 
 
 def _no_scheduler(where: str, why: str) -> EngineError:

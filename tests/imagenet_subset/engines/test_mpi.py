@@ -13,6 +13,8 @@ import pytest
 
 from tests.harness.builds import Build
 from tests.harness.engines import AS_ROOT, mpiexec, needs_mpi
+from tests.harness.executors import hook
+from tests.harness.gpus import H100, T4, driver_program
 from tests.harness.processes import wait_for
 from tests.imagenet_subset.engines.conftest import sha256
 
@@ -204,3 +206,44 @@ def test_in_python_every_rank_gets_the_result_or_the_error(photos, expected, tmp
         f"{rank}|{npz}|900|2" for rank in range(3)
     ]
     assert sha256(npz) == expected
+
+
+CARDS = """
+import os, sys
+from imagenet_subset.execution import mpi
+
+def card(_number):
+    import time
+    time.sleep(0.2)
+    return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+with mpi.joined(share_gpus=sys.argv[1] == "share") as leads:
+    if leads:
+        tasks = ((n, __import__("functools").partial(card, n)) for n in range(12))
+        found = {}
+        mpi.leading().run(tasks, lambda _, seen: found.update([seen]))
+        print(*sorted(found.values()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "cards", "expected"),
+    [
+        ("share", [H100, T4], "GPU-01234567-89ab-cdef-0123-456789abcdef "
+         "GPU-01234567-89ab-cdef-0123-456789abcdef GPU-fedcba98-7654-3210-fedc-ba9876543210"),
+        ("share", [H100], "all all all"),
+        ("no", [H100, T4], "all all all"),
+    ],
+)  # fmt: skip
+def test_the_ranks_of_a_machine_have_its_gpus_in_turn(tmp_path, asked, cards, expected) -> None:
+    driver = driver_program(tmp_path / "driver", cards)
+    env = hook(tmp_path / "hook", f"import sys\nsys.executable = {str(driver)!r}\n")
+    (tmp_path / "cards.py").write_text(CARDS)
+    done = subprocess.run(
+        [*mpiexec(4), sys.executable, str(tmp_path / "cards.py"), asked],
+        env={**os.environ, **AS_ROOT, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{expected}\n"), done.stderr
