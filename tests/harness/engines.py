@@ -67,12 +67,11 @@ class Cluster:
         threads: int = 1,
         env: Mapping[str, str] = NONE,
         under: Sequence[str] = (),
-        nanny: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """Start a worker, which joins when it is ready; a nanny starts another when it dies."""
+        """Start a worker, which joins when it is ready."""
         worker = self._start(
             "worker", "--nthreads", str(threads), "--no-dashboard",
-            "--nanny" if nanny else "--no-nanny", "--scheduler-file", str(self.file),
+            "--no-nanny", "--scheduler-file", str(self.file),
             "--local-directory", str(self._folder), env=env, under=under,
         )  # fmt: skip
         self.workers.append(worker)
