@@ -93,7 +93,7 @@ def check_code_and_pipeline(proof: Proof, *, planned: PipelineConfig, here: Pipe
     UnfitWorkerError
         Both sides of what differs.
     """
-    differing = list(_differing({"pipeline": planned.title}, {"pipeline": here.title}))
+    differing = list(_differing(_decoder_of(planned), _decoder_of(here)))
     if differing:
         remedy = "have the same on both sides, or ask for a --device and --pipeline that both have"
     else:
@@ -109,6 +109,12 @@ def check_code_and_pipeline(proof: Proof, *, planned: PipelineConfig, here: Pipe
             f"{printable(Path(package_file('imagenet_subset')).parent)}; install the same on both "
             "sides, and start workers and program anew"
         )
+
+
+def _decoder_of(config: PipelineConfig) -> dict[str, str]:
+    """What decodes. Of GPUs some have a JPEG decoder of their own, which may differ from others."""
+    gpu = {"gpu": config.cards[0].name} if config.cards else {}
+    return {"pipeline": config.title, **gpu}
 
 
 def _differing(planned: Mapping[str, str], here: Mapping[str, str]) -> Iterator[str]:

@@ -243,6 +243,6 @@ def worker_died(died: WorkerDied, in_hand: str, card: Gpu | None = None) -> Work
         The GPU that it had.
     """
     where = f"on {card}" if card else ""
-    doing = f"while it had {in_hand} in hand" if in_hand else ""
+    doing = died.having.format(in_hand) if in_hand else ""
     told = died.told(" ".join(filter(None, (where, doing))))
     return WorkerDiedError(f"{told}; what is done is kept: {died.again} to go on")
