@@ -44,6 +44,9 @@ from imagenet_subset.building.shards import local_pool
 from imagenet_subset.execution import mpi
 from imagenet_subset.execution.borrowed import Borrowed
 from imagenet_subset.execution.dask import connected, threads_of
+from imagenet_subset.npz.crc import crc32
+from imagenet_subset.system.files import pread_into
+from pipelines.rule import DEFAULT
 
 MADE = 1500
 """Photos that differ."""
@@ -51,6 +54,9 @@ RATE = 600.0
 """Images that one core decodes in a second by turbo: 1.6 ms each (`stages.py`)."""
 AT_ONCE = float("inf")
 SIMULATED = (100, 1000)
+"""Workers."""
+SIZES = (64, 256)
+"""Rows of a shard."""
 RANKS = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 HEADER = ("workers", "rows", "shards", "images/s", "make", "take", "lead", "process", "scheduler")
 
@@ -141,8 +147,8 @@ def saturate(rows: int) -> None:
     """Lead workers that answer at once, by each engine: what a shard costs."""
     plan = plan_of_names(Path())
     print_cost("local processes", 2, lead_processes(plan, rows, 2, AT_ONCE))
-    for grown in (False, True):
-        print_cost("threads", 2, lead_threads(plan, rows, 2, AT_ONCE, grown))
+    for size in SIZES:
+        print_cost("threads", 2, lead_threads(plan, rows, 2, AT_ONCE, size))
     for cost, scheduler in lead_dask(plan, rows, (2, 1), AT_ONCE):
         print_cost("Dask", 2, cost, scheduler)
     command = ["mpiexec", "-n", "3", "--oversubscribe", sys.executable, __file__, "rank"]
@@ -151,6 +157,21 @@ def saturate(rows: int) -> None:
     )
     for line in told.stdout.splitlines():
         print_cost("MPI", 2, Cost(**json.loads(line)))
+    print(f"to read a row back for the seal, from memory: {1e6 * read_back():.0f} microseconds")
+
+
+def read_back(rows: int = 4000) -> float:
+    """CPU seconds of a row in the last look at a file, which one process does for all rows."""
+    row = memoryview(bytearray(DEFAULT.nbytes))
+    with tempfile.TemporaryFile() as file:
+        for _ in range(rows):
+            file.write(row)
+        file.flush()
+        start = time.thread_time()
+        for k in range(rows):
+            pread_into(file.fileno(), row, k * len(row))
+            crc32(row)
+        return (time.thread_time() - start) / rows
 
 
 def lead_ranks(rows: int) -> None:
@@ -158,8 +179,8 @@ def lead_ranks(rows: int) -> None:
     with mpi.joined() as leads:
         if leads and (runner := mpi.leading()):
             plan = plan_of_names(Path())
-            for grown in (False, True):
-                print(json.dumps(asdict(lead(plan, runner, rows, AT_ONCE, grown=grown))))
+            for size in SIZES:
+                print(json.dumps(asdict(lead(plan, runner, rows, AT_ONCE, size))))
 
 
 def simulate(rows: int) -> None:
@@ -167,44 +188,44 @@ def simulate(rows: int) -> None:
     plan = plan_of_names(Path())
     print_cost("local processes", 100, lead_processes(plan, rows, 100, RATE))
     for workers in SIMULATED:
-        for grown in (False, True):
-            print_cost("threads", workers, lead_threads(plan, rows, workers, RATE, grown))
+        for size in SIZES:
+            print_cost("threads", workers, lead_threads(plan, rows, workers, RATE, size))
     for workers in SIMULATED:
         for cost, scheduler in lead_dask(plan, rows, (4, workers // 4), RATE):
             print_cost("Dask", workers, cost, scheduler)
 
 
-def lead_threads(plan: BuildPlan, rows: int, workers: int, rate: float, grown: bool) -> Cost:
+def lead_threads(plan: BuildPlan, rows: int, workers: int, rate: float, size: int) -> Cost:
     """Threads of this process, as an executor of somebody else."""
     with ThreadPoolExecutor(workers) as executor:
-        return lead(plan, Borrowed(executor), rows, rate, grown=grown)
+        return lead(plan, Borrowed(executor), rows, rate, size)
 
 
 def lead_processes(plan: BuildPlan, rows: int, workers: int, rate: float) -> Cost:
-    """Our own processes; their start is within the time, and their shards don't grow."""
+    """Our own processes; their start is within the time."""
     config = replace(plan.config, processes=workers)
-    return lead(plan, local_pool(config), rows, rate, grown=False)
+    return lead(plan, local_pool(config), rows, rate, 64)
 
 
 def lead_dask(
-    plan: BuildPlan, rows: int, size: tuple[int, int], rate: float
+    plan: BuildPlan, rows: int, workers: tuple[int, int], rate: float
 ) -> Iterator[tuple[Cost, float]]:
-    """Threads of Dask's workers, with small and grown shards; the scheduler's CPU seconds too.
+    """Threads of Dask's workers, with small and with larger shards; the scheduler's CPU seconds too.
 
     Parameters
     ----------
-    size
-        Worker processes, and threads of each.
+    workers
+        Processes, and threads of each.
     """
     with (
         tempfile.TemporaryDirectory() as folder,
-        dask_cluster(Path(folder), *size) as cluster,
+        dask_cluster(Path(folder), *workers) as cluster,
         connected(str(cluster.file), lambda _: None) as runner,
     ):
-        wait_for(cluster, size[0] * size[1])
-        for grown in (False, True):
+        wait_for(cluster, workers[0] * workers[1])
+        for size in SIZES:
             before = cluster.scheduler_seconds()
-            cost = lead(plan, runner, rows, rate, grown=grown)
+            cost = lead(plan, runner, rows, rate, size)
             yield cost, cluster.scheduler_seconds() - before
 
 

@@ -110,10 +110,10 @@ class Sleeping:
     runner: Runner
     rate: float
     """Images that each worker decodes in a second."""
-    workers: int
-    """How many the shards are sized for; 0 leaves them as they suit the pipeline."""
     cost: Cost = field(default_factory=Cost)
     in_hand: Sequence[int] = ()
+    workers: int = 0
+    """Unknown, so that the shards are as large as the pipeline has them."""
 
     @property
     def on_this_machine(self) -> bool:
@@ -174,13 +174,15 @@ class Sleeping:
         self.runner.close()
 
 
-def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, *, grown: bool) -> Cost:
+def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, size: int) -> Cost:
     """Lead the shards of the plan's first train images.
 
     Parameters
     ----------
-    grown
-        Whether shards have 256 rows, as they have for many workers of an engine, and not 64.
+    rate
+        Images that each worker decodes in a second.
+    size
+        Rows of a shard.
     """
     train, val = plan.records["train"], plan.records["val"]
     records: dict[Split, Records] = {
@@ -189,8 +191,10 @@ def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, *, grown: bool
     }
     with tempfile.TemporaryDirectory() as folder:
         out = NpzFiles.of_subset(Path(folder), plan.subset.name)
-        part = replace(plan, records=records, output=out)
-        sleeping = Sleeping(runner, rate, workers=int(grown))
+        kind = replace(plan.config.kind, shard_size=size)
+        config = replace(plan.config, kind=kind)
+        part = replace(plan, records=records, output=out, config=config)
+        sleeping = Sleeping(runner, rate)
         with unfinished(part.target, overwrite=True) as (fd, journal):
             Run(part, fd, journal, None).run(sleeping)
     return sleeping.cost

@@ -37,7 +37,7 @@ Progress = Callable[[ShardResult], None]
 
 _PATIENCE = 5.0
 """Seconds that a network file system has to show its clients the unfinished file."""
-_SHARDS_A_WORKER, _LARGEST_SHARD = 8, 256
+_SHARDS_A_WORKER, _LARGEST_SHARD = 4, 512
 _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
@@ -211,7 +211,9 @@ class Run:
 def rows_per_shard(size: int, rows: int, workers: int) -> int:
     """Rows of a shard for the workers of an engine, each of which costs one process some time.
 
-    It grows as long as each worker still has `_SHARDS_A_WORKER` of them.
+    With Dask that is 1 ms, in which one core decodes less than one row. So with as many rows as
+    there are workers, that process keeps up. Larger ones have the last shards keep others waiting,
+    so each worker still has `_SHARDS_A_WORKER` of them. See ``benchmarks/README.md``.
 
     Parameters
     ----------
@@ -224,10 +226,14 @@ def rows_per_shard(size: int, rows: int, workers: int) -> int:
 
     Examples
     --------
-    >>> rows_per_shard(64, 1_331_167, 100), rows_per_shard(64, 4_500, 2), rows_per_shard(64, 900, 2)
-    (256, 256, 64)
+    >>> [rows_per_shard(64, 1_331_167, workers) for workers in (0, 64, 100, 400, 5000)]
+    [64, 64, 128, 512, 64]
     """
-    while workers and 2 * size <= _LARGEST_SHARD and rows >= _SHARDS_A_WORKER * workers * 2 * size:
+    while (
+        size < workers
+        and 2 * size <= _LARGEST_SHARD
+        and rows >= _SHARDS_A_WORKER * workers * 2 * size
+    ):
         size *= 2
     return size
 
