@@ -210,7 +210,7 @@ def lead_processes(plan: BuildPlan, rows: int, workers: int, rate: float) -> Cos
 def lead_dask(
     plan: BuildPlan, rows: int, workers: tuple[int, int], rate: float
 ) -> Iterator[tuple[Cost, float]]:
-    """Threads of Dask's workers, with small and with larger shards; the scheduler's CPU seconds too.
+    """Threads of Dask's workers, by size of the shards; the CPU seconds of the scheduler too.
 
     Parameters
     ----------

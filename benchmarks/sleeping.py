@@ -110,10 +110,10 @@ class Sleeping:
     runner: Runner
     rate: float
     """Images that each worker decodes in a second."""
+    workers: int
+    """How many it says there are: a shard gets as many rows."""
     cost: Cost = field(default_factory=Cost)
     in_hand: Sequence[int] = ()
-    workers: int = 0
-    """Unknown, so that the shards are as large as the pipeline has them."""
 
     @property
     def on_this_machine(self) -> bool:
@@ -182,7 +182,7 @@ def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, size: int) -> 
     rate
         Images that each worker decodes in a second.
     size
-        Rows of a shard.
+        Rows of a shard: 64, or 128 or 256 where there are four times as many shards.
     """
     train, val = plan.records["train"], plan.records["val"]
     records: dict[Split, Records] = {
@@ -191,10 +191,8 @@ def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, size: int) -> 
     }
     with tempfile.TemporaryDirectory() as folder:
         out = NpzFiles.of_subset(Path(folder), plan.subset.name)
-        kind = replace(plan.config.kind, shard_size=size)
-        config = replace(plan.config, kind=kind)
-        part = replace(plan, records=records, output=out, config=config)
-        sleeping = Sleeping(runner, rate)
+        part = replace(plan, records=records, output=out)
+        sleeping = Sleeping(runner, rate, size)
         with unfinished(part.target, overwrite=True) as (fd, journal):
             Run(part, fd, journal, None).run(sleeping)
     return sleeping.cost
