@@ -211,9 +211,9 @@ class Run:
 def rows_per_shard(size: int, rows: int, workers: int) -> int:
     """Rows of a shard for the workers of an engine, each of which costs one process some time.
 
-    With Dask that is 1 ms, in which one core decodes less than one row. So with as many rows as
-    there are workers, that process keeps up. Larger ones have the last shards keep others waiting,
-    so each worker still has `_SHARDS_A_WORKER` of them. See ``benchmarks/README.md``.
+    With Dask that is up to 1.5 ms, in which one core decodes less than one row. With as many rows
+    as there are workers, that process keeps up. With more, workers wait longer for the last shards.
+    Each worker has `_SHARDS_A_WORKER` shards at least. See ``benchmarks/README.md``.
 
     Parameters
     ----------
