@@ -1,4 +1,4 @@
-"""Which file system a path is on: lines of ``/proc/self/mountinfo``, and the mounts of this machine."""
+"""Which file system a path is on, by lines of ``/proc/self/mountinfo`` and on this machine."""
 
 from __future__ import annotations
 
