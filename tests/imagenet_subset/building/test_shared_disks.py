@@ -246,6 +246,28 @@ def test_a_build_that_goes_on_and_leaves_photos_out_is_that_of_our_own_workers(
     assert verify(result.npz).ok
 
 
+def test_a_single_row_that_another_machine_damages_is_found_before_the_file_has_its_name(
+    photos, expected, tmp_path
+) -> None:
+    todo = plan(photos, tmp_path)
+    rows = todo.layout.rows
+    done = 0
+
+    def damage_when_all_is_done(shard: Any) -> None:
+        nonlocal done
+        done += len(shard.crcs)
+        if done == len(rows):
+            with open(todo.output.partial, "r+b") as file:
+                os.pwrite(file.fileno(), b"stale", rows.offset_of("train", 7) + 1000)
+
+    with pytest.raises(OutputError, match=r"1 of 200 rows .* the first row 7 of X_train"):
+        built(photos, tmp_path, progress=damage_when_all_is_done)
+    assert not todo.output.npz.exists()
+    result = built(photos, tmp_path)
+    assert (result.decoded, result.kept) == (1, 199)
+    assert sha256(result.npz) == expected
+
+
 @needs_root
 @thorough("mounts disks")
 def test_a_build_that_leaves_photos_out_is_the_same_on_an_unknown_file_system(
