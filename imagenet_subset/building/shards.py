@@ -13,7 +13,7 @@ import numpy as np
 
 from imagenet_subset.building import proof
 from imagenet_subset.building.journal import Journal
-from imagenet_subset.building.lost_device import photos_in_hand
+from imagenet_subset.building.lost import photos_in_hand, worker_died
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.readback import changed
 from imagenet_subset.building.tasks import Job, Shard, ShardResult
@@ -31,7 +31,6 @@ from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
 from imagenet_subset.system.text import counted
 from pipelines.choice import PipelineConfig
-from pipelines.driver import Gpu
 
 Progress = Callable[[ShardResult], None]
 
@@ -123,8 +122,9 @@ class Run:
         """Note what became of the rows of a shard."""
         check_in_place(self._fd, self._partial)
         self._journal.record(indices, shard.crcs)
-        first, last = (self._rows.offset(index) for index in (min(indices), max(indices)))
-        start_writeback(self._fd, first, last + self._rows.nbytes - first)
+        if not self._shared:  # workers elsewhere have brought their rows to the disk
+            first, last = (self._rows.offset(index) for index in (min(indices), max(indices)))
+            start_writeback(self._fd, first, last + self._rows.nbytes - first)
         self.kept += shard.kept
         decoded = sum(crc is not None for crc in shard.crcs) - shard.kept
         self.decoded += decoded
@@ -142,6 +142,7 @@ class Run:
     def _job(self, runner: Runner) -> Job:
         """Mark the file with the token of this run; what its workers have to know."""
         here = runner.on_this_machine
+        self._shared = not here
         patience = 0.0 if here else _PATIENCE
         self._token = proof.new_token()
         with writing(self._partial, kept=True):
@@ -158,6 +159,7 @@ class Run:
             str(self._partial.absolute()),
             self._rows,
             proof.Proof(self._token, proof.code_hash(), versions, photos, patience),
+            self._shared,
         )
 
     def _tasks(
@@ -236,19 +238,3 @@ def rows_per_shard(size: int, rows: int, workers: int) -> int:
     ):
         size *= 2
     return size
-
-
-def worker_died(died: WorkerDied, in_hand: str, card: Gpu | None = None) -> WorkerDiedError:
-    """The error that ends a build whose worker died.
-
-    Parameters
-    ----------
-    in_hand
-        The photos that it had in hand; empty if unknown.
-    card
-        The GPU that it had.
-    """
-    where = f"on {card}" if card else ""
-    doing = died.having.format(in_hand) if in_hand else ""
-    told = died.told(" ".join(filter(None, (where, doing))))
-    return WorkerDiedError(f"{told}; what is done is kept: {died.again} to go on")
