@@ -39,6 +39,17 @@ Location: TypeAlias = str | Span
 """What a store needs to read a photo; for a folder, the path below its root."""
 
 
+def are_neighbours(indices: Sequence[int]) -> bool:
+    """Whether indices ascend one by one.
+
+    Examples
+    --------
+    >>> are_neighbours([3, 4, 5]), are_neighbours([4, 3]), are_neighbours([])
+    (True, False, False)
+    """
+    return bool(indices) and list(indices) == list(range(indices[0], indices[0] + len(indices)))
+
+
 class Texts:
     r"""Strings, as file names are: any characters, bytes that can't be decoded among them.
 
@@ -85,6 +96,12 @@ class Texts:
         if len(values) > end - first:  # a name may have a line break in it
             return [self[index] for index in range(first, end)]
         return values
+
+    def at(self, indices: Sequence[int]) -> list[str]:
+        """Values of these indices; of neighbours, quicker than one by one."""
+        if are_neighbours(indices):
+            return self.between(indices[0], indices[-1] + 1)
+        return [self[index] for index in indices]
 
     def __getitem__(self, index: int) -> str:
         """Value of an index from 0."""
@@ -163,6 +180,10 @@ class Spans:
     def take(self, indices: Indices) -> Spans:
         """Column of the values with these indices, in their order."""
         return Spans(self.numbers[indices])
+
+    def at(self, indices: Sequence[int]) -> list[Span]:
+        """Values of these indices."""
+        return [Span._make(numbers) for numbers in self.numbers[list(indices)].tolist()]
 
     def __getitem__(self, index: int) -> Span:
         """Value of an index from 0."""

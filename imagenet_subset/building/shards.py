@@ -36,7 +36,7 @@ Progress = Callable[[ShardResult], None]
 
 _PATIENCE = 5.0
 """Seconds that a network file system has to show its clients the unfinished file."""
-_SHARDS_A_WORKER, _LARGEST_SHARD = 8, 256
+_SHARDS_A_WORKER, _LARGEST_SHARD = 4, 512
 _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
@@ -173,7 +173,7 @@ class Run:
             first = self._rows.indices(split).start
             for rows in divided(self._plan.store, records.locations, size):
                 indices = [first + row for row in rows]
-                locations = [records.locations[row] for row in rows]
+                locations: list[Location] = [*records.locations.at(rows)]
                 known = [int(crcs[i]) if done[i] else None for i in indices]
                 shard = Shard(indices, locations, known)
                 yield indices, functools.partial(run_shard, job, shard)
@@ -213,7 +213,9 @@ class Run:
 def rows_per_shard(size: int, rows: int, workers: int) -> int:
     """Rows of a shard for the workers of an engine, each of which costs one process some time.
 
-    It grows as long as each worker still has `_SHARDS_A_WORKER` of them.
+    With Dask that is up to 1.5 ms, in which one core decodes less than one row. With as many rows
+    as there are workers, that process keeps up. With more, workers wait longer for the last shards.
+    Each worker has `_SHARDS_A_WORKER` shards at least. See ``benchmarks/README.md``.
 
     Parameters
     ----------
@@ -226,9 +228,13 @@ def rows_per_shard(size: int, rows: int, workers: int) -> int:
 
     Examples
     --------
-    >>> rows_per_shard(64, 1_331_167, 100), rows_per_shard(64, 4_500, 2), rows_per_shard(64, 900, 2)
-    (256, 256, 64)
+    >>> [rows_per_shard(64, 1_331_167, workers) for workers in (0, 64, 100, 400, 5000)]
+    [64, 64, 128, 512, 64]
     """
-    while workers and 2 * size <= _LARGEST_SHARD and rows >= _SHARDS_A_WORKER * workers * 2 * size:
+    while (
+        size < workers
+        and 2 * size <= _LARGEST_SHARD
+        and rows >= _SHARDS_A_WORKER * workers * 2 * size
+    ):
         size *= 2
     return size

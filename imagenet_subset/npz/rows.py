@@ -98,12 +98,12 @@ def runs(indices: Sequence[int]) -> Iterator[range]:
     >>> list(runs([7, 3, 4, 5, 8]))
     [range(3, 6), range(7, 9)]
     """
-    run = range(0)
+    start = stop = 0
     for index in sorted(indices):
-        if index != run.stop:
-            if run:
-                yield run
-            run = range(index, index)
-        run = range(run.start, index + 1)
-    if run:
-        yield run
+        if index != stop:
+            if start != stop:
+                yield range(start, stop)
+            start = index
+        stop = index + 1
+    if start != stop:
+        yield range(start, stop)

@@ -22,17 +22,18 @@ def divided(store: Store, locations: Locations, size: int) -> Iterator[list[int]
     count = len(locations)
     if not count:
         return
-    seen = np.zeros(count, np.intp)
+    seen, given = np.zeros(count, np.bool_), 0
     part: list[int] = []
     for group in itertools.chain(store.groups(locations), [()]):
         if part and (not len(group) or len(part) + len(group) > size):
             if not 0 <= min(part) <= max(part) < count:
                 raise _wrong(store)
-            np.add.at(seen, part, 1)
+            seen[part] = True
+            given += len(part)
             yield part
             part = []
         part.extend(map(int, group))
-    if (seen != 1).any():
+    if given != count or not seen.all():
         raise _wrong(store)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagenet_subset.errors import OutputError
 from imagenet_subset.system.text import gigabytes, printable
+
+if TYPE_CHECKING:
+    import ctypes
 
 NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
 """What a file system answers when it lacks an operation."""
@@ -63,7 +68,15 @@ def start_writeback(fd: int, offset: int, size: int) -> None:
         import ctypes
 
         start, length = ctypes.c_int64(offset), ctypes.c_int64(size)
-        ctypes.CDLL(None).sync_file_range(fd, start, length, _SYNC_FILE_RANGE_WRITE)
+        _library().sync_file_range(fd, start, length, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """The C library, opened once for all shards: that takes longer than a call."""
+    import ctypes
+
+    return ctypes.CDLL(None)
 
 
 def _fallocate(fd: int, size: int) -> None:

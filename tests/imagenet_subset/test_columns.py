@@ -29,6 +29,8 @@ def test_names_come_out_as_they_went_in(texts: list[str], data: st.DataObject) -
     assert column.between(first, end) == texts[first:end]
     chosen = data.draw(st.lists(st.integers(0, len(texts) - 1), max_size=9)) if texts else []
     assert list(column.take(np.array(chosen, np.intp))) == [texts[k] for k in chosen]
+    assert column.at(chosen) == [texts[k] for k in chosen]
+    assert column.at(range(first, end)) == texts[first:end]
     assert list(pickle.loads(pickle.dumps(column))) == texts
 
 
@@ -56,6 +58,7 @@ def test_spans_come_out_as_they_went_in(numbers: list[tuple[int, int, int, int]]
     assert list(column) == spans
     assert [type(n) for n in column[0]] == [int] * 4
     assert list(column.take(np.arange(len(spans))[::-1])) == spans[::-1]
+    assert column.at(range(len(spans))[::-1]) == spans[::-1]
 
 
 def test_a_column_is_of_one_kind() -> None:
