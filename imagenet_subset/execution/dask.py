@@ -10,6 +10,7 @@ import contextlib
 import functools
 import json
 import logging
+import pickle
 import re
 import socket
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from imagenet_subset.errors import EngineError, UnfitWorkerError
+from imagenet_subset.errors import EngineError
 from imagenet_subset.execution.borrowed import Borrowed, ExecutorGaveUp
 from imagenet_subset.execution.runner import T, Worker, WorkerDied
 from imagenet_subset.system.text import counted, printable
@@ -125,6 +126,11 @@ class DaskRunner(Borrowed):
             f"lost worker {lost[0]}{others}; what it had in hand goes to others ({left})"
         )
 
+    def _submit(self, task: Callable[[], T]) -> Future[T]:
+        # A worker that can't read what a task refers to would end, and the next one after it. As
+        # bytes that the task itself reads it is an error of that task.
+        return super()._submit(functools.partial(pickle.loads, pickle.dumps(_Called(task))))
+
     def _result(self, future: Future[T], key: object) -> T:
         from distributed import KilledWorker
 
@@ -135,18 +141,19 @@ class DaskRunner(Borrowed):
             how = f"{counted(deaths, 'worker')} died one after the other"
             last = f"the last was {getattr(error.last_worker, 'address', error.last_worker)}"
             raise WorkersDied(how, f"{last}, and why is in its log", task=key) from error
-        except RuntimeError as error:
-            # Dask's own word where a scheduler can't read what a client sent.
-            if isinstance(error.__cause__, ModuleNotFoundError):
-                what = " ".join(str(error.__cause__).split())
-                raise UnfitWorkerError(
-                    f"the scheduler can't read the task: {what}; install the same imagenet-subset "
-                    "there too"
-                ) from error
-            raise
 
     def _end_of_all(self, error: BaseException) -> WorkerDied:
         return SchedulerLost(self._where)
+
+
+class _Called:
+    """A call that is made where it is unpickled."""
+
+    def __init__(self, task: Callable[[], T]) -> None:
+        self._task = task
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        return self._task, ()
 
 
 def threads_of(client: Client) -> dict[str, int]:
