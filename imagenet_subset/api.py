@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +11,13 @@ from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.run import BuildResult, run_build
 from imagenet_subset.building.shards import Progress
 from imagenet_subset.building.start import begun
+from imagenet_subset.building.tasks import ShardResult
 from imagenet_subset.checking.choice import check_choice
 from imagenet_subset.checking.file import VerifyReport
 from imagenet_subset.checking.file import verify as verify_alone
 from imagenet_subset.checking.pixels import compare_with_photos
-from imagenet_subset.execution.borrowed import Borrowed
+from imagenet_subset.execution.engines import LOCAL, MPI, Engine, check_engine
+from imagenet_subset.execution.mpi import on_every_rank
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.cores import available_cores
 from pipelines.rule import DEFAULT, Interpolation, PixelRule
@@ -46,7 +48,7 @@ def build(
     gpu: int | Sequence[int] | Literal["all"] | None = None,
     dali_processes: int | None = None,
     workers: int | None = None,
-    executor: Executor | Borrowed | None = None,
+    executor: Engine = LOCAL,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Build the NPZ and the CSV of a subset, or go on with a build that was interrupted.
@@ -118,13 +120,17 @@ def build(
     workers
         CPU cores to use; all by default.
     executor
-        Runs the work in place of processes on this machine, which then needs no GPU and no
-        packages of a pipeline: a worker says which pipeline there is, and each of the others must
-        have the same, with the same versions. ``workers`` are the cores of a worker's pipeline. All
-        workers must see the same files under the same paths. Each is asked to prove all this, and
-        keeps nothing of the build when it is over. Twice as many pieces of work are under way as
-        the executor has workers, if it says how many; else 64, or as many as
-        `imagenet_subset.execution.borrowed.Borrowed`, which wraps an executor, says.
+        ``"local"`` is processes of this machine. ``"dask:tcp://host:8786"`` and
+        ``"dask:/shared/scheduler.json"`` are a Dask cluster, ``"mpi"`` the ranks of this job, each
+        of which makes this same call and gets its result. Or a `concurrent.futures.Executor`.
+        This machine then needs no GPU and no packages of a pipeline: a worker says
+        which pipeline there is, and each of the others must have the same, with the same versions.
+        ``gpu`` and ``batch_size`` are each worker's, and so are ``workers``, the cores of its
+        pipeline, which only an `Executor` takes. All workers must see the same files under the same
+        paths. Each is asked to prove all this, and keeps nothing of the build when it is over.
+        Twice as many pieces of work are under way as the executor has workers, if it says how many;
+        else 64, or as many as `imagenet_subset.execution.borrowed.Borrowed`, which wraps an
+        executor, says.
     progress
         Called after each piece of work, and when there is something to say, with an object whose
         ``crcs`` has an entry for each of its images (None for one that isn't done) and whose
@@ -168,7 +174,19 @@ def build(
         dali_processes=dali_processes,
         workers=workers,
     )
-    with begun(options, executor) as (plan, runner):
+    if executor == MPI:
+        check_engine(executor, workers=options.workers, gpus=options.gpu)
+        work = functools.partial(_build, options, executor, progress)
+        return on_every_rank(work, share_gpus=options.gpu is None)
+    return _build(options, executor, progress)
+
+
+def _build(options: BuildOptions, executor: Engine, progress: Progress | None) -> BuildResult:
+    def tell(line: str) -> None:
+        if progress:
+            progress(ShardResult([], notices=[line]))
+
+    with begun(options, executor, tell) as (plan, runner):
         return run_build(plan, runner=runner, progress=progress)
 
 

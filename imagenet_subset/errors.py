@@ -15,7 +15,8 @@
     │   ├── WorkerStartError     worker processes can't be started
     │   ├── WorkerDiedError      a worker process was killed or crashed
     │   ├── WorkerMemoryError    an image takes more memory than there is
-    │   └── UnfitWorkerError     a worker sees other files, or would make other pixels
+    │   ├── UnfitWorkerError     a worker sees other files, or would make other pixels
+    │   └── EngineError          the scheduler or MPI that is to run the work can't be had
     └── ReadError                an NPZ that can't be opened or understood
         └── ReadRefusedError     the system refuses to read it, so nothing is known of it
 
@@ -81,6 +82,10 @@ class WorkerMemoryError(WorkerError):
 
 class UnfitWorkerError(WorkerError):
     """A worker sees other files than the build, or would make other pixels."""
+
+
+class EngineError(WorkerError):
+    """The engine that is to run the work can't be had: not installed, not reached, no workers."""
 
 
 class ReadError(ImagenetSubsetError):

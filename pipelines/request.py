@@ -60,11 +60,6 @@ class PipelineRequest:
         return (0,) if self.gpu is None else cast(Wanted, self.gpu)
 
     @property
-    def several(self) -> bool:
-        """Whether it may be more than one GPU."""
-        return self.wanted == "all" or len(self.wanted) > 1
-
-    @property
     def gpu_flag(self) -> str:
         """What the command line has for the GPUs that were asked for."""
         return f"--gpu {self.gpu if self.gpu == 'all' else ','.join(map(str, self.wanted))}"

@@ -18,7 +18,7 @@ def lost_device(cause: str, photos: Sequence[str]) -> WorkerError:
     photos
         Paths of those that the GPU had in hand, for people, in the order in which it got them.
     """
-    had = f" while it had {_in_hand(photos)} in hand" if photos else ""
+    had = f" while it had {photos_in_hand(photos)} in hand" if photos else ""
     error = WorkerError(
         f"{cause.removesuffix('.')}{had}; what is done is kept: run the same command again to go on"
     )
@@ -27,12 +27,12 @@ def lost_device(cause: str, photos: Sequence[str]) -> WorkerError:
     return error
 
 
-def _in_hand(photos: Sequence[str]) -> str:
-    """The photos in a few words.
+def photos_in_hand(photos: Sequence[str]) -> str:
+    """Photos in a few words.
 
     Examples
     --------
-    >>> _in_hand("a"), _in_hand("abcd"), _in_hand("abcdef")
+    >>> photos_in_hand("a"), photos_in_hand("abcd"), photos_in_hand("abcdef")
     ('a', 'a, b, c and d', '6 photos, a to f,')
     """
     if len(photos) > _NAMED:

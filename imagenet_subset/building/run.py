@@ -24,7 +24,7 @@ from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run, local_pool
-from imagenet_subset.execution.runner import Runner
+from imagenet_subset.execution.runner import Runner, Worker
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.text import counted, printable
@@ -47,6 +47,10 @@ class BuildResult:
     """Images that another pipeline left to Pillow, each with the reason."""
     notices: list[str] = field(default_factory=list)
     """What the workers' pipelines had to say, each once: time to compile, a smaller batch."""
+    by_worker: dict[Worker, int] = field(default_factory=dict)
+    """Images that each worker decoded, by its host and process id."""
+    on_this_machine: bool = True
+    """Whether the workers were processes of this machine, and not those of an executor."""
     seconds: float = 0.0
 
     @property
@@ -127,6 +131,8 @@ def run_build(
         failures=leaving_out.in_row_order(run.failures),
         fallbacks=leaving_out.in_row_order(run.fallbacks),
         notices=run.notices,
+        by_worker=dict(sorted(run.by_worker.items())),
+        on_this_machine=runner.on_this_machine,
         seconds=time.perf_counter() - start,
     )
 

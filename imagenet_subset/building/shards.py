@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from imagenet_subset.building import proof
 from imagenet_subset.building.journal import Journal
+from imagenet_subset.building.lost_device import photos_in_hand
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.readback import changed
 from imagenet_subset.building.tasks import Job, Shard, ShardResult
@@ -18,13 +22,14 @@ from imagenet_subset.building.worker import run_shard
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool
-from imagenet_subset.execution.runner import Runner, WorkerDied
+from imagenet_subset.execution.runner import Runner, Worker, WorkerDied
 from imagenet_subset.records import Record
 from imagenet_subset.sources.grouping import divided
 from imagenet_subset.sources.patience import closing
 from imagenet_subset.system.files import pread_into, pwrite_all, writing
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
+from imagenet_subset.system.text import counted
 from pipelines.choice import PipelineConfig
 from pipelines.driver import Gpu
 
@@ -32,6 +37,7 @@ Progress = Callable[[ShardResult], None]
 
 _PATIENCE = 5.0
 """Seconds that a network file system has to show its clients the unfinished file."""
+_SHARDS_A_WORKER, _LARGEST_SHARD = 8, 256
 _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
@@ -58,6 +64,8 @@ class Run:
         with the reason.
     notices : list of str
         Lines for the user, each once.
+    by_worker : Counter of (host, process id)
+        Images that each worker decoded.
     """
 
     def __init__(
@@ -66,7 +74,7 @@ class Run:
         self._plan, self._fd, self._journal = plan, fd, journal
         self._progress: Progress = progress or (lambda _: None)
         self._partial, self._rows = plan.output.partial, plan.layout.rows
-        self._processes: set[tuple[str, int]] = set()
+        self.by_worker: Counter[Worker] = Counter()
         self.decoded = self.kept = 0
         self.failures: list[tuple[Record, str]] = []
         self.unreadable: list[tuple[Record, str]] = []
@@ -83,22 +91,33 @@ class Run:
     def run(self, runner: Runner) -> None:
         """Run all shards; in the end the workers keep nothing of the build."""
 
-        def take(indices: Sequence[int], shard: ShardResult) -> None:
-            self._take(indices, shard)
-            self.tell(*(f"a worker process says: {line}" for line in runner.new_lines()))
+        def tell_news() -> None:
+            self.tell(*runner.new_lines())
 
         with contextlib.closing(runner):
             warm_up(runner, self._plan.config)
             job = self._job(runner)
             try:
                 with self._looking_here_first():
-                    runner.run(self._tasks(job), take)
+                    runner.run(self._tasks(job, runner.workers), self._take, tell_news)
+                tell_news()
             except WorkerDied as died:
                 card = None if died.slot is None else self._plan.config.card(died.slot)
-                raise worker_died(died, runner, self._in_hand(runner), card) from died
+                raise worker_died(died, self._in_hand(runner, died.task), card) from died
             finally:
                 let_go = functools.partial(release, job.proof.token)
-                runner.visit(self._processes, let_go, _RELEASE_SECONDS)
+                runner.visit(self.by_worker.keys(), let_go, _RELEASE_SECONDS)
+        self._check_that_all_came_through()
+
+    def _check_that_all_came_through(self) -> None:
+        """A worker that was asked to stop hands back a shard that isn't done; others went on."""
+        failed = len(self.failures) + len(self.unreadable)
+        left = len(self._rows) - np.count_nonzero(self._journal.done) - failed
+        if left:
+            raise WorkerDiedError(
+                f"a worker was stopped, and {counted(int(left), 'image')} are still to do; what is "
+                "done is kept: run the same command again to go on"
+            )
 
     def _take(self, indices: Sequence[int], shard: ShardResult) -> None:
         """Note what became of the rows of a shard."""
@@ -107,7 +126,8 @@ class Run:
         first, last = (self._rows.offset(index) for index in (min(indices), max(indices)))
         start_writeback(self._fd, first, last + self._rows.nbytes - first)
         self.kept += shard.kept
-        self.decoded += sum(crc is not None for crc in shard.crcs) - shard.kept
+        decoded = sum(crc is not None for crc in shard.crcs) - shard.kept
+        self.decoded += decoded
         for mine, its in (
             (self.failures, shard.failures),
             (self.fallbacks, shard.fallbacks),
@@ -115,7 +135,7 @@ class Run:
         ):
             mine += [(self._plan.record(index), reason) for index, reason in its]
         if shard.process:
-            self._processes.add(shard.process)
+            self.by_worker[shard.process] += decoded
         self.tell(*shard.notices)
         self._progress(replace(shard, notices=[]))
 
@@ -140,11 +160,16 @@ class Run:
             proof.Proof(self._token, proof.code_hash(), versions, photos, patience),
         )
 
-    def _tasks(self, job: Job) -> Iterator[tuple[list[int], Callable[[], ShardResult]]]:
+    def _tasks(
+        self, job: Job, workers: int
+    ) -> Iterator[tuple[list[int], Callable[[], ShardResult]]]:
         done, crcs = self._journal.done, self._journal.crcs
+        size = self._plan.config.shard_size
+        if job.request is not None:
+            size = rows_per_shard(size, len(self._rows), workers)
         for split, records in self._plan.records.items():
             first = self._rows.indices(split).start
-            for rows in divided(self._plan.store, records.locations, self._plan.config.shard_size):
+            for rows in divided(self._plan.store, records.locations, size):
                 indices = [first + row for row in rows]
                 locations = [records.locations[row] for row in rows]
                 known = [int(crcs[i]) if done[i] else None for i in indices]
@@ -160,9 +185,11 @@ class Run:
                         reader.read(records.locations[k])
                         yield records.locations[k]
 
-    def _in_hand(self, runner: Runner) -> str:
+    def _in_hand(self, runner: Runner, indices: object) -> str:
         """The photos that a worker had in hand when it died, as far as that is known."""
         plan = self._plan
+        if isinstance(indices, list):  # of a shard, whose workers are on other machines
+            return photos_in_hand([plan.path(plan.record(index)) for index in indices])
         names = " or ".join(plan.path(plan.record(index)) for index in runner.in_hand)
         return f"the photos up to {names}" if names and plan.config.kind.reads_ahead else names
 
@@ -181,9 +208,31 @@ class Run:
             raise
 
 
-def worker_died(
-    died: WorkerDied, runner: Runner, in_hand: str, card: Gpu | None = None
-) -> WorkerDiedError:
+def rows_per_shard(size: int, rows: int, workers: int) -> int:
+    """Rows of a shard for the workers of an engine, each of which costs one process some time.
+
+    It grows as long as each worker still has `_SHARDS_A_WORKER` of them.
+
+    Parameters
+    ----------
+    size
+        What suits the pipeline.
+    rows
+        Of the whole build.
+    workers
+        How many there are; 0 if unknown.
+
+    Examples
+    --------
+    >>> rows_per_shard(64, 1_331_167, 100), rows_per_shard(64, 4_500, 2), rows_per_shard(64, 900, 2)
+    (256, 256, 64)
+    """
+    while workers and 2 * size <= _LARGEST_SHARD and rows >= _SHARDS_A_WORKER * workers * 2 * size:
+        size *= 2
+    return size
+
+
+def worker_died(died: WorkerDied, in_hand: str, card: Gpu | None = None) -> WorkerDiedError:
     """The error that ends a build whose worker died.
 
     Parameters
@@ -196,5 +245,4 @@ def worker_died(
     where = f"on {card}" if card else ""
     doing = f"while it had {in_hand} in hand" if in_hand else ""
     told = died.told(" ".join(filter(None, (where, doing))))
-    again = "run the same command again" if runner.on_this_machine else "run the same again"
-    return WorkerDiedError(f"{told}; what is done is kept: {again} to go on")
+    return WorkerDiedError(f"{told}; what is done is kept: {died.again} to go on")

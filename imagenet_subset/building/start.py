@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 
 from imagenet_subset.building.finished import already_complete
@@ -20,9 +20,9 @@ from imagenet_subset.building.resolution import (
 from imagenet_subset.building.shards import local_pool, warm_up
 from imagenet_subset.building.worker import open_pipeline
 from imagenet_subset.errors import WorkerDiedError
-from imagenet_subset.execution.borrowed import Borrowed
+from imagenet_subset.execution.engines import LOCAL, Engine, check_engine, opened
 from imagenet_subset.execution.local import LocalPool
-from imagenet_subset.execution.runner import Runner, WorkerDied
+from imagenet_subset.execution.runner import Runner, WorkerDied, nothing
 from pipelines.base import PipelineUnavailableError
 from pipelines.choice import PipelineConfig
 from pipelines.cuda import CPU_WORKS
@@ -30,7 +30,7 @@ from pipelines.cuda import CPU_WORKS
 
 @contextlib.contextmanager
 def begun(
-    options: BuildOptions, executor: Executor | Borrowed | None = None
+    options: BuildOptions, executor: Engine = LOCAL, tell: Callable[[str], None] = nothing
 ) -> Iterator[tuple[BuildPlan, Runner]]:
     """Plan a build for the workers that will carry it out.
 
@@ -39,6 +39,8 @@ def begun(
     executor
         Has the workers. By default they are processes of this machine, which begin to import what
         they need before the images are looked for.
+    tell
+        Called with lines for the user, where an engine has to be waited for.
 
     Yields
     ------
@@ -48,22 +50,29 @@ def begun(
     Raises
     ------
     imagenet_subset.errors.WorkerError
-        Workers can't start, or died.
+        Workers can't be had, can't start, or died.
     pipelines.base.PipelineUnavailableError
         The device or the pipeline can't run where the images would be decoded.
     ValueError, imagenet_subset.errors.ImagenetSubsetError
         See `imagenet_subset.building.plan.plan_build`.
     """
-    if executor is not None:
-        if options.request.several:
-            raise ValueError(
-                f"{options.request.gpu_flag} is for the processes of one machine; with an executor "
-                "each worker has one GPU: name one at most"
-            )
-        runner = executor if isinstance(executor, Borrowed) else Borrowed(executor)
-        inputs = read_inputs(options)  # a mistyped name isn't worth the wait for a worker
-        yield plan_build(options, _ask_a_worker(runner, options), inputs), runner
+    if executor == LOCAL:
+        with _begun_here(options) as begun_here:
+            yield begun_here
         return
+    check_engine(executor, workers=options.workers, gpus=options.gpu)
+    inputs = read_inputs(options)  # a mistyped name isn't worth the wait for a worker
+    with opened(executor, tell) as runner:
+        if runner is not None:
+            yield plan_build(options, _ask_a_worker(runner, options), inputs), runner
+            return
+        with _begun_here(options) as begun_here:
+            yield begun_here
+
+
+@contextlib.contextmanager
+def _begun_here(options: BuildOptions) -> Iterator[tuple[BuildPlan, Runner]]:
+    """Plan a build for processes of this machine."""
     config = resolve_here(options.request, options.workers)
     with contextlib.ExitStack() as pools:
         pool, openings = _opening_pool(config, pools)

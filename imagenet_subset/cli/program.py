@@ -13,9 +13,10 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from imagenet_subset.cli.ranks import ranks
 from imagenet_subset.cli.streams import drop_unwritten, mend_streams
 from imagenet_subset.cli.usage import parse
-from imagenet_subset.errors import ImagenetSubsetError
+from imagenet_subset.errors import EngineError, ImagenetSubsetError
 from imagenet_subset.execution.signals import ignore_signals
 from imagenet_subset.system.shadowed import check_pipelines
 from imagenet_subset.system.text import printable
@@ -35,9 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        if wrong := _wrong_place():
-            return _fail(wrong, 1)
-        return _run(parse(sys.argv[1:] if argv is None else argv))
+        words = sys.argv[1:] if argv is None else argv
+        with ranks(words) as leads:
+            if not leads:
+                return 0
+            if wrong := _wrong_place():
+                return _fail(wrong, 1)
+            return _run(parse(words))
+    except EngineError as error:
+        return _fail(str(error), 1)
     except KeyboardInterrupt as stop:
         return _stopped(stop)
     except Exception as error:

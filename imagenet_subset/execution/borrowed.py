@@ -10,7 +10,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures import wait as wait_for_futures
 
-from imagenet_subset.execution.runner import Key, T, Worker, WorkerDied, work_through
+from imagenet_subset.errors import UnfitWorkerError
+from imagenet_subset.execution.runner import (
+    Key,
+    T,
+    Worker,
+    WorkerDied,
+    nothing,
+    result_of,
+    work_through,
+)
 
 AHEAD = 64
 """Tasks under way where an executor doesn't say how many workers it has."""
@@ -20,6 +29,8 @@ _SIZES = ("num_workers", "max_workers", "_max_workers")
 
 class ExecutorGaveUp(WorkerDied):
     """An executor lost its workers, or takes no more tasks."""
+
+    again = "run the same again"
 
     def told(self, doing: str = "") -> str:
         """The event as a sentence.
@@ -68,11 +79,11 @@ class Borrowed:
             return self._asked
         if self._asked is not None:
             return max(1, int(self._asked()))
-        size = self._size()
-        return 2 * size if size else AHEAD
+        return 2 * self.workers or AHEAD
 
-    def _size(self) -> int:
-        """Workers of the executor; 0 if unknown."""
+    @property
+    def workers(self) -> int:
+        """Workers of the executor, as far as it says; 0 if unknown."""
         for name in _SIZES:
             size = getattr(self._executor, name, None)
             if isinstance(size, int) and size > 0:
@@ -83,7 +94,10 @@ class Borrowed:
         """Do nothing: its workers are started by others."""
 
     def run(
-        self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
+        self,
+        tasks: Iterator[tuple[Key, Callable[[], T]]],
+        take: Callable[[Key, T], None],
+        each_round: Callable[[], None] = nothing,
     ) -> None:
         """See `imagenet_subset.execution.runner.Runner.run`.
 
@@ -91,11 +105,35 @@ class Borrowed:
         ------
         ExecutorGaveUp
             The executor lost its workers, or takes no more tasks.
+        imagenet_subset.errors.UnfitWorkerError
+            A worker can't import what a task needs.
         """
         try:
-            work_through(self._submit, tasks, take, ahead=self._ahead_or_broken)
+            work_through(
+                self._submit,
+                tasks,
+                take,
+                ahead=self._ahead_or_broken,
+                each_round=each_round,
+                result=self._result,
+            )
         except (BrokenExecutor, CancelledError) as error:
-            raise ExecutorGaveUp(" ".join(str(error).split()) or type(error).__name__) from error
+            raise self._end_of_all(error) from error
+
+    def _result(self, future: Future[T], key: object) -> T:
+        """Result of a task that has ended; its error is raised, by its right name."""
+        try:
+            return result_of(future, key)
+        except ModuleNotFoundError as error:
+            what = " ".join(str(error).split())
+            raise UnfitWorkerError(
+                f"a worker can't run the task: {what}; install the same imagenet-subset, with what "
+                "it needs, for all workers"
+            ) from error
+
+    def _end_of_all(self, error: BaseException) -> WorkerDied:
+        """What it is called when the executor is broken, or has dropped tasks."""
+        return ExecutorGaveUp(" ".join(str(error).split()) or type(error).__name__)
 
     def _submit(self, task: Callable[[], T]) -> Future[T]:
         with _broken():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
@@ -30,3 +31,14 @@ def enter(context: Context) -> None:
     """Make ``context`` that of this process, for good."""
     global _current
     _current = context
+
+
+@contextlib.contextmanager
+def entered(context: Context) -> Iterator[None]:
+    """Make ``context`` that of this process within a block."""
+    before = current()
+    enter(context)
+    try:
+        yield
+    finally:
+        enter(before)

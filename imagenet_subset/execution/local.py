@@ -23,7 +23,7 @@ from imagenet_subset.execution.channel import Channel
 from imagenet_subset.execution.listening import Listener
 from imagenet_subset.execution.nursery import FEWER
 from imagenet_subset.execution.processes import Workers, standard_streams_taken, start_workers
-from imagenet_subset.execution.runner import Key, T, Worker, WorkerDied, work_through
+from imagenet_subset.execution.runner import Key, T, Worker, WorkerDied, nothing, work_through
 from imagenet_subset.system.cgroup import count_oom_kills
 
 STOP_SECONDS = 1.0
@@ -96,15 +96,30 @@ class LocalPool:
         self._first.append(future)
         return future
 
+    @property
+    def workers(self) -> int:
+        """How many there may be."""
+        return self._slots
+
     def run(
-        self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
+        self,
+        tasks: Iterator[tuple[Key, Callable[[], T]]],
+        take: Callable[[Key, T], None],
+        each_round: Callable[[], None] = nothing,
     ) -> None:
         """See `imagenet_subset.execution.runner.Runner.run`; ends the workers, so it runs once."""
         if self._executor is None:
             raise ValueError("warm_up comes first")
         calls = ((key, functools.partial(self._run, task)) for key, task in tasks)
         ahead = 2 * self._slots
-        work_through(self._submit, calls, take, ahead=lambda: ahead, stop=self._end)
+        work_through(
+            self._submit,
+            calls,
+            take,
+            ahead=lambda: ahead,
+            stop=self._end,
+            each_round=each_round,
+        )
 
     def visit(
         self, workers: Collection[Worker], task: Callable[[int], Worker], seconds: float
@@ -114,7 +129,7 @@ class LocalPool:
     def new_lines(self) -> list[str]:
         """What workers have printed to standard error since this was last called."""
         lines = self._listener.new
-        return [lines.popleft() for _ in range(len(lines))]
+        return [f"a worker process says: {lines.popleft()}" for _ in range(len(lines))]
 
     def __enter__(self) -> LocalPool:
         return self

@@ -19,17 +19,28 @@ Worker = tuple[str, int]
 """Host and process id."""
 
 
+def nothing(*_: object) -> None:
+    """Do nothing, where something may be done."""
+
+
 class WorkerDied(Exception):  # noqa: N818 - an event; the runner's user turns it into an error
     """A worker process ended in the middle of a task."""
 
-    def __init__(self, how: str, why: str = "", slot: int | None = None) -> None:
-        super().__init__(how, why, slot)
+    again = "run the same command again"
+    """What to do to go on."""
+
+    def __init__(
+        self, how: str, why: str = "", slot: int | None = None, task: object = None
+    ) -> None:
+        super().__init__(how, why, slot, task)
         self.how = how
         """How it ended: ``"was killed (SIGKILL)"``."""
         self.why = why
         """The cause, if it is known; else empty."""
         self.slot = slot
         """Number of the worker in its pool, if that is known."""
+        self.task = task
+        """Key of the task that it ran, if that is known."""
 
     def told(self, doing: str = "") -> str:
         """The event as a sentence, with what the worker was doing, if that is known.
@@ -47,12 +58,19 @@ class Runner(Protocol):
     """Workers that run tasks.
 
     `imagenet_subset.execution.local.LocalPool` starts and ends its own,
-    `imagenet_subset.execution.borrowed.Borrowed` has those of somebody's executor.
+    `imagenet_subset.execution.borrowed.Borrowed` has those of somebody's executor,
+    `imagenet_subset.execution.dask.DaskRunner` and `imagenet_subset.execution.mpi.MpiRunner` those
+    of a cluster.
     """
 
     @property
     def on_this_machine(self) -> bool:
         """Whether all workers are on this machine for sure, and see what this process sees."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are now; 0 if unknown."""
         ...
 
     @property
@@ -71,11 +89,19 @@ class Runner(Protocol):
         ...
 
     def run(
-        self, tasks: Iterator[tuple[Key, Callable[[], T]]], take: Callable[[Key, T], None]
+        self,
+        tasks: Iterator[tuple[Key, Callable[[], T]]],
+        take: Callable[[Key, T], None],
+        each_round: Callable[[], None] = nothing,
     ) -> None:
         """Run all tasks, each a callable that can be pickled, and hand each result to ``take``.
 
         See `work_through`.
+
+        Parameters
+        ----------
+        each_round
+            Called before each wait for results, which takes `POLL_SECONDS` at most.
 
         Raises
         ------
@@ -87,7 +113,7 @@ class Runner(Protocol):
         ...
 
     def new_lines(self) -> list[str]:
-        """What workers have printed to standard error since this was last called, if it is seen."""
+        """What there is to tell of the workers since this was last called, a sentence each."""
         ...
 
     def visit(
@@ -111,20 +137,27 @@ class Runner(Protocol):
         ...
 
 
+def result_of(future: Future[T], _key: object) -> T:
+    """Result of a task that has ended; its error is raised."""
+    return future.result()
+
+
 def work_through(
     submit: Callable[[Callable[[], T]], Future[T]],
     tasks: Iterator[tuple[Key, Callable[[], T]]],
     take: Callable[[Key, T], None],
     *,
     ahead: Callable[[], int],
-    stop: Callable[[Collection[Future[T]]], None] = lambda _: None,
+    stop: Callable[[Collection[Future[T]]], None] = nothing,
+    each_round: Callable[[], None] = nothing,
+    result: Callable[[Future[T], Key], T] = result_of,
 ) -> None:
     """Run all tasks, some of them submitted at a time, and hand each result to ``take``.
 
-    ``ahead`` is asked in each round how many may be under way; it is 1 at least. Ctrl-C and SIGTERM
-    wait until a result has been taken. At the end, also after an error, ``stop`` is called with
-    what still runs, and the results that are there by then are taken. Errors of tasks, of
-    ``submit`` and of ``ahead`` are raised.
+    ``ahead`` is asked in each round how many may be under way; it is 1 at least. ``each_round`` is
+    called before each wait. Ctrl-C and SIGTERM wait until a result has been taken. At the end, also
+    after an error, ``stop`` is called with what still runs, and the results that are there by then
+    are taken. Errors of tasks, as ``result`` raises them, and of the other calls are raised.
     """
     running: dict[Future[T], Key] = {}
     with signals_held() as let_signals_through:
@@ -134,9 +167,11 @@ def work_through(
                     running[submit(task)] = key
                 if not running:
                     break
+                each_round()
                 done, _ = wait_for_futures(running, POLL_SECONDS, FIRST_COMPLETED)
                 for future in done:
-                    take(running.pop(future), future.result())
+                    key = running.pop(future)
+                    take(key, result(future, key))
                 let_signals_through()
         finally:
             left = {future: key for future, key in running.items() if not future.cancel()}

@@ -44,6 +44,29 @@ def signals_held() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
+def signals_noted() -> Iterator[Callable[[], bool]]:
+    """Within a block, ignore Ctrl-C, which is for others, and only note SIGTERM.
+
+    Yields
+    ------
+    Callable[[], bool]
+        Whether SIGTERM has come. Where signals can't be handled, in a thread, it never has.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
     """Keep Ctrl-C and SIGTERM from processes that start within the block.
 

@@ -8,6 +8,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from imagenet_subset.execution.engines import LOCAL, wrong_with
 from imagenet_subset.system.cores import available_cores
 from pipelines.kinds import AUTO, NAMES, UNASKED, on_gpu
 from pipelines.rule import DEFAULT, INTERPOLATIONS, LARGEST_RESIZE, SMALLEST_CROP, PixelRule
@@ -106,9 +107,25 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=positive,
-        default=available_cores(),
         metavar="N",
-        help="CPU cores to use (default: all that are allowed here, %(default)s)",
+        help=f"CPU cores to use (default: all that are allowed here, {available_cores()})",
+    )
+
+
+def cores_of(args: argparse.Namespace) -> int:
+    """CPU cores that the flag of `add_workers` asks for."""
+    return args.workers or available_cores()
+
+
+def add_executor(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--executor``."""
+    parser.add_argument(
+        "--executor",
+        type=_engine,
+        default=LOCAL,
+        metavar="ENGINE",
+        help="what decodes: local processes (default); a Dask cluster, dask:tcp://HOST:8786 or "
+        "dask:/shared/scheduler.json; or mpi, the ranks that srun or mpiexec started",
     )
 
 
@@ -153,6 +170,12 @@ def _at_least(least: int, text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text!r} isn't a whole number from {least} on")
     return int(text)
+
+
+def _engine(text: str) -> str:
+    if wrong := wrong_with(text):
+        raise argparse.ArgumentTypeError(wrong)
+    return LOCAL if text == LOCAL else path(text)
 
 
 def _batch_size(text: str) -> int:

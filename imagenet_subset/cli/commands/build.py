@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
 from imagenet_subset.cli.report import print_plan, print_summary
+from imagenet_subset.execution.engines import LOCAL, check_engine, hush
+from imagenet_subset.execution.runner import nothing
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.asked import check_choice
 from imagenet_subset.selection.lines import looks_like_wnids
+from imagenet_subset.system.text import counted
 
 if TYPE_CHECKING:
     from imagenet_subset.building.plan import BuildPlan
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_pipeline(parser, several=True)
     arguments.add_dali_processes(parser)
     arguments.add_workers(parser)
+    arguments.add_executor(parser)
     arguments.add_train_list(parser)
     add(
         "--splits",
@@ -136,6 +140,7 @@ def check(args: argparse.Namespace) -> str:
     try:
         arguments.rule_of(args)
         check_choice(args.per_class, args.fraction, args.photo_list, args.seed, args.splits)
+        check_engine(args.executor, workers=args.workers, gpus=args.gpu)
     except ValueError as error:
         return str(error)
     return ""
@@ -150,17 +155,25 @@ def run(args: argparse.Namespace) -> int:
     names = {field.name for field in fields(BuildOptions)}
     given = {name: value for name, value in vars(args).items() if name in names}
     options = BuildOptions(**given, rule=arguments.rule_of(args))
-    if args.dry_run:
+    if args.dry_run and args.executor == LOCAL:
         print_plan(plan_build(options))
         return 0
-    with begun(options) as (plan, runner):
-        if not args.quiet:
-            for note in plan.notes:
-                print(note, file=sys.stderr)
+    hush(args.executor)
+    tell = nothing if args.quiet else _tell
+    with begun(options, args.executor, tell) as (plan, runner):
+        if args.dry_run:
+            print_plan(plan)
+            return 0
+        for note in plan.notes:
+            tell(note)
         result = _build(plan, args, runner)
     if not args.quiet:
         print_summary(result)
     return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _build(plan: BuildPlan, args: argparse.Namespace, runner: Runner) -> BuildResult:
@@ -183,6 +196,8 @@ def _build(plan: BuildPlan, args: argparse.Namespace, runner: Runner) -> BuildRe
                 bar.initial += shard.kept
                 bar.last_print_n += shard.kept
                 bar.n += shard.kept
+            if not runner.on_this_machine and runner.workers:
+                bar.set_postfix_str(counted(runner.workers, "worker"), refresh=False)
             bar.update(_come_through(shard) - shard.kept)
 
         return run_build(plan, runner=runner, progress=progress)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     rule = arguments.rule_of(args)
     request = PipelineRequest(args.device, args.pipeline, args.batch_size, args.gpu, rule)
-    config = resolve(request, args.workers)
+    config = resolve(request, arguments.cores_of(args))
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
     if data_dir is not None:
         your_photos(data_dir, 1)  # what is wrong with it is reported before the work

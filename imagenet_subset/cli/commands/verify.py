@@ -71,7 +71,7 @@ def _verify(args: argparse.Namespace) -> VerifyReport:
     with tqdm(
         total=size, unit="B", unit_scale=True, desc="checksums", disable=not sys.stderr.isatty()
     ) as bar:
-        report = verify(path, workers=args.workers, progress=bar.update)
+        report = verify(path, workers=arguments.cores_of(args), progress=bar.update)
         bar.update(size - bar.n)
     return report
 
@@ -87,7 +87,7 @@ def _compare(report: VerifyReport, args: argparse.Namespace) -> None:
             args.data_dir,
             train_list=args.train_list,
             sample=None if args.all else args.sample or _SAMPLE,
-            workers=args.workers,
+            workers=arguments.cores_of(args),
             progress=bar.update,
         )
 

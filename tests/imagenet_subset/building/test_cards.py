@@ -16,7 +16,6 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 from imagenet_subset.building.resolution import resolve_alone
 from imagenet_subset.building.shards import worker_died
-from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.execution.runner import WorkerDied
 from pipelines.cuda import Missing, find_gpu
 from pipelines.driver import Driver, Gpu
@@ -175,7 +174,7 @@ def test_a_gpu_that_was_asked_for_and_refuses_ends_the_build_with_its_name(
 
 def test_a_worker_that_died_is_reported_with_its_card() -> None:
     died = WorkerDied("was killed (SIGKILL)", "by whom is unknown", 3)
-    told = str(worker_died(died, LocalPool(4), "the photos up to x.JPEG", Gpu(2, "Tesla T4")))
+    told = str(worker_died(died, "the photos up to x.JPEG", Gpu(2, "Tesla T4")))
     assert told == (
         "a worker process was killed (SIGKILL) on GPU 2 (Tesla T4) while it had the photos up to "
         "x.JPEG in hand; by whom is unknown; what is done is kept: run the same command again to "

@@ -22,6 +22,7 @@ from imagenet_subset.building.run import BuildResult, run_build
 from imagenet_subset.building.start import begun
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.borrowed import Borrowed
+from imagenet_subset.execution.engines import Engine
 from pipelines import choice
 from pipelines.base import Pipeline, PipelineUnavailableError
 from pipelines.choice import PipelineConfig
@@ -87,11 +88,11 @@ def test_a_plan_is_for_what_the_worker_has_and_not_for_what_is_here(photos, tmp_
 def test_a_build_planned_without_turbo_has_the_bytes_of_workers_that_have_it(
     photos, tmp_path, request
 ) -> None:
-    def built(out: Path, executor: Executor | None) -> BuildResult:
+    def built(out: Path, executor: Engine) -> BuildResult:
         with begun(options(photos, out, device="cpu"), executor) as (plan, runner):
             return run_build(plan, runner=runner)
 
-    here = built(tmp_path / "here", None)
+    here = built(tmp_path / "here", "local")
     assert here.plan.config.name == "turbo"
     request.getfixturevalue("no_turbo_here")
     there = built(tmp_path / "there", Elsewhere())
