@@ -21,6 +21,7 @@ ROWS = 96
 SHARDS = (1, 2, 3, 4, 8, 64)
 WAYS = {
     "buffered": (os.O_RDWR, False),
+    "buffered, write only": (os.O_WRONLY, False),
     "buffered, write only, after reading": (os.O_WRONLY, True),
     "O_DSYNC": (os.O_RDWR | os.O_DSYNC, False),
     "O_DSYNC, after reading": (os.O_RDWR | os.O_DSYNC, True),
