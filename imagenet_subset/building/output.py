@@ -150,6 +150,7 @@ def seal(
     crcs: NDArray[np.uint32],
     *,
     full_check: bool = False,
+    shared: bool = False,
     keep_failures: bool = False,
 ) -> None:
     """Complete the file, every row of which is done, and give it its final name.
@@ -164,6 +165,8 @@ def seal(
         ``(N_train + N_val,) uint32``, CRC-32 of each row.
     full_check
         Read back every row first, and not only one in 64; see `imagenet_subset.building.readback`.
+    shared
+        Whether other machines wrote to it. Then every row is read back from the disk or the server.
     keep_failures
         Whether the list of images that failed stays beside the file.
 
@@ -179,7 +182,15 @@ def seal(
             raise changed(files.partial, f"it was cut short to {size} bytes")
         finish(fd, layout, row_crcs, columns)
         os.ftruncate(fd, layout.size)
-        check_written(fd, files.partial, layout, row_crcs, columns, every_row=full_check)
+        check_written(
+            fd,
+            files.partial,
+            layout,
+            row_crcs,
+            columns,
+            every_row=full_check or shared,
+            from_disk=shared,
+        )
     with writing(files.csv, kept=True):
         write_metadata(files.csv, target.subset)
     with writing(files.npz, kept=True), removable(files.failures) as remove_failures:

@@ -7,33 +7,26 @@ reads; so each is checked where it runs, and one that doesn't fit ends the build
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
 import platform
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from imagenet_subset.columns import Location
-from imagenet_subset.errors import OutputError, UnfitWorkerError
-from imagenet_subset.execution.context import current
+from imagenet_subset.errors import UnfitWorkerError
 from imagenet_subset.sources.base import Store
 from imagenet_subset.sources.patience import closing
 from imagenet_subset.system.code import PACKAGES, package_file
-from imagenet_subset.system.files import open_for_update, pread_into, writing
 from imagenet_subset.system.text import printable
 from pipelines.choice import PipelineConfig
 
 TOKEN_NBYTES = 32
 """Length of a run's token. It is at offset 0 of the unfinished file, where the first header, which
 is longer, replaces it in the end."""
-_LOOK_AGAIN_SECONDS = 0.25
-_unseen: set[bytes] = set()
-"""Tokens that this process has looked for in vain, for as long as it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +86,7 @@ def check_code_and_pipeline(proof: Proof, *, planned: PipelineConfig, here: Pipe
     UnfitWorkerError
         Both sides of what differs.
     """
-    differing = list(_differing({"pipeline": planned.title}, {"pipeline": here.title}))
+    differing = list(_differing(_decoder_of(planned), _decoder_of(here)))
     if differing:
         remedy = "have the same on both sides, or ask for a --device and --pipeline that both have"
     else:
@@ -109,6 +102,12 @@ def check_code_and_pipeline(proof: Proof, *, planned: PipelineConfig, here: Pipe
             f"{printable(Path(package_file('imagenet_subset')).parent)}; install the same on both "
             "sides, and start workers and program anew"
         )
+
+
+def _decoder_of(config: PipelineConfig) -> dict[str, str]:
+    """What decodes. Of GPUs some have a JPEG decoder of their own, which may differ from others."""
+    gpu = {"gpu": config.cards[0].name} if config.cards else {}
+    return {"pipeline": config.title, **gpu}
 
 
 def _differing(planned: Mapping[str, str], here: Mapping[str, str]) -> Iterator[str]:
@@ -144,60 +143,3 @@ def check_photos(proof: Proof, store: Store) -> None:
         f"worker {worker_name()} doesn't see the photos: {reason}; they must be at the same place "
         "for all workers"
     )
-
-
-@contextlib.contextmanager
-def open_same_file(path: str, proof: Proof) -> Iterator[int]:
-    """Open the unfinished file for update, and only if it is this run's.
-
-    Yields
-    ------
-    int
-        File descriptor, which is closed at the end of the context: on a network file system that
-        brings what was written to the server.
-
-    Raises
-    ------
-    UnfitWorkerError
-        There is another file, or none.
-    OutputError
-        It can't be opened, or what was written can't be stored.
-    """
-    fd = _open_with_token(path, proof)
-    end = time.monotonic() + (0 if proof.token in _unseen else proof.patience)
-    while fd is None:
-        if time.monotonic() >= end or current().should_stop():
-            _unseen.add(proof.token)
-            raise UnfitWorkerError(
-                f"worker {worker_name()} sees another {printable(path)} than the build, or none; "
-                "--out_dir must be the same folder for all workers"
-            )
-        time.sleep(_LOOK_AGAIN_SECONDS)
-        fd = _open_with_token(path, proof)
-    try:
-        yield fd
-    except BaseException:
-        os.close(fd)
-        raise
-    with writing(path, kept=True):
-        os.close(fd)
-
-
-def _open_with_token(path: str, proof: Proof) -> int | None:
-    try:
-        with writing(path, kept=True), contextlib.ExitStack() as opened:
-            try:
-                fd = open_for_update(path)
-            except FileNotFoundError:
-                return None
-            opened.callback(os.close, fd)
-            found = bytearray(TOKEN_NBYTES)
-            pread_into(fd, memoryview(found), 0)
-            if found != proof.token:
-                return None
-            opened.pop_all()
-            return fd
-    except OutputError as error:
-        if proof.patience:  # on another machine it may be that machine's fault
-            raise UnfitWorkerError(f"worker {worker_name()}: {error}") from error
-        raise

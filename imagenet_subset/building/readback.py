@@ -19,8 +19,8 @@ from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.layout import Layout, pieces
 from imagenet_subset.records import Split
-from imagenet_subset.system.files import pread_into, regular
-from imagenet_subset.system.publishing import check_in_place
+from imagenet_subset.system.files import forget_clean_pages, pread_into, regular
+from imagenet_subset.system.publishing import check_in_place, sync
 from imagenet_subset.system.text import printable
 
 _STEP = 64
@@ -37,6 +37,7 @@ def check_written(
     columns: Mapping[str, NDArray[np.int32]],
     *,
     every_row: bool = False,
+    from_disk: bool = False,
 ) -> None:
     """Read back headers, labels, ids, and some rows of images: one in 64 and the last.
 
@@ -49,6 +50,8 @@ def check_written(
     every_row
         Read all rows, by a descriptor opened for that, which on a network disk asks the server what
         other machines wrote.
+    from_disk
+        Sync the file first, and have that descriptor read nothing that this machine remembers.
 
     Raises
     ------
@@ -60,6 +63,9 @@ def check_written(
             file = stack.enter_context(open(path, "rb", buffering=0, opener=regular))
             check_in_place(file.fileno(), path)
             check_in_place(fd, path)
+            if from_disk:
+                sync(fd)
+                forget_clean_pages(file.fileno())
             fd = file.fileno()
         size = os.fstat(fd).st_size
         if size != layout.size:

@@ -24,6 +24,7 @@ from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run, local_pool
+from imagenet_subset.building.shared_disk import check_folder, reopened
 from imagenet_subset.execution.runner import Runner, Worker
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
@@ -110,20 +111,24 @@ def run_build(
     if done is not None:
         tidy(plan)
         return BuildResult(done, already_complete=True)
+    shared = runner is not None and not runner.on_this_machine
+    if shared:
+        check_folder(plan.output.folder)
     with unfinished(plan.target, overwrite=overwrite) as (fd, journal), _how_to_go_on(journal):
         run = Run(plan, fd, journal, progress)
         _say_where_photos_were(plan, journal, run)
         leaving_out.move_rows_back(fd, plan, journal)
-        runner = runner or local_pool(plan.config)
-        run.run(runner)
-        carried_out = _without_failures(fd, plan, journal, run)
-        seal(
-            fd,
-            carried_out.target,
-            journal.crcs[journal.done],
-            full_check=plan.options.full_check or not runner.on_this_machine,
-            keep_failures=carried_out.undecodable > 0,
-        )
+        run.run(runner or local_pool(plan.config))
+        with reopened(fd, plan.output.partial) if shared else contextlib.nullcontext(fd) as last:
+            carried_out = _without_failures(last, plan, journal, run)
+            seal(
+                last,
+                carried_out.target,
+                journal.crcs[journal.done],
+                full_check=plan.options.full_check,
+                shared=shared,
+                keep_failures=carried_out.undecodable > 0,
+            )
     return BuildResult(
         carried_out,
         decoded=run.decoded,
@@ -132,7 +137,7 @@ def run_build(
         fallbacks=leaving_out.in_row_order(run.fallbacks),
         notices=run.notices,
         by_worker=dict(sorted(run.by_worker.items())),
-        on_this_machine=runner.on_this_machine,
+        on_this_machine=not shared,
         seconds=time.perf_counter() - start,
     )
 

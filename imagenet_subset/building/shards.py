@@ -123,8 +123,9 @@ class Run:
         """Note what became of the rows of a shard."""
         check_in_place(self._fd, self._partial)
         self._journal.record(indices, shard.crcs)
-        first, last = (self._rows.offset(index) for index in (min(indices), max(indices)))
-        start_writeback(self._fd, first, last + self._rows.nbytes - first)
+        if not self._shared:  # workers elsewhere have brought their rows to the disk
+            first, last = (self._rows.offset(index) for index in (min(indices), max(indices)))
+            start_writeback(self._fd, first, last + self._rows.nbytes - first)
         self.kept += shard.kept
         decoded = sum(crc is not None for crc in shard.crcs) - shard.kept
         self.decoded += decoded
@@ -142,6 +143,7 @@ class Run:
     def _job(self, runner: Runner) -> Job:
         """Mark the file with the token of this run; what its workers have to know."""
         here = runner.on_this_machine
+        self._shared = not here
         patience = 0.0 if here else _PATIENCE
         self._token = proof.new_token()
         with writing(self._partial, kept=True):
@@ -158,6 +160,7 @@ class Run:
             str(self._partial.absolute()),
             self._rows,
             proof.Proof(self._token, proof.code_hash(), versions, photos, patience),
+            self._shared,
         )
 
     def _tasks(
@@ -243,6 +246,6 @@ def worker_died(died: WorkerDied, in_hand: str, card: Gpu | None = None) -> Work
         The GPU that it had.
     """
     where = f"on {card}" if card else ""
-    doing = f"while it had {in_hand} in hand" if in_hand else ""
+    doing = died.having.format(in_hand) if in_hand else ""
     told = died.told(" ".join(filter(None, (where, doing))))
     return WorkerDiedError(f"{told}; what is done is kept: {died.again} to go on")

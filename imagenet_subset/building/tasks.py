@@ -32,6 +32,8 @@ class Job:
     """Where each row is in the file."""
     proof: Proof
     """What a worker must have in common with the build, and the token of this run."""
+    shared: bool
+    """Whether other machines may write to the file too."""
 
 
 @dataclass(frozen=True, slots=True)

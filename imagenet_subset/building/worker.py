@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 
 from imagenet_subset.building.lost_device import lost_device
 from imagenet_subset.building.notices import noticed
-from imagenet_subset.building.proof import (
-    open_same_file,
-    this_process,
-    worker_name,
-)
+from imagenet_subset.building.proof import this_process, worker_name
+from imagenet_subset.building.row_file import RowFile, open_same_file
 from imagenet_subset.building.tasks import UNREADABLE, Job, Shard, ShardResult
 from imagenet_subset.building.waiting import equipment_of, let_go, open_ahead, prove
 from imagenet_subset.columns import Location
@@ -32,7 +29,7 @@ from imagenet_subset.npz.rows import runs
 from imagenet_subset.sources.ahead import read_ahead
 from imagenet_subset.sources.base import DAMAGED, PhotoReader
 from imagenet_subset.sources.patience import read_each
-from imagenet_subset.system.files import pread_into, pwrite_each, writing
+from imagenet_subset.system.files import writing
 from imagenet_subset.system.text import printable
 from pipelines.base import Batch, DeviceFailedError, Pipeline, PipelineUnavailableError
 from pipelines.choice import PipelineConfig
@@ -57,9 +54,9 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         The pipeline can't be opened here.
     """
     try:
-        with noticed() as notices, open_same_file(job.partial, job.proof) as fd:
+        with noticed() as notices, open_same_file(job) as file:
             prove(job)
-            result = _Work(job, shard, fd).run()
+            result = _Work(job, shard, file).run()
     except BaseException:
         let_go(job.proof.token)  # the build ends, and nobody hears which process it was
         raise
@@ -98,8 +95,8 @@ def of_card(config: PipelineConfig, lines: list[str]) -> list[str]:
 class _Work:
     """One shard at work."""
 
-    def __init__(self, job: Job, shard: Shard, fd: int) -> None:
-        self._job, self._shard, self._fd = job, shard, fd
+    def __init__(self, job: Job, shard: Shard, file: RowFile) -> None:
+        self._job, self._shard, self._file = job, shard, file
         self._result = ShardResult([None] * len(shard.indices))
         self._offsets = job.rows.offsets(shard.indices)
         self._in_hand = shard.locations[0]
@@ -133,7 +130,7 @@ class _Work:
     def _holds(self, i: int, crc: int, buffer: memoryview) -> bool:
         """Whether the shard's row ``i`` in the file has this CRC-32."""
         try:
-            n = pread_into(self._fd, buffer, self._offsets[i])
+            n = self._file.read(buffer, self._offsets[i])
         except OSError:  # a bad block, which is replaced when it is written to
             return False
         return n == len(buffer) and crc32(buffer) == crc
@@ -207,7 +204,7 @@ class _Work:
         with writing(self._job.partial, kept=True):
             for run in runs(indices):
                 neighbours = [rows[index] for index in run]
-                pwrite_each(self._fd, neighbours, self._job.rows.offset(run.start))
+                self._file.write(neighbours, self._job.rows.offset(run.start))
         for i, crc in zip(keys, crcs, strict=True):
             self._result.crcs[i] = crc
 

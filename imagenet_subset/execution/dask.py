@@ -55,12 +55,13 @@ class SchedulerLost(ExecutorGaveUp):
 
 
 class WorkersDied(WorkerDied):
-    """Several workers ended one after the other over the same task."""
+    """Several workers ended one after the other, each of which had the same task, among others."""
+
+    having = "each with {} still to do"
 
     def told(self, doing: str = "") -> str:
         """The event as a sentence, with what they were doing, if that is known."""
-        event = " ".join(filter(None, [self.how, doing]))
-        return f"{event}; {self.why}"
+        return f"{self.how}{doing and f', {doing}'}; {self.why}"
 
 
 class DaskRunner(Borrowed):
@@ -119,9 +120,7 @@ class DaskRunner(Borrowed):
         if not lost:
             return
         others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        left = (
-            f"{counted(len(threads), 'worker')} left" if threads else "none left: waits for one"
-        )
+        left = f"{counted(len(threads), 'worker')} left" if threads else "none left: waits for one"
         self._lines.append(
             f"lost worker {lost[0]}{others}; what it had in hand goes to others ({left})"
         )
@@ -206,23 +205,31 @@ def _client(where: str, tell: Callable[[str], None]) -> Client:
     while True:
         try:
             return _connect(where)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             why = " ".join(str(error).split())
-        except (ValueError, KeyError) as error:  # neither an address nor a scheduler's file
-            raise _no_scheduler(where, " ".join(str(error).split())) from error
-        if wait.over():
-            raise _no_scheduler(where, why)
+            # A file may be in the middle of being written; an address is as it is.
+            if (isinstance(error, ValueError) and is_address(where)) or wait.over():
+                raise _no_scheduler(where, why) from error
 
 
 def _connect(where: str) -> Client:
     from distributed import Client
 
-    address = where if is_address(where) else json.loads(Path(where).read_bytes())["address"]
+    address = where if is_address(where) else _address_in(Path(where))
     # A client that fails to connect leaves a thread, so see first whether somebody answers.
     at = urlsplit(address if "://" in address else f"tcp://{address}")
     if at.scheme in ("tcp", "tls"):
         socket.create_connection((at.hostname, at.port or 8786), _ANSWER_SECONDS).close()
     return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+
+
+def _address_in(file: Path) -> str:
+    with file.open(encoding="utf-8") as opened:
+        said = json.load(opened)
+    address = said.get("address") if isinstance(said, dict) else None
+    if not isinstance(address, str):
+        raise ValueError("it is no scheduler's file")
+    return address
 
 
 def _no_scheduler(where: str, why: str) -> EngineError:
@@ -268,5 +275,9 @@ class _Wait:
 
 def hush() -> None:
     """Keep Dask from printing in this process: what matters is told in this program's own lines."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    with contextlib.suppress(ModuleNotFoundError):  # which `connected` reports
+        import distributed  # noqa: F401 - sets up its loggers, some of them with levels of their own
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=r"distributed\.")

@@ -39,8 +39,8 @@ class MpiRunner(Borrowed):
     """All ranks of the job but the one that leads."""
 
 
-_runner: MpiRunner | None = None
-"""What rank 0 leads."""
+_joined: list[MpiRunner | None] = []
+"""What rank 0 leads, while it is in a job: None where it is the only rank."""
 
 
 def told_rank() -> int:
@@ -73,10 +73,10 @@ def joined(*, share_gpus: bool = True) -> Iterator[bool]:
     EngineError
         There is no mpi4py or no MPI, or they don't go with the program that started the ranks.
     """
-    global _runner
     comm = _world()
     if comm.size == 1:
-        yield True
+        with _leading(None):
+            yield True
         return
     from mpi4py.futures import MPICommExecutor
 
@@ -89,12 +89,20 @@ def joined(*, share_gpus: bool = True) -> Iterator[bool]:
             as_worker.enter_context(entered(Context(should_stop=should_stop)))
         with MPICommExecutor(comm, root=0) as executor:
             as_worker.close()
-            if isinstance(executor, Executor):
-                _runner = MpiRunner(executor)
-            try:
-                yield executor is not None
-            finally:
-                _runner = None
+            if not isinstance(executor, Executor):
+                yield False
+                return
+            with _leading(MpiRunner(executor)):
+                yield True
+
+
+@contextlib.contextmanager
+def _leading(runner: MpiRunner | None) -> Iterator[None]:
+    _joined.append(runner)
+    try:
+        yield
+    finally:
+        _joined.pop()
 
 
 def leading() -> MpiRunner | None:
@@ -105,7 +113,9 @@ def leading() -> MpiRunner | None:
     ValueError
         The process isn't in a job of `joined`.
     """
-    return _runner
+    if not _joined:
+        raise ValueError("joined comes first")
+    return _joined[-1]
 
 
 def on_every_rank(work: Callable[[], T], *, share_gpus: bool) -> T:

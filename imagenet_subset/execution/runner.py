@@ -28,6 +28,8 @@ class WorkerDied(Exception):  # noqa: N818 - an event; the runner's user turns i
 
     again = "run the same command again"
     """What to do to go on."""
+    having = "while it had {} in hand"
+    """What it was doing, with the photos in the braces."""
 
     def __init__(
         self, how: str, why: str = "", slot: int | None = None, task: object = None

@@ -67,6 +67,17 @@ def open_for_update(path: str | os.PathLike[str], *, create: bool = False) -> in
     return regular(path, os.O_RDWR | (os.O_CREAT if create else 0))
 
 
+def sync_data(fd: int) -> None:
+    """Bring what was written to a file to its disk or server."""
+    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(fd)
+
+
+def forget_clean_pages(fd: int) -> None:
+    """Have the next read of a file ask the disk or the server, as far as the system does that."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def pwrite_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of ``data`` at ``offset`` (bytes), in as many calls as that takes."""
     view = memoryview(data).cast("B")

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from imagenet_subset.errors import LockedError, OutputError
-from imagenet_subset.system.files import kind_of_file, open_for_update, regular, writing
+from imagenet_subset.system.files import (
+    forget_clean_pages,
+    kind_of_file,
+    open_for_update,
+    regular,
+    writing,
+)
 from imagenet_subset.system.space import NOT_SUPPORTED
 from imagenet_subset.system.text import printable
 
@@ -92,7 +98,7 @@ def publish(fd: int, partial: Path, final: Path) -> None:
     OSError
         Anything else.
     """
-    _sync(fd)
+    sync(fd)
     check_in_place(fd, partial)
     if sys.platform == "win32":
         os.close(fd)  # an open file can't be renamed there
@@ -117,14 +123,20 @@ def check_in_place(fd: int, path: Path) -> None:
         )
 
 
-def _sync(fd: int) -> None:
+def sync(fd: int) -> None:
+    """Bring a file to its disk or server.
+
+    Raises
+    ------
+    OSError
+        Some of it isn't there.
+    """
     try:
         os.fsync(fd)
     except OSError:
         # Linux calls pages clean that it failed to write. A rerun has to read what is on the disk,
         # and not them, to know which rows are lost.
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        forget_clean_pages(fd)
         raise
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,13 +42,22 @@ class Build:
         *more: str,
         splits: str = "train,val",
         env: Mapping[str, str] = MappingProxyType({}),
+        engine: str | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         self.data, self.out, self.env = data, out, env
+        workers = ["--workers", "2"] if engine is None else ["--executor", engine]
         self.command = [
-            sys.executable, "-m", "imagenet_subset", "--subset_name", str(data / "two.txt"),
-            "--data_dir", str(data), "--out_dir", str(out), "--device", "cpu",
-            "--pipeline", "pillow", "--workers", "2", "--quiet", "--splits", splits, *more,
+            *under, sys.executable, "-m", "imagenet_subset",
+            "--subset_name", str(data / "two.txt"), "--data_dir", str(data), "--out_dir", str(out),
+            "--device", "cpu", "--pipeline", "pillow", *workers, "--quiet", "--splits", splits,
+            *more,
         ]  # fmt: skip
+
+    def loud(self) -> Build:
+        """The same build; it prints what it has to say."""
+        self.command.remove("--quiet")
+        return self
 
     @property
     def npz(self) -> Path:

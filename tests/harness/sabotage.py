@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 PATHS = ("open", "replace", "unlink", "mkdir", "stat")
-DESCRIPTORS = ("pwrite", "pwritev", "preadv", "fsync", "ftruncate", "close")
+DESCRIPTORS = ("pwrite", "pwritev", "preadv", "fsync", "fdatasync", "ftruncate", "close")
 NAMES = (*PATHS, *DESCRIPTORS, "fsync folder", "builtins.open", "write", "flock", "fallocate")
 
 

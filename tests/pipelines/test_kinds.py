@@ -50,6 +50,15 @@ def over(kinds: Iterable[Kind]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", params)
 
 
+@pytest.mark.parametrize("kind", TABLE, ids=lambda kind: f"{kind.name}-{kind.device}")
+def test_a_shard_has_a_multiple_of_four_rows(kind: Kind) -> None:
+    # Four rows are whole pages, see the test of that. What writes whole pages to a file writes none
+    # that two shards share.
+    for batch_size in (kind.batch_size, kind.batch_for(PixelRule(2048, 2048)), 1, 7, 16):
+        for shared in (False, True):
+            assert kind.rows_per_shard(batch_size, shared=shared) % 4 == 0
+
+
 @over(TABLE)
 def test_a_batch_of_large_images_has_fewer(kind: Kind) -> None:
     assert kind.batch_for(DEFAULT) == kind.batch_for(PixelRule(32, 8)) == kind.batch_size

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import imagenet_subset
+from imagenet_subset.execution import dask, mpi
 from imagenet_subset.system.code import PACKAGES
 from pipelines.packages import GPU_INSTALL, TURBO_INSTALL
 from tests.harness.tiers import thorough
@@ -43,7 +44,13 @@ def test_the_conda_environment_installs_what_pyproject_asks_for() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "line"),
-    [("turbo", TURBO_INSTALL), ("gpu", GPU_INSTALL[12]), ("gpu-cuda13", GPU_INSTALL[13])],
+    [
+        ("turbo", TURBO_INSTALL),
+        ("gpu", GPU_INSTALL[12]),
+        ("gpu-cuda13", GPU_INSTALL[13]),
+        ("dask", dask.INSTALL),
+        ("mpi", mpi.INSTALL),
+    ],
 )
 def test_the_lines_that_messages_say_to_run_install_what_the_extras_do(
     extra: str, line: str
@@ -53,7 +60,7 @@ def test_the_lines_that_messages_say_to_run_install_what_the_extras_do(
     asked = PYPROJECT["project"]["optional-dependencies"][extra]
     on_linux = "; sys_platform == 'linux'"
     assert packages == [requirement.removesuffix(on_linux) for requirement in asked]
-    assert all(requirement.endswith(on_linux) for requirement in asked) == (extra != "turbo")
+    assert all(requirement.endswith(on_linux) for requirement in asked) == extra.startswith("gpu")
 
 
 def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:

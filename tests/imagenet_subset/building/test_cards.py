@@ -16,15 +16,16 @@ pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux
 
 from imagenet_subset.building.resolution import resolve_alone
 from imagenet_subset.building.shards import worker_died
+from imagenet_subset.errors import UnfitWorkerError
 from imagenet_subset.execution.runner import WorkerDied
 from pipelines.cuda import Missing, find_gpu
 from pipelines.driver import Driver, Gpu
 from pipelines.kinds import KINDS
 from pipelines.request import PipelineRequest
 from tests.harness.builds import Build, sent, two_classes
-from tests.harness.executors import hook
+from tests.harness.executors import Elsewhere, hook
 from tests.harness.gpus import H100, PACKAGES, T4, Card, driver_program
-from tests.harness.planned import planned
+from tests.harness.planned import carried_out, planned
 
 no_gpu = pytest.mark.skipif(
     not isinstance(find_gpu(KINDS["dali", "gpu"]), Missing), reason="there is a usable GPU here"
@@ -286,6 +287,26 @@ def test_a_cupy_that_is_broken_in_whatever_way_leaves_the_work_to_the_cpu(
     done = cli("build", "--subset_name", photos / "two.txt", "--data_dir", photos, env=env)
     assert done.returncode == 0, done.stderr
     assert "GPU 0 (Tesla T4): CuPy won't start on the GPU: no " in done.stderr
+
+
+@no_gpu
+def test_a_worker_with_another_gpu_than_planned_is_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some GPUs have a JPEG decoder in hardware, others have none."""
+    planned_for = Driver((13, 0), (Gpu(0, *H100[:2], (9, 0)),))
+    monkeypatch.setattr("pipelines.choice.find_gpu", lambda *_: planned_for)
+    plan = planned(photos / "two.txt", photos, tmp_path / "out", device="gpu")
+    driver = driver_program(tmp_path / "driver", [T4, H100])
+    other = Elsewhere(env=hook(tmp_path / "hook", f"{PACKAGES}sys.executable = {str(driver)!r}\n"))
+    with pytest.raises(UnfitWorkerError) as caught:
+        carried_out(plan, executor=other)
+    assert re.fullmatch(
+        r"worker \S+ \(pid \d+\) might make other pixels: gpu NVIDIA H100 80GB HBM3 where the "
+        r"build was planned, Tesla T4 there; have the same on both sides, or ask for a --device "
+        r"and --pipeline that both have",
+        str(caught.value),
+    )
 
 
 def test_a_process_of_an_executor_has_all_cores_unless_more_were_asked_for(

@@ -55,7 +55,7 @@ def built(todo: BuildPlan) -> BuildResult:
 
 def all_done(todo: BuildPlan) -> BuildPlan:
     """A build that stopped with every row done and its file not sealed."""
-    fault = f"fsync:3:{errno.EIO}"
+    fault = f"fsync:4:{errno.EIO}"
     saboteur = sabotage.Sabotage(fault, str(todo.output.folder), f"{todo.output.folder}-fired")
     saboteur.install()
     try:

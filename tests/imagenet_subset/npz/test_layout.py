@@ -78,6 +78,14 @@ def test_zipfile_finds_no_fault_and_the_comment_is_the_provenance(tmp_path, n_tr
     assert crc == zlib.crc32(json.dumps(PROVENANCE, separators=(",", ":")).encode())
 
 
+def test_four_rows_of_the_default_size_are_whole_pages() -> None:
+    rows = Layout.of({"train": 9, "val": 9}, DEFAULT.shape).rows
+    for split in SPLITS:
+        assert [rows.offset_of(split, row) % ALIGNMENT == 0 for row in range(9)] == [
+            row % 4 == 0 for row in range(9)
+        ]
+
+
 @pytest.mark.parametrize("command", [["unzip", "-t"], ["7z", "t"], ["zip", "-T"]])
 def test_other_programs_find_no_fault(tmp_path: Path, command: list[str]) -> None:
     if shutil.which(command[0]) is None:
