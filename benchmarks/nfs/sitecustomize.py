@@ -11,9 +11,7 @@ if how := os.environ.get("NFS_WORKERS_WRITE"):
 
     def _write(file, rows, offset, write=RowFile.write):
         write(file, rows, offset)
-        time.sleep(
-            0.3
-        )  # so that two hosts have neighbouring shards in hand at once, on any machine
+        time.sleep(0.3)  # so that two hosts have neighbouring shards in hand at once
 
     RowFile.write = _write
     if how == "unprotected":
