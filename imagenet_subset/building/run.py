@@ -24,7 +24,7 @@ from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run, local_pool
-from imagenet_subset.building.shared_disk import check_folder, reopened
+from imagenet_subset.building.shared_disk import check_folder, end_run, reopened
 from imagenet_subset.execution.runner import Runner, Worker
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
@@ -120,6 +120,8 @@ def run_build(
         leaving_out.move_rows_back(fd, plan, journal)
         run.run(runner or local_pool(plan.config))
         with reopened(fd, plan.output.partial) if shared else contextlib.nullcontext(fd) as last:
+            if shared:
+                end_run(last, plan.output.partial)
             carried_out = _without_failures(last, plan, journal, run)
             seal(
                 last,

@@ -13,7 +13,7 @@ import numpy as np
 
 from imagenet_subset.building import proof
 from imagenet_subset.building.journal import Journal
-from imagenet_subset.building.lost_device import photos_in_hand
+from imagenet_subset.building.lost import photos_in_hand, worker_died
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.readback import changed
 from imagenet_subset.building.tasks import Job, Shard, ShardResult
@@ -31,7 +31,6 @@ from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.space import start_writeback
 from imagenet_subset.system.text import counted
 from pipelines.choice import PipelineConfig
-from pipelines.driver import Gpu
 
 Progress = Callable[[ShardResult], None]
 
@@ -233,19 +232,3 @@ def rows_per_shard(size: int, rows: int, workers: int) -> int:
     while workers and 2 * size <= _LARGEST_SHARD and rows >= _SHARDS_A_WORKER * workers * 2 * size:
         size *= 2
     return size
-
-
-def worker_died(died: WorkerDied, in_hand: str, card: Gpu | None = None) -> WorkerDiedError:
-    """The error that ends a build whose worker died.
-
-    Parameters
-    ----------
-    in_hand
-        The photos that it had in hand; empty if unknown.
-    card
-        The GPU that it had.
-    """
-    where = f"on {card}" if card else ""
-    doing = died.having.format(in_hand) if in_hand else ""
-    told = died.told(" ".join(filter(None, (where, doing))))
-    return WorkerDiedError(f"{told}; what is done is kept: {died.again} to go on")

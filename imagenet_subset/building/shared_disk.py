@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from imagenet_subset.building.proof import TOKEN_NBYTES
 from imagenet_subset.errors import OutputError
-from imagenet_subset.system.files import forget_clean_pages, regular, writing
+from imagenet_subset.system.files import forget_clean_pages, pwrite_all, regular, writing
 from imagenet_subset.system.mounts import refusal, sync_flag
-from imagenet_subset.system.publishing import check_in_place
+from imagenet_subset.system.publishing import check_in_place, sync
 from imagenet_subset.system.text import printable
 
 
@@ -62,3 +63,18 @@ def reopened(fd: int, path: Path) -> Iterator[int]:
     finally:
         with contextlib.suppress(OSError):  # by then it is on the disk, or an error is under way
             os.close(anew)
+
+
+def end_run(fd: int, path: Path) -> None:
+    """Take a run's token out of its file.
+
+    A worker that an engine gave up, but that lives, sees by it that it has to stop.
+
+    Raises
+    ------
+    OutputError
+        It can't be written.
+    """
+    with writing(path, kept=True):
+        pwrite_all(fd, bytes(TOKEN_NBYTES), 0)
+        sync(fd)

@@ -15,14 +15,14 @@ from collections.abc import Generator, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.building.lost_device import lost_device
+from imagenet_subset.building.lost import lost_device
 from imagenet_subset.building.notices import noticed
 from imagenet_subset.building.proof import this_process, worker_name
 from imagenet_subset.building.row_file import RowFile, open_same_file
 from imagenet_subset.building.tasks import UNREADABLE, Job, Shard, ShardResult
 from imagenet_subset.building.waiting import equipment_of, let_go, open_ahead, prove
 from imagenet_subset.columns import Location
-from imagenet_subset.errors import SourceError, WorkerMemoryError
+from imagenet_subset.errors import SourceError, UnfitWorkerError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.rows import runs
@@ -201,12 +201,24 @@ class _Work:
         crcs = [crc32(view) for view in views]
         indices = [self._shard.indices[i] for i in keys]
         rows = dict(zip(indices, views, strict=True))
+        if self._job.shared:
+            self._check_that_the_run_goes_on()
         with writing(self._job.partial, kept=True):
             for run in runs(indices):
                 neighbours = [rows[index] for index in run]
                 self._file.write(neighbours, self._job.rows.offset(run.start))
         for i, crc in zip(keys, crcs, strict=True):
             self._result.crcs[i] = crc
+
+    def _check_that_the_run_goes_on(self) -> None:
+        """A worker that an engine gave up, but that lives, writes nothing where others go on.
+
+        When rows move up, or the file is complete, its token is gone.
+        """
+        if not self._file.has(self._job.proof.token):
+            raise UnfitWorkerError(
+                f"worker {worker_name()} was given up, and the build went on without it"
+            )
 
     def _check_that_some_could_be_read(self, pending: int) -> None:
         """A disk that has gone isn't so many bad photos. Of a single one it can't be known."""

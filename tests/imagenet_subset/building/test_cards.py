@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("nvidia.dali", reason="DALI isn't installed (it is for Linux only)")
 
+from imagenet_subset.building.lost import worker_died
 from imagenet_subset.building.resolution import resolve_alone
-from imagenet_subset.building.shards import worker_died
 from imagenet_subset.errors import UnfitWorkerError
 from imagenet_subset.execution.runner import WorkerDied
 from pipelines.cuda import Missing, find_gpu

@@ -18,7 +18,7 @@ from imagenet_subset import verify
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.row_file import RowFile
 from imagenet_subset.building.run import BuildResult
-from imagenet_subset.building.shared_disk import reopened
+from imagenet_subset.building.shared_disk import end_run, reopened
 from imagenet_subset.errors import OutputError, UnfitWorkerError
 from imagenet_subset.system import mounts
 from tests.harness.builds import Build, two_classes
@@ -73,6 +73,30 @@ def fuse(mount: Mount, below: Path, name: str = "") -> Path:
     """A FUSE file system that says it has this name."""
     below.mkdir(exist_ok=True)
     return mount("bindfs", *(["-o", f"subtype={name}"] if name else []), below)
+
+
+def test_a_worker_whose_run_has_ended_meanwhile_writes_no_more_rows(
+    photos, expected, tmp_path, monkeypatch
+) -> None:
+    """An engine gives up a worker that it doesn't hear of; it may be in the middle of a shard."""
+    true, writes = os.pwritev, []
+
+    def end_of_run(fd: int, rows: Any, offset: int) -> int:
+        writes.append(offset)
+        with open(partial, "r+b") as file:
+            end_run(file.fileno(), partial)
+        return true(fd, rows, offset)
+
+    todo = planned(
+        photos / "two.txt", photos, tmp_path, device="cpu", pipeline="pillow", batch_size=4
+    )
+    partial = todo.output.partial
+    monkeypatch.setattr(os, "pwritev", end_of_run)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(OutputError, match="first bytes differ"):
+        carried_out(todo, executor=executor)
+    assert len(writes) == 1
+    monkeypatch.undo()
+    assert sha256(built(photos, tmp_path).npz) == expected
 
 
 # What is written when

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from imagenet_subset.building.lost_device import lost_device
+from imagenet_subset.building.lost import lost_device
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.errors import WorkerError
 from pipelines import per_image

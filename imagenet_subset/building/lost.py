@@ -1,10 +1,12 @@
-"""What a build says when a GPU failed for good: why, and over which photos."""
+"""What a build says when a worker died or a GPU failed for good: why, and over which photos."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagenet_subset.errors import WorkerError
+from imagenet_subset.errors import WorkerDiedError, WorkerError
+from imagenet_subset.execution.runner import WorkerDied
+from pipelines.driver import Gpu
 
 _NAMED = 4
 """Photos that the line names one by one; a batch of a GPU has hundreds."""
@@ -25,6 +27,22 @@ def lost_device(cause: str, photos: Sequence[str]) -> WorkerError:
     if photos:
         error.add_note("\n  ".join(["in hand:", *photos]))
     return error
+
+
+def worker_died(died: WorkerDied, in_hand: str, card: Gpu | None = None) -> WorkerDiedError:
+    """The error that ends a build whose worker died.
+
+    Parameters
+    ----------
+    in_hand
+        The photos that it had in hand; empty if unknown.
+    card
+        The GPU that it had.
+    """
+    where = f"on {card}" if card else ""
+    doing = died.having.format(in_hand) if in_hand else ""
+    told = died.told(" ".join(filter(None, (where, doing))))
+    return WorkerDiedError(f"{told}; what is done is kept: {died.again} to go on")
 
 
 def photos_in_hand(photos: Sequence[str]) -> str:
