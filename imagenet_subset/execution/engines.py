@@ -125,6 +125,6 @@ def hush(engine: Engine) -> None:
         # What `mpi.joined` says of ranks that aren't connected says more.
         warnings.filterwarnings("ignore", "suspicious MPI execution environment")
     elif isinstance(engine, str) and engine.startswith(_DASK):
-        from imagenet_subset.execution import dask
+        from imagenet_subset.execution import scheduler
 
-        dask.hush()
+        scheduler.hush()
