@@ -43,7 +43,8 @@ from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import local_pool
 from imagenet_subset.execution import mpi
 from imagenet_subset.execution.borrowed import Borrowed
-from imagenet_subset.execution.dask import connected, threads_of
+from imagenet_subset.execution.dask import connected
+from imagenet_subset.execution.scheduler import threads_of
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.system.files import pread_into
 from pipelines.rule import DEFAULT

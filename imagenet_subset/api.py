@@ -118,19 +118,19 @@ def build(
         Processes of DALI for each GPU; by default 2 where there are 8 cores or more for each, else
         1. On the CPU 1.
     workers
-        CPU cores to use; all by default.
+        CPU cores to use; all by default. Not with an engine that is named.
     executor
         ``"local"`` is processes of this machine. ``"dask:tcp://host:8786"`` and
         ``"dask:/shared/scheduler.json"`` are a Dask cluster, ``"mpi"`` the ranks of this job, each
-        of which makes this same call and gets its result. Or a `concurrent.futures.Executor`.
-        This machine then needs no GPU and no packages of a pipeline: a worker says
-        which pipeline there is, and each of the others must have the same, with the same versions.
-        ``gpu`` and ``batch_size`` are each worker's, and so are ``workers``, the cores of its
-        pipeline, which only an `Executor` takes. All workers must see the same files under the same
-        paths. Each is asked to prove all this, and keeps nothing of the build when it is over.
-        Twice as many pieces of work are under way as the executor has workers, if it says how many;
-        else 64, or as many as `imagenet_subset.execution.borrowed.Borrowed`, which wraps an
-        executor, says.
+        of which makes this same call and gets its result. Or a `concurrent.futures.Executor`. This
+        machine then needs no GPU and no packages of a pipeline: a worker says which pipeline there
+        is, and each of the others must have the same, with the same versions. ``gpu`` and
+        ``batch_size`` are each worker's, and so are ``workers``, the cores of its pipeline, which
+        only an `Executor` takes. All workers must see the same files under the same paths; an
+        ``out_dir`` on an SMB share or an object store is refused. Each is asked to prove all this,
+        and keeps nothing of the build when it is over. Twice as many pieces of work are under way
+        as the executor has workers, if it says how many; else 64, or as many as
+        `imagenet_subset.execution.borrowed.Borrowed`, which wraps an executor, says.
     progress
         Called after each piece of work, and when there is something to say, with an object whose
         ``crcs`` has an entry for each of its images (None for one that isn't done) and whose

@@ -64,7 +64,7 @@ def begun(
     inputs = read_inputs(options)  # a mistyped name isn't worth the wait for a worker
     with opened(executor, tell) as runner:
         if runner is not None:
-            yield plan_build(options, _ask_a_worker(runner, options), inputs), runner
+            yield plan_build(options, _ask_a_worker(runner, options, tell), inputs), runner
             return
         with _begun_here(options) as begun_here:
             yield begun_here
@@ -133,12 +133,17 @@ def _without(plan: BuildPlan, refusal: PipelineUnavailableError) -> Resolved:
     return resolved_without(options.request, options.workers, why)
 
 
-def _ask_a_worker(runner: Runner, options: BuildOptions) -> Resolved:
+def _ask_a_worker(runner: Runner, options: BuildOptions, tell: Callable[[str], None]) -> Resolved:
     """Have a worker resolve what is asked for: this machine may have neither GPU nor packages."""
     answers: dict[int, Resolved] = {}
     ask = functools.partial(resolve_on_worker, options.request, options.workers)
+
+    def tell_news() -> None:
+        for line in runner.new_lines():
+            tell(line)
+
     try:
-        runner.run(iter([(0, ask)]), answers.__setitem__)
+        runner.run(iter([(0, ask)]), answers.__setitem__, tell_news)
     except WorkerDied as died:
         raise WorkerDiedError(f"{died.told()}; nothing was begun") from died
     return answers[0]

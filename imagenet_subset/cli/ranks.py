@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from imagenet_subset.errors import EngineError
-from imagenet_subset.execution.engines import MPI
+from imagenet_subset.execution.engines import MPI, hush
 
 _FLAG = "--executor"
 
@@ -46,6 +46,7 @@ def ranks(words: Sequence[str]) -> Iterator[bool]:
         return
     from imagenet_subset.execution.mpi import joined, told_rank
 
+    hush(MPI)
     names_gpus = any(word.partition("=")[0] == "--gpu" for word in words)
     with contextlib.ExitStack() as job:
         try:

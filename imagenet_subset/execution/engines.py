@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TypeAlias
@@ -120,7 +121,10 @@ def _borrowed(executor: Executor) -> Borrowed:
 
 def hush(engine: Engine) -> None:
     """Keep an engine's library from printing in this process, which is the program's own."""
-    if isinstance(engine, str) and engine.startswith(_DASK):
-        from imagenet_subset.execution.dask import hush
+    if engine == MPI:
+        # What `mpi.joined` says of ranks that aren't connected says more.
+        warnings.filterwarnings("ignore", "suspicious MPI execution environment")
+    elif isinstance(engine, str) and engine.startswith(_DASK):
+        from imagenet_subset.execution import scheduler
 
-        hush()
+        scheduler.hush()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, TypeVar
@@ -154,7 +155,7 @@ def _world() -> Intracomm:
         ) from error
     comm, told = MPI.COMM_WORLD, _told(_SIZES, 1)
     if comm.size == 1 and told > 1:
-        library = MPI.Get_library_version().split(",")[0].strip()
+        library = " ".join(re.split(r"[,\n]", MPI.Get_library_version())[0].split())
         raise EngineError(
             f"--executor mpi: {told} processes were started, but mpi4py's MPI ({library}) doesn't "
             "connect them; start them by the mpiexec of this MPI, or by srun with --mpi=pmix or "
@@ -169,7 +170,7 @@ def _ranks_of_this_machine(comm: Intracomm) -> list[int]:
 
     machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
     try:
-        return machine.allgather(comm.rank)
+        return list(machine.allgather(comm.rank))
     finally:
         machine.Free()
 

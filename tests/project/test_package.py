@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import imagenet_subset
-from imagenet_subset.execution import dask, mpi
+from imagenet_subset.execution import mpi, scheduler
 from imagenet_subset.system.code import PACKAGES
 from pipelines.packages import GPU_INSTALL, TURBO_INSTALL
 from tests.harness.tiers import thorough
@@ -48,7 +48,7 @@ def test_the_conda_environment_installs_what_pyproject_asks_for() -> None:
         ("turbo", TURBO_INSTALL),
         ("gpu", GPU_INSTALL[12]),
         ("gpu-cuda13", GPU_INSTALL[13]),
-        ("dask", dask.INSTALL),
+        ("dask", scheduler.INSTALL),
         ("mpi", mpi.INSTALL),
     ],
 )

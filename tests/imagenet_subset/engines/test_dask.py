@@ -207,6 +207,34 @@ def test_a_worker_with_another_pillow_is_refused_also_if_it_joins_late(photos, e
     assert Build(photos, tmp_path / "out").sha256() == expected
 
 
+NOT_INSTALLED = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name == "imagenet_subset":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@thorough("starts two clusters")
+def test_workers_without_this_program_are_told_in_one_line(photos, expected, tmp_path) -> None:
+    without = hook(tmp_path / "hook", NOT_INSTALLED)
+    with Cluster(tmp_path / "1") as cluster:
+        cluster.add_worker(env=without)
+        done = Build(photos, tmp_path / "out", engine=cluster.engine).run()
+    assert (done.returncode, done.stderr) == (
+        1,
+        "imagenet-subset: a worker can't run the task: No module named 'imagenet_subset'; install "
+        "the same imagenet-subset, with what it needs, for all workers\n",
+    )
+
+    # The scheduler needs none: it reads no task.
+    with Cluster(tmp_path / "2", env=without) as cluster:
+        cluster.add_worker(env={"PYTHONPATH": ""})
+        assert Build(photos, tmp_path / "out", engine=cluster.engine).sha256() == expected
+
+
 # In Python, and without a cluster
 
 

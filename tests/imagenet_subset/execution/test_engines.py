@@ -15,11 +15,11 @@ import pytest
 
 from imagenet_subset import build
 from imagenet_subset.errors import EngineError
-from imagenet_subset.execution import dask, mpi
+from imagenet_subset.execution import mpi, scheduler
 from imagenet_subset.execution.borrowed import Borrowed
-from imagenet_subset.execution.dask import connected, is_address
 from imagenet_subset.execution.engines import LOCAL, Engine, check_engine, opened, wrong_with
 from imagenet_subset.execution.mpi import told_rank
+from imagenet_subset.execution.scheduler import is_address, reached
 
 GOOD = ["local", "mpi", "dask:tcp://10.0.0.1:8786", "dask:login1:8786", "dask:/shared/s.json"]
 BAD = ["", "Local", "dask", "dask:", "slurm", "mpi:8", "tcp://10.0.0.1:8786"]
@@ -86,16 +86,16 @@ def test_an_executor_is_borrowed() -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever isn't there isn't waited for long."""
-    monkeypatch.setattr(dask, "SCHEDULER_SECONDS", 0.5)
-    monkeypatch.setattr(dask, "WORKER_SECONDS", 0.5)
-    monkeypatch.setattr(dask, "_TELL_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler, "SCHEDULER_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "WORKER_SECONDS", 0.5)
+    monkeypatch.setattr(scheduler, "_TELL_SECONDS", 0.1)
 
 
 def refusal(where: str) -> tuple[str, list[str]]:
     """What is told where no cluster is reached, and what was told while it was waited for."""
     pytest.importorskip("distributed", reason="the dask extra isn't installed")
     lines: list[str] = []
-    with pytest.raises(EngineError) as caught, connected(where, lines.append):
+    with pytest.raises(EngineError) as caught, reached(where, lines.append):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value), lines
@@ -160,7 +160,7 @@ def without(module: str) -> str:
 @pytest.mark.parametrize(
     ("module", "name", "engine", "install"),
     [
-        ("distributed", "distributed", "dask:tcp://127.0.0.1:8786", dask.INSTALL),
+        ("distributed", "distributed", "dask:tcp://127.0.0.1:8786", scheduler.INSTALL),
         ("mpi4py", "mpi4py", "mpi", mpi.INSTALL),
     ],
 )
