@@ -21,6 +21,7 @@ from imagenet_subset.npz.layout import Layout, finish
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.selection.subset import Subset
 from imagenet_subset.system.files import writing
+from imagenet_subset.system.mounts import sync_flag
 from imagenet_subset.system.publishing import locked, publish, removable, temporary_name
 from imagenet_subset.system.space import reserve
 from imagenet_subset.system.text import printable
@@ -166,7 +167,8 @@ def seal(
     full_check
         Read back every row first, and not only one in 64; see `imagenet_subset.building.readback`.
     shared
-        Whether other machines wrote to it. Then every row is read back from the disk or the server.
+        Whether other machines wrote to it. Then every row is read back; from the disk or the
+        server, where caches aren't coherent.
     keep_failures
         Whether the list of images that failed stays beside the file.
 
@@ -189,7 +191,7 @@ def seal(
             row_crcs,
             columns,
             every_row=full_check or shared,
-            from_disk=shared,
+            from_disk=shared and bool(sync_flag(files.partial)),
         )
     with writing(files.csv, kept=True):
         write_metadata(files.csv, target.subset)

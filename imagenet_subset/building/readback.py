@@ -8,8 +8,10 @@ few rows, which `imagenet_subset.checking.file.verify` finds at any time by read
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,17 @@ from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.layout import Layout, pieces
 from imagenet_subset.records import Split
+from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.files import forget_clean_pages, pread_into, regular
 from imagenet_subset.system.publishing import check_in_place, sync
 from imagenet_subset.system.text import printable
 
 _STEP = 64
 """One row in so many is read back."""
+_AT_A_TIME = 64
+"""Rows that a thread reads before it hears of a stop."""
+_READERS = 8
+"""Threads at most. Reading and checksums leave Python to the others; a disk has its limit too."""
 
 RowCrcs = Mapping[Split, NDArray[np.uint32]]
 
@@ -78,22 +85,41 @@ def check_written(
 
 
 def _check_rows(fd: int, path: Path, layout: Layout, row_crcs: RowCrcs, step: int) -> None:
-    buffer = memoryview(bytearray(layout.rows.nbytes))
-    looked_at, differing = 0, []
-    for split, row, crc in _sample(row_crcs, step):
-        n = pread_into(fd, buffer, layout.rows.offset_of(split, row))
-        looked_at += 1
-        if n != len(buffer) or crc32(buffer) != crc:
-            differing.append(f"row {row} of X_{split}")
-    if differing:
-        first = f"{len(differing)} of {looked_at} rows read back differ, the first {differing[0]}"
+    parts = list(_parts(row_crcs, step))
+    pool = ThreadPoolExecutor(min(_READERS, available_cores()))
+    try:
+        differing = functools.partial(_differing, fd, layout, row_crcs)
+        found = [row for part in pool.map(differing, parts) for row in part]
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if found:
+        looked_at = sum(len(rows) for _, rows in parts)
+        first = f"{len(found)} of {looked_at} rows read back differ, the first {found[0]}"
         raise changed(path, first)
 
 
-def _sample(row_crcs: RowCrcs, step: int) -> Iterator[tuple[Split, int, int]]:
+def _differing(
+    fd: int, layout: Layout, row_crcs: RowCrcs, part: tuple[Split, Sequence[int]]
+) -> list[str]:
+    """Those rows of a part that don't have their CRC-32."""
+    split, rows = part
+    buffer = memoryview(bytearray(layout.rows.nbytes))
+    found = []
+    for row in rows:
+        n = pread_into(fd, buffer, layout.rows.offset_of(split, row))
+        if n != len(buffer) or crc32(buffer) != row_crcs[split][row]:
+            found.append(f"row {row} of X_{split}")
+    return found
+
+
+def _parts(row_crcs: RowCrcs, step: int) -> Iterator[tuple[Split, Sequence[int]]]:
+    """The rows to look at: one in ``step`` and the last of each split, some at a time."""
     for split, crcs in row_crcs.items():
-        for row in sorted({*range(0, len(crcs), step), *range(len(crcs))[-1:]}):
-            yield split, row, int(crcs[row])
+        rows = range(0, len(crcs), step)
+        for first in range(0, len(rows), _AT_A_TIME):
+            yield split, rows[first : first + _AT_A_TIME]
+        if rows and rows[-1] != len(crcs) - 1:
+            yield split, [len(crcs) - 1]
 
 
 def changed(path: Path, what: str) -> OutputError:

@@ -26,6 +26,7 @@ from imagenet_subset.system.files import (
     writing,
 )
 from imagenet_subset.system.mounts import refusal, sync_flag
+from imagenet_subset.system.space import start_writeback
 from imagenet_subset.system.text import printable
 
 _LOOK_AGAIN_SECONDS = 0.25
@@ -84,9 +85,12 @@ class RowFile:
     def write(self, rows: Sequence[memoryview], offset: int) -> None:
         """Write neighbouring rows from ``offset`` (bytes) on, in one call where that is possible.
 
-        On NFS each call is a journey to the server.
+        On NFS each call is a journey to the server. On other disks they begin to be written while
+        the next ones are decoded, so that `sync` has little to wait for.
         """
         pwrite_each(self.writes, rows, offset)
+        if self.to_sync:
+            start_writeback(self.writes, offset, sum(map(len, rows)))
 
     def sync(self) -> None:
         """Have all rows on the disk or the server, where this file is shared."""

@@ -36,7 +36,7 @@ Progress = Callable[[ShardResult], None]
 
 _PATIENCE = 5.0
 """Seconds that a network file system has to show its clients the unfinished file."""
-_SHARDS_A_WORKER, _LARGEST_SHARD = 4, 512
+_LARGEST_SHARD = 512
 _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
@@ -211,11 +211,13 @@ class Run:
 
 
 def rows_per_shard(size: int, rows: int, workers: int) -> int:
-    """Rows of a shard for the workers of an engine, each of which costs one process some time.
+    """Rows of a shard for the workers of an engine.
 
-    With Dask that is up to 1.5 ms, in which one core decodes less than one row. With as many rows
-    as there are workers, that process keeps up. With more, workers wait longer for the last shards.
-    Each worker has `_SHARDS_A_WORKER` shards at least. See ``benchmarks/README.md``.
+    A shard costs Dask's client, scheduler and worker some milliseconds whatever its size, and MPI
+    two that a worker waits for its next one. So there are up to 256 rows, if each worker still has
+    16 shards: the last ones keep others waiting. With more workers than that the process that leads
+    is the limit, and a shard has as many rows as there are workers, up to 512, if each still has 4
+    of them. See ``benchmarks/README.md``.
 
     Parameters
     ----------
@@ -228,13 +230,15 @@ def rows_per_shard(size: int, rows: int, workers: int) -> int:
 
     Examples
     --------
-    >>> [rows_per_shard(64, 1_331_167, workers) for workers in (0, 64, 100, 400, 5000)]
-    [64, 64, 128, 512, 64]
+    >>> [rows_per_shard(64, 1_331_167, workers) for workers in (0, 2, 100, 400, 5000)]
+    [64, 256, 256, 512, 64]
+    >>> [rows_per_shard(64, rows, 2) for rows in (900, 4_500, 12_000)]
+    [64, 128, 256]
     """
-    while (
-        size < workers
-        and 2 * size <= _LARGEST_SHARD
-        and rows >= _SHARDS_A_WORKER * workers * 2 * size
-    ):
-        size *= 2
+    larger = 2 * size
+    while workers and larger <= _LARGEST_SHARD:
+        shards_a_worker = 4 if size < workers else 16 if larger <= 256 else rows
+        if rows < shards_a_worker * workers * larger:
+            break
+        size, larger = larger, 2 * larger
     return size

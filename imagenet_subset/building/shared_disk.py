@@ -36,7 +36,8 @@ def check_folder(folder: Path) -> None:
 def reopened(fd: int, path: Path) -> Iterator[int]:
     """Open a file once more, to see and to keep what other machines wrote to it.
 
-    A system may remember what it read by a descriptor for as long as that is open.
+    A system may remember what it read by a descriptor for as long as that is open; where caches
+    aren't coherent, what it remembers is dropped.
 
     Yields
     ------
@@ -52,13 +53,15 @@ def reopened(fd: int, path: Path) -> Iterator[int]:
     if sys.platform == "win32":
         yield fd
         return
+    flag = sync_flag(path)
     with writing(path, kept=True):
-        anew = regular(path, os.O_RDWR | sync_flag(path))
+        anew = regular(path, os.O_RDWR | flag)
     try:
         check_in_place(fd, path)
         check_in_place(anew, path)
-        with writing(path, kept=True):
-            forget_clean_pages(anew)
+        if flag:
+            with writing(path, kept=True):
+                forget_clean_pages(anew)
         yield anew
     finally:
         with contextlib.suppress(OSError):  # by then it is on the disk, or an error is under way

@@ -64,7 +64,9 @@ def begun(
     inputs = read_inputs(options)  # a mistyped name isn't worth the wait for a worker
     with opened(executor, tell) as runner:
         if runner is not None:
-            yield plan_build(options, _ask_a_worker(runner, options, tell), inputs), runner
+            resolved = _ask_a_worker(runner, options, tell)
+            warm_up(runner, resolved.config)
+            yield plan_build(options, resolved, inputs), runner
             return
         with _begun_here(options) as begun_here:
             yield begun_here

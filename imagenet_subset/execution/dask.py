@@ -10,11 +10,12 @@ import contextlib
 import functools
 import pickle
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from imagenet_subset.execution.borrowed import Borrowed, ExecutorGaveUp
+from imagenet_subset.execution.nursery import import_all
 from imagenet_subset.execution.runner import T, Worker, WorkerDied
 from imagenet_subset.execution.scheduler import reached, threads_of
 from imagenet_subset.system.text import counted, printable
@@ -62,6 +63,7 @@ class DaskRunner(Borrowed):
         super().__init__(client.get_executor(pure=False), self._twice_the_threads)
         self._client, self._where = client, printable(where)
         self._threads: dict[str, int] = {}
+        self._warm = False
         self._asked_at = 0.0
         self._lines: list[str] = []
 
@@ -69,6 +71,15 @@ class DaskRunner(Borrowed):
     def workers(self) -> int:
         """How many worker processes there were when they were last asked for."""
         return len(self._ask())
+
+    def warm_up(self, modules: Sequence[str]) -> None:
+        """Have each worker that is there import what it will need; once."""
+        if not self._warm:
+            self._warm = True
+            load = functools.partial(import_all, modules)
+            for address in self._ask():
+                with contextlib.suppress(Exception):  # which the first shard meets too
+                    self._executor.submit(_as_bytes(load), workers=[address])
 
     def new_lines(self) -> list[str]:
         """Which workers were lost since this was last called."""
@@ -110,7 +121,7 @@ class DaskRunner(Borrowed):
     def _submit(self, task: Callable[[], T]) -> Future[T]:
         # A worker that can't read what a task refers to would end, and the next one after it. As
         # bytes that the task itself reads it is an error of that task.
-        return super()._submit(functools.partial(pickle.loads, pickle.dumps(_Called(task))))
+        return super()._submit(_as_bytes(task))
 
     def _result(self, future: Future[T], key: object) -> T:
         from distributed import KilledWorker
@@ -127,10 +138,15 @@ class DaskRunner(Borrowed):
         return SchedulerLost(self._where)
 
 
+def _as_bytes(task: Callable[[], object]) -> Callable[[], Any]:
+    """A task as a call that anybody can read."""
+    return functools.partial(pickle.loads, pickle.dumps(_Called(task)))
+
+
 class _Called:
     """A call that is made where it is unpickled."""
 
-    def __init__(self, task: Callable[[], T]) -> None:
+    def __init__(self, task: Callable[[], object]) -> None:
         self._task = task
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:

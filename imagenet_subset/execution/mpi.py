@@ -11,16 +11,18 @@ MPI ends the whole job when a rank dies; a rerun resumes.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, TypeVar
 
 from imagenet_subset.errors import EngineError
 from imagenet_subset.execution.borrowed import Borrowed
 from imagenet_subset.execution.context import Context, entered
+from imagenet_subset.execution.nursery import import_all
 from imagenet_subset.execution.signals import signals_noted
 from pipelines.driver import Driver, find_driver
 
@@ -38,6 +40,15 @@ _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
 class MpiRunner(Borrowed):
     """All ranks of the job but the one that leads."""
+
+    _warm = False
+
+    def warm_up(self, modules: Sequence[str]) -> None:
+        """Have each rank import what it will need; once."""
+        if not self._warm:
+            self._warm = True
+            for _ in range(self.workers):  # one that imports takes no second task
+                self._submit(functools.partial(import_all, modules))
 
 
 _joined: list[MpiRunner | None] = []

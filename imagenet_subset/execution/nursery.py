@@ -66,13 +66,14 @@ def run_nursery(
     """
     ignore_signals()
     os.dup2(2, 1)  # standard output belongs to the program
-    _preload(modules)
+    import_all(modules)
     gc.freeze()  # what was imported is never garbage, and needn't be looked at again
     _Nursery(SharedNumbers.attach(handle), list(channels), environments).serve()
     os._exit(0)
 
 
-def _preload(modules: Sequence[str]) -> None:
+def import_all(modules: Sequence[str]) -> None:
+    """Import modules ahead of their use, as far as they can be."""
     for name in modules:
         # An import that fails here fails again where it is needed, and is reported there.
         with contextlib.suppress(Exception):
