@@ -60,7 +60,8 @@ class DaskRunner(Borrowed):
 
     def __init__(self, client: Client, where: str) -> None:
         # Pure tasks that are equal would be run once, and then answered out of memory.
-        super().__init__(client.get_executor(pure=False), self._twice_the_threads)
+        self._on_cluster = client.get_executor(pure=False)
+        super().__init__(self._on_cluster, self._twice_the_threads)
         self._client, self._where = client, printable(where)
         self._threads: dict[str, int] = {}
         self._warm = False
@@ -79,7 +80,7 @@ class DaskRunner(Borrowed):
             load = functools.partial(import_all, modules)
             for address in self._ask():
                 with contextlib.suppress(Exception):  # which the first shard meets too
-                    self._executor.submit(_as_bytes(load), workers=[address])
+                    self._on_cluster.submit(_as_bytes(load), workers=[address])
 
     def new_lines(self) -> list[str]:
         """Which workers were lost since this was last called."""

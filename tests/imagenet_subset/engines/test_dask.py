@@ -20,7 +20,6 @@ from tests.harness.tiers import thorough
 from tests.imagenet_subset.engines.conftest import sha256
 
 pytestmark = [
-    pytest.mark.processes,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches processes by /proc"),
 ]
 needs_root = pytest.mark.skipif(
@@ -59,6 +58,7 @@ def test_a_build_on_a_cluster_has_the_bytes_of_any_other(cluster, photos, expect
     assert cluster.at_work() == []
 
 
+@pytest.mark.processes
 def test_what_a_killed_worker_had_in_hand_goes_to_others(photos, expected, tmp_path):
     with Cluster(tmp_path / "cluster").with_workers(2) as cluster:
         build = Build(photos, tmp_path / "out", engine=cluster.engine).loud()
@@ -75,6 +75,7 @@ def test_what_a_killed_worker_had_in_hand_goes_to_others(photos, expected, tmp_p
     )
 
 
+@pytest.mark.processes
 def test_a_build_that_loses_its_scheduler_goes_on_with_another(photos, expected, tmp_path):
     with Cluster(tmp_path / "1").with_workers(2) as cluster:
         build = Build(photos, tmp_path / "out", engine=cluster.engine)
@@ -95,6 +96,7 @@ def test_a_build_that_loses_its_scheduler_goes_on_with_another(photos, expected,
     assert sha256(build.npz) == expected
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_leaves_nothing_on_the_scheduler(
     cluster, photos, expected, tmp_path, number, code
@@ -114,6 +116,7 @@ def test_a_stop_leaves_nothing_on_the_scheduler(
     assert Build(photos, tmp_path).sha256() == expected
 
 
+@thorough("starts a cluster of its own")
 def test_a_shard_that_kills_its_workers_is_told_with_its_photos(photos, expected, tmp_path):
     victim = sorted((photos / "train").rglob("*.JPEG"))[-1].name
     deadly = hook(
@@ -142,6 +145,7 @@ def test_a_shard_that_kills_its_workers_is_told_with_its_photos(photos, expected
     assert Build(photos, tmp_path / "out").sha256() == expected
 
 
+@thorough("starts a cluster of its own")
 def test_a_worker_may_have_several_threads(photos, expected, tmp_path):
     with Cluster(tmp_path / "cluster") as cluster:
         cluster.add_worker(threads=3)
@@ -168,6 +172,7 @@ def mounted_over(folder: Path) -> list[str]:
     return ["unshare", "-m", "sh", "-c", f"mount -t tmpfs tmpfs '{folder}' && exec \"$@\"", "sh"]
 
 
+@thorough("starts clusters of its own")
 @needs_root
 @pytest.mark.parametrize("hidden", ["photos", "out"])
 def test_a_worker_that_sees_other_folders_is_refused(photos, expected, tmp_path, hidden):

@@ -16,11 +16,11 @@ from tests.harness.engines import AS_ROOT, mpiexec, needs_mpi
 from tests.harness.executors import hook
 from tests.harness.gpus import H100, T4, driver_program
 from tests.harness.processes import wait_for
+from tests.harness.tiers import thorough
 from tests.imagenet_subset.engines.conftest import sha256
 
 pytest.importorskip("mpi4py", reason="the mpi extra isn't installed")
 pytestmark = [
-    pytest.mark.processes,
     needs_mpi,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches processes by /proc"),
 ]
@@ -120,6 +120,7 @@ def slowly(tmp_path: Path) -> dict[str, str]:
     return {**AS_ROOT, "PYTHONPATH": str(tmp_path / "hook")}
 
 
+@pytest.mark.processes
 def test_a_job_that_loses_a_rank_ends_and_is_resumed(photos, expected, tmp_path, slowly) -> None:
     build = on_ranks(3, photos, tmp_path / "out")
     build.env = slowly
@@ -137,6 +138,7 @@ def test_a_job_that_loses_a_rank_ends_and_is_resumed(photos, expected, tmp_path,
     assert sha256(build.npz) == expected
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_job_that_is_stopped_keeps_what_is_done(
     photos, expected, tmp_path, slowly, number
@@ -153,6 +155,7 @@ def test_a_job_that_is_stopped_keeps_what_is_done(
     assert Build(photos, tmp_path / "out").sha256() == expected
 
 
+@thorough("the checks are those of any executor")
 @needs_root
 @pytest.mark.parametrize("hidden", ["photos", "out"])
 def test_a_rank_that_sees_other_folders_is_refused(photos, expected, tmp_path, hidden) -> None:
