@@ -111,7 +111,7 @@ class Sleeping:
     rate: float
     """Images that each worker decodes in a second."""
     workers: int
-    """How many it says there are: a shard gets as many rows."""
+    """How many it says there are, which decides the rows of a shard."""
     cost: Cost = field(default_factory=Cost)
     in_hand: Sequence[int] = ()
 
@@ -182,7 +182,7 @@ def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, size: int) -> 
     rate
         Images that each worker decodes in a second.
     size
-        Rows of a shard: 64, or 128 or 256 where there are four times as many shards.
+        Rows of a shard: 64, or 256 where that many workers would have four shards each.
     """
     train, val = plan.records["train"], plan.records["val"]
     records: dict[Split, Records] = {
@@ -192,7 +192,7 @@ def lead(plan: BuildPlan, runner: Runner, rows: int, rate: float, size: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         out = NpzFiles.of_subset(Path(folder), plan.subset.name)
         part = replace(plan, records=records, output=out)
-        sleeping = Sleeping(runner, rate, size)
+        sleeping = Sleeping(runner, rate, 0 if size == plan.config.shard_size else size)
         with unfinished(part.target, overwrite=True) as (fd, journal):
             Run(part, fd, journal, None).run(sleeping)
     return sleeping.cost
