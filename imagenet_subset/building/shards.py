@@ -36,7 +36,6 @@ Progress = Callable[[ShardResult], None]
 
 _PATIENCE = 5.0
 """Seconds that a network file system has to show its clients the unfinished file."""
-_LARGEST_SHARD = 512
 _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
@@ -235,10 +234,9 @@ def rows_per_shard(size: int, rows: int, workers: int) -> int:
     >>> [rows_per_shard(64, rows, 2) for rows in (900, 4_500, 12_000)]
     [64, 128, 256]
     """
-    larger = 2 * size
-    while workers and larger <= _LARGEST_SHARD:
-        shards_a_worker = 4 if size < workers else 16 if larger <= 256 else rows
-        if rows < shards_a_worker * workers * larger:
+    while workers and 2 * size <= (512 if size < workers else 256):
+        shards = 4 if size < workers else 16
+        if rows < shards * workers * 2 * size:
             break
-        size, larger = larger, 2 * larger
+        size *= 2
     return size

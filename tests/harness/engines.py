@@ -14,9 +14,8 @@ from types import MappingProxyType, TracebackType
 
 import pytest
 
+from pipelines.packages import installed
 from tests.harness.processes import wait_for
-
-pytest.importorskip("distributed", reason="the dask extra isn't installed")
 
 NONE: Mapping[str, str] = MappingProxyType({})
 DASK = [sys.executable, "-m", "dask"]
@@ -28,7 +27,13 @@ AS_ROOT = {
     "OMPI_MCA_mpi_yield_when_idle": "1",
 }
 
-needs_mpi = pytest.mark.skipif(not shutil.which(MPIEXEC), reason="mpiexec isn't installed")
+needs_dask = pytest.mark.skipif(
+    not installed("distributed"), reason="the dask extra isn't installed"
+)
+needs_mpi = pytest.mark.skipif(
+    not installed("mpi4py") or not shutil.which(MPIEXEC),
+    reason="the mpi extra or mpiexec isn't installed",
+)
 
 
 def mpiexec(ranks: int, *under: str) -> list[str]:

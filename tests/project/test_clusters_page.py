@@ -14,7 +14,7 @@ import pytest
 
 from imagenet_subset.cli.usage import parse
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
-from tests.harness.engines import AS_ROOT, mpiexec, needs_mpi
+from tests.harness.engines import AS_ROOT, mpiexec, needs_dask, needs_mpi
 from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[2]
@@ -114,6 +114,7 @@ def is_the_same(folder: Path, out_dir: str) -> bool:
     return made.read_bytes() == plain.read_bytes()
 
 
+@needs_dask
 @thorough("runs what the page shows")
 def test_its_trial_of_dask_makes_the_same_bytes_and_leaves_nothing_running(folder: Path) -> None:
     lines = [line for line in TRIAL.splitlines() if not line.startswith("pip ")]
@@ -131,6 +132,7 @@ def test_its_trial_of_mpi_makes_the_same_bytes(folder: Path) -> None:
     assert is_the_same(folder, "on_mpi")
 
 
+@needs_dask
 @thorough("runs what the page shows")
 def test_its_job_file_for_dask_builds_where_srun_starts_one_task(folder: Path) -> None:
     srun = 'srun() { shift; exec "$@"; }\n'

@@ -13,13 +13,14 @@ import pytest
 
 from imagenet_subset import build
 from tests.harness.builds import Build, sent
-from tests.harness.engines import Cluster
+from tests.harness.engines import Cluster, needs_dask
 from tests.harness.executors import hook
 from tests.harness.processes import wait_for
 from tests.harness.tiers import thorough
 from tests.imagenet_subset.engines.conftest import sha256
 
 pytestmark = [
+    needs_dask,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches processes by /proc"),
 ]
 needs_root = pytest.mark.skipif(

@@ -19,7 +19,6 @@ from tests.harness.processes import wait_for
 from tests.harness.tiers import thorough
 from tests.imagenet_subset.engines.conftest import sha256
 
-pytest.importorskip("mpi4py", reason="the mpi extra isn't installed")
 pytestmark = [
     needs_mpi,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches processes by /proc"),
