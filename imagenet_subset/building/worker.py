@@ -201,9 +201,9 @@ class _Work:
         crcs = [crc32(view) for view in views]
         indices = [self._shard.indices[i] for i in keys]
         rows = dict(zip(indices, views, strict=True))
-        if self._job.shared:
-            self._check_that_the_run_goes_on()
         with writing(self._job.partial, kept=True):
+            if self._job.shared:
+                self._check_that_the_run_goes_on()
             for run in runs(indices):
                 neighbours = [rows[index] for index in run]
                 self._file.write(neighbours, self._job.rows.offset(run.start))

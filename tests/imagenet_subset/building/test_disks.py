@@ -21,6 +21,7 @@ from imagenet_subset.npz.layout import KEYS
 from imagenet_subset.reading.subset import open_subset
 from tests.harness.builds import Build, disturbed, two_classes
 from tests.harness.planned import carried_out, planned
+from tests.harness.processes import wait_for
 from tests.harness.tiers import thorough
 
 pytestmark = [
@@ -182,6 +183,8 @@ def test_a_disk_that_turns_read_only_keeps_what_is_done(photos, expected, mount,
     assert_one_line(stderr, "can't write .*: Read-only file system.*run the same command")
     assert not build.npz.exists()
     subprocess.run(["umount", str(disk)], check=True)
+    # A process with mounts of its own, as other tests start them, has this one for as long.
+    wait_for(lambda: not trigger.exists())
     subprocess.run(["fsck.ext4", "-p", "-f", str(tmp_path / "ext4.img")], capture_output=True)
     mount("-t", "ext4", "-o", "loop", tmp_path / "ext4.img")
     assert build.sha256() == expected
