@@ -68,7 +68,7 @@ def print_summary(result: BuildResult) -> None:
     )
     print(printable(paths.csv))
     print(work_done(result))
-    if not result.on_this_machine and result.by_worker:
+    if not result.on_this_machine and result.decoded:
         print(work_by_worker(result.by_worker))
     if result.fallbacks:
         print(f"left to Pillow: {counted(len(result.fallbacks), 'image')} (--debug names them)")

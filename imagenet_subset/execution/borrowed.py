@@ -67,7 +67,8 @@ class Borrowed:
 
     def __init__(self, executor: Executor, ahead: int | Callable[[], int] | None = None) -> None:
         if not isinstance(executor, Executor):
-            raise ValueError(f"executor is a concurrent.futures.Executor, not {executor!r}")
+            one = "; give its get_executor()" if hasattr(executor, "get_executor") else ""
+            raise ValueError(f"executor is a concurrent.futures.Executor, not {executor!r}{one}")
         if ahead is not None and not callable(ahead):
             ahead = _count(ahead)
         self._executor, self._asked = executor, ahead

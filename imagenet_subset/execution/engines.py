@@ -114,7 +114,8 @@ def _borrowed(executor: Executor) -> Borrowed:
     if type(executor).__module__.startswith("distributed."):
         from imagenet_subset.execution.dask import DaskRunner
 
-        if (client := getattr(executor, "_client", None)) is not None:
+        client = getattr(executor, "_client", None)
+        if client is not None and client.scheduler is not None:  # which a closed one hasn't
             return DaskRunner(client, client.scheduler.address)
     return Borrowed(executor)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
 import re
-import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from imagenet_subset.errors import EngineError
 from imagenet_subset.system.text import printable
@@ -28,9 +28,9 @@ WORKER_SECONDS = 300.0
 """How long the first worker may take to join."""
 _TELL_SECONDS = 2.0
 """After how long a wait is told."""
-_ANSWER_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
 """How long it has to answer."""
-_CONNECT_SECONDS = 10.0
+_LARGEST_FILE = 1 << 20
 _LOOK_AGAIN_SECONDS = 0.2
 
 
@@ -90,27 +90,50 @@ def _client(where: str, tell: Callable[[str], None]) -> Client:
     while True:
         try:
             return _connect(where)
-        except (OSError, ValueError) as error:
-            why = " ".join(str(error).split())
-            # A file may be in the middle of being written; an address is as it is.
-            if (isinstance(error, ValueError) and is_address(where)) or wait.over():
+        except Exception as error:
+            why = " ".join(str(error).split()) or f"nothing within {_ANSWER_SECONDS:.0f} s"
+            if not _may_pass(error, where) or wait.over():
                 raise _no_scheduler(where, why) from error
+
+
+def _may_pass(error: Exception, where: str) -> bool:
+    """Whether what failed may go well soon: somebody who isn't there yet, or a file half written.
+
+    What is no address, what lacks a certificate, and a folder stay as they are.
+    """
+    if isinstance(error, ValueError):
+        return not is_address(where)
+    return isinstance(error, OSError) and not isinstance(error, IsADirectoryError)
 
 
 def _connect(where: str) -> Client:
     from distributed import Client
 
     address = where if is_address(where) else _address_in(Path(where))
-    # A client that fails to connect leaves a thread, so see first whether somebody answers.
-    at = urlsplit(address if "://" in address else f"tcp://{address}")
-    if at.scheme in ("tcp", "tls"):
-        socket.create_connection((at.hostname, at.port or 8786), _ANSWER_SECONDS).close()
-    return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    # A client waits without end for what takes a connection and says nothing, and leaves a thread
+    # where it can't connect. The thread here has a loop of its own; a notebook's is at work.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, _answers(address)).result()
+    return Client(address, timeout=_ANSWER_SECONDS, set_as_default=False)
+
+
+async def _answers(address: str) -> None:
+    """See that a scheduler answers there, in time."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as said:
+            await said.identity()
 
 
 def _address_in(file: Path) -> str:
-    with file.open(encoding="utf-8") as opened:
-        said = json.load(opened)
+    with file.open("rb") as opened:
+        content = opened.read(_LARGEST_FILE)
+    try:
+        said = json.loads(content)
+    except ValueError:
+        said = None
     address = said.get("address") if isinstance(said, dict) else None
     if not isinstance(address, str):
         raise ValueError("it is no scheduler's file")
@@ -149,11 +172,11 @@ class _Wait:
     def over(self) -> bool:
         """Whether the time is over; else waits a moment."""
         waited = time.monotonic() - self._begun
-        if waited >= self._seconds:
-            return True
         if self._line and waited >= _TELL_SECONDS:
             self._tell(self._line)
             self._line = ""
+        if waited >= self._seconds:
+            return True
         time.sleep(_LOOK_AGAIN_SECONDS)
         return False
 

@@ -107,9 +107,11 @@ def test_a_scheduler_that_is_not_there_is_told_with_its_address() -> None:
         free.bind(("127.0.0.1", 0))
         where = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         told, lines = refusal(where)
+    why = told.partition(" (")[2].partition("); start")[0]
+    assert why
     assert told == (
-        f"--executor dask: no scheduler answers at {where} ([Errno 111] Connection refused); "
-        "start one with its workers (dask scheduler), or correct the address"
+        f"--executor dask: no scheduler answers at {where} ({why}); start one with its workers "
+        "(dask scheduler), or correct the address"
     )
     assert lines == [f"waits for the scheduler at {where}"]
 
@@ -123,6 +125,7 @@ def test_a_schedulers_file_that_says_nothing_is_told(tmp_path: Path, content: An
     told, lines = refusal(str(file))
     assert told.startswith(f"--executor dask: no scheduler answers at {file} (")
     assert "dask scheduler --scheduler-file FILE" in told
+    assert ("it is no scheduler's file" in told) == (content is not None)
     assert lines in ([], [f"waits for the scheduler at {file}"])
 
 
@@ -133,7 +136,38 @@ def test_a_file_of_a_scheduler_that_has_gone_is_told(tmp_path: Path) -> None:
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         (tmp_path / "s.json").write_text(json.dumps({"address": address}))
         told, _ = refusal(str(tmp_path / "s.json"))
-    assert "s.json ([Errno 111] Connection refused); start one" in told
+    assert "s.json (" in told
+    assert "(dask scheduler --scheduler-file FILE)" in told
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_port_where_somebody_else_listens_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_ANSWER_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        told, _ = refusal(where)
+    assert told.startswith(f"--executor dask: no scheduler answers at {where} (")
+
+
+def test_a_folder_is_no_schedulers_file(tmp_path: Path) -> None:
+    told, lines = refusal(str(tmp_path))
+    assert "Is a directory" in told
+    assert lines == []
+
+
+def test_a_scheduler_by_tls_without_certificates_is_told_at_once() -> None:
+    told, lines = refusal("tls://127.0.0.1:8786")
+    assert "TLS" in told
+    assert lines == []
+
+
+def test_a_cluster_in_place_of_an_executor_is_told_what_to_give() -> None:
+    class Cluster:
+        def get_executor(self) -> None:
+            """As Dask's client has it."""
+
+    with pytest.raises(ValueError, match=r"; give its get_executor\(\)$"):
+        Borrowed(Cluster())  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("impatient")
