@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagenet_subset.execution.borrowed import Borrowed, ExecutorGaveUp
 from imagenet_subset.execution.nursery import import_all
-from imagenet_subset.execution.runner import T, Worker, WorkerDied
+from imagenet_subset.execution.runner import Key, T, Worker, WorkerDied, nothing
 from imagenet_subset.execution.scheduler import reached, threads_of
 from imagenet_subset.system.text import counted, printable
 
@@ -81,6 +81,17 @@ class DaskRunner(Borrowed):
             for address in self._ask():
                 with contextlib.suppress(Exception):  # which the first shard meets too
                     self._on_cluster.submit(_as_bytes(load), workers=[address])
+
+    def run(
+        self,
+        tasks: Iterator[tuple[Key, Callable[[], T]]],
+        take: Callable[[Key, T], None],
+        each_round: Callable[[], None] = nothing,
+    ) -> None:
+        """See `imagenet_subset.execution.borrowed.Borrowed.run`."""
+        super().run(tasks, take, each_round)
+        self._asked_at = 0.0  # so that workers that were lost at the end are told too
+        self._ask()
 
     def new_lines(self) -> list[str]:
         """Which workers were lost since this was last called."""

@@ -43,8 +43,8 @@ def test_a_build_on_three_ranks_has_the_bytes_of_any_other(photos, expected, tmp
     npz, _csv, work, by = done.stdout.splitlines()
     assert npz.startswith(str(tmp_path / "two_cls.npz"))
     assert work.startswith("900 images in ")
-    images = re.findall(r"\(pid \d+\) (\d+) images", by)
-    assert by.startswith("by 2 workers: ")
+    images = re.findall(r"\(pid \d+\) (\d+) images?", by)
+    assert by.startswith(("by 1 worker: ", "by 2 workers: "))  # the other one may come too late
     assert sum(map(int, images)) == 900
 
 
@@ -187,8 +187,8 @@ try:
 except ImagenetSubsetError as error:
     said = str(error)
 result = build(photos + "/two.txt", photos, out, **asked)
-print(MPI.COMM_WORLD.rank, result.npz, result.decoded, len(result.by_worker), said[:20], sep="|",
-      flush=True)
+told = MPI.COMM_WORLD.rank, result.npz, result.decoded, sum(result.by_worker.values()), said[:20]
+print(*told, sep="|", flush=True)
 """
 
 
@@ -205,7 +205,7 @@ def test_in_python_every_rank_gets_the_result_or_the_error(photos, expected, tmp
     said = {line.split("|")[-1] for line in done.stdout.splitlines()}
     assert len(said) == 1
     assert sorted(line.rpartition("|")[0] for line in done.stdout.splitlines()) == [
-        f"{rank}|{npz}|900|2" for rank in range(3)
+        f"{rank}|{npz}|900|900" for rank in range(3)
     ]
     assert sha256(npz) == expected
 
