@@ -62,10 +62,8 @@ def run_shard(job: Job, shard: Shard) -> ShardResult:
         raise
     finally:
         current().now_at(-1)
-    result.process = this_process()
-    if job.shared:
-        notices = [f"{result.process[0]}: {line}" for line in notices]
     result.notices = of_card(job.config, [*result.notices, *notices])
+    result.process = this_process()
     return result
 
 
