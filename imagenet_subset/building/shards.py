@@ -166,7 +166,7 @@ class Run:
     ) -> Iterator[tuple[list[int], Callable[[], ShardResult]]]:
         done, crcs = self._journal.done, self._journal.crcs
         size = self._plan.config.shard_size
-        if job.request is not None:
+        if job.shared:
             size = rows_per_shard(size, len(self._rows), workers)
         for split, records in self._plan.records.items():
             first = self._rows.indices(split).start

@@ -36,6 +36,16 @@ needs_mpi = pytest.mark.skipif(
 )
 
 
+needs_root = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts file systems"
+)
+
+
+def mounted_over(folder: Path) -> list[str]:
+    """Head of a command line that sees an empty file system in place of a folder."""
+    return ["unshare", "-m", "sh", "-c", f"mount -t tmpfs tmpfs '{folder}' && exec \"$@\"", "sh"]
+
+
 def mpiexec(ranks: int, *under: str) -> list[str]:
     """Head of a command line that runs the rest of it on so many ranks."""
     return [MPIEXEC, "-n", str(ranks), "--oversubscribe", *under]

@@ -175,7 +175,7 @@ def _at_least(least: int, text: str) -> int:
 def _engine(text: str) -> str:
     if wrong := wrong_with(text):
         raise argparse.ArgumentTypeError(wrong)
-    return LOCAL if text == LOCAL else path(text)
+    return text
 
 
 def _batch_size(text: str) -> int:

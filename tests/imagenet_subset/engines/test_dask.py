@@ -7,13 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from imagenet_subset import build
 from tests.harness.builds import Build, sent
-from tests.harness.engines import Cluster, needs_dask
+from tests.harness.engines import Cluster, mounted_over, needs_dask, needs_root
 from tests.harness.executors import hook
 from tests.harness.processes import wait_for
 from tests.harness.tiers import thorough
@@ -23,9 +22,6 @@ pytestmark = [
     needs_dask,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches processes by /proc"),
 ]
-needs_root = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts file systems"
-)
 
 
 def run(command: list[str]) -> tuple[int, str]:
@@ -162,11 +158,6 @@ def refused(build: Build, expected: str) -> str:
     assert not (build.out / "two_cls_failures.csv").exists()
     assert Build(build.data, build.out).sha256() == expected
     return done.stderr
-
-
-def mounted_over(folder: Path) -> list[str]:
-    """Head of a command line that sees an empty file system in place of a folder."""
-    return ["unshare", "-m", "sh", "-c", f"mount -t tmpfs tmpfs '{folder}' && exec \"$@\"", "sh"]
 
 
 @thorough("starts clusters of its own")

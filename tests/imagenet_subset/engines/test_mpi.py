@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.builds import Build
-from tests.harness.engines import AS_ROOT, mpiexec, needs_mpi
+from tests.harness.engines import AS_ROOT, mounted_over, mpiexec, needs_mpi, needs_root
 from tests.harness.executors import hook
 from tests.harness.gpus import H100, T4, driver_program
 from tests.harness.processes import wait_for
@@ -23,9 +23,6 @@ pytestmark = [
     needs_mpi,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="watches processes by /proc"),
 ]
-needs_root = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounts file systems"
-)
 
 
 def on_ranks(ranks: int, photos: Path, out: Path, *more: str) -> Build:
@@ -162,8 +159,7 @@ def test_a_rank_that_sees_other_folders_is_refused(photos, expected, tmp_path, h
     folder = photos if hidden == "photos" else out
     build = on_ranks(2, photos, out)
     command = build.command[len(mpiexec(2)) :]
-    other = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs tmpfs '{folder}' && exec \"$@\"", "sh"]
-    build.command += [":", "-n", "1", *other, *command]
+    build.command += [":", "-n", "1", *mounted_over(folder), *command]
     done = build.run()
     assert done.returncode == 1, done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("imagenet-subset: ")]
