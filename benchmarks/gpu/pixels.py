@@ -12,9 +12,11 @@ from PIL import Image
 
 from benchmarks.gpu.setting import Numbers, Setting, difference, say
 from imagenet_subset.demo.photos import jpeg, photo
+from pipelines.bounds import DALI_CPU_BY_FILTER
 from pipelines.dali.pipeline import DaliPipeline
 from pipelines.kinds import LOADS
 from pipelines.pillow import decode
+from pipelines.rule import PixelRule
 
 SAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 SIZES = ((500, 375), (375, 500), (333, 251), (64, 47), (1200, 900), (500, 33), (2592, 3888))
@@ -100,6 +102,53 @@ def parity(setting: Setting) -> Numbers:
         say(f"load {load:6} same bytes whatever the neighbours: {found[f'{load} repeats']}")
         setting.keep(found)
     return found
+
+
+def filters(setting: Setting) -> Numbers:
+    """Each filter and two sizes, on photos and on what no photo is as bad as."""
+    kinds = extremes(setting)
+    found: Numbers = {}
+    for interpolation, (resize, crop) in itertools.product(
+        DALI_CPU_BY_FILTER, ((256, 224), (72, 64))
+    ):
+        rule = PixelRule(resize, crop, interpolation)
+        expected = {kind: [decode(data, rule) for data in files] for kind, files in kinds.items()}
+        for load in LOADS if setting.on_gpu else ("split",):
+            pipeline = DaliPipeline(
+                setting.device, 64, min(setting.cores, 8), rule=rule, load=load, warm_up=False
+            )
+            for kind, files in kinds.items():
+                pairs = []
+                for batch in pipeline.run(enumerate(files)):
+                    images = batch.images.copy()
+                    pairs += [
+                        (i, expected[kind][k]) for k, i in zip(batch.keys, images, strict=True)
+                    ]
+                row = difference(pairs) | {"lost": len(files) - len(pairs)}
+                found[f"{interpolation} {resize}/{crop} {load} {kind}"] = row
+                say(f"{interpolation:9} {resize}/{crop} load {load:6} {kind:12} {row}")
+            pipeline.close()
+            setting.keep(found)
+    return found
+
+
+def extremes(setting: Setting) -> dict[str, list[bytes]]:
+    """Photos; noise; and blocks of black, white and pure colours, with hard edges between."""
+    rng = np.random.default_rng(5)
+    size = (375, 500, 3)
+    noise = [rng.integers(0, 256, size, np.uint8) for _ in range(8)]
+    edges = [
+        np.kron(rng.integers(0, 2, (75, 100, 3)) * 255, np.ones((5, 5, 1))).astype(np.uint8)
+        for _ in range(8)
+    ]
+    kinds = {}
+    for sampling in SAMPLINGS:
+        for name, pictures in (("noise", noise), ("edges", edges)):
+            kinds[f"{name} {sampling}"] = [
+                jpeg(Image.fromarray(picture), quality=(75, 96)[k % 2], subsampling=sampling)
+                for k, picture in enumerate(pictures)
+            ]
+    return kinds | {"photos": setting.for_dali()[: 300 if setting.on_gpu else 24]}
 
 
 def repeats(setting: Setting, load: str, files: list[bytes]) -> bool:

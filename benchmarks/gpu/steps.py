@@ -22,6 +22,7 @@ STEPS = {
     "selftest": "machine",
     "tests": "machine",
     "parity": "pixels",
+    "filters": "pixels",
     "bare": "rates",
     "build": "builds",
     "oom": "trouble",
@@ -32,7 +33,7 @@ STEPS = {
 """Module of each step's function."""
 SECONDS = {
     "versions": 60, "prepare": 60, "codecs": 60, "selftest": 60, "tests": 120, "parity": 60,
-    "bare": 130, "build": 170, "oom": 90, "broken": 60, "fork": 20, "host": 40,
+    "filters": 60, "bare": 130, "build": 170, "oom": 90, "broken": 60, "fork": 20, "host": 40,
 }  # fmt: skip
 """The most that each may take."""
 FAILED = "the step failed: "

@@ -40,7 +40,8 @@ def _machine(report: Numbers) -> Rows:
         rows.append(("commit", found.get("commit")))
     if found := report.get("selftest"):
         wrong = found.get("problems")
-        rows.append(("selftest", "; ".join(wrong[:3]) if wrong else "passed"))
+        text = "; ".join(wrong[:3]) if wrong else "passed" if found.get("ok") else "not done"
+        rows.append(("selftest", text))
     if found := report.get("tests"):
         rows.append(("tests marked gpu", " ".join(found.get("last", []))))
     return rows
@@ -70,6 +71,24 @@ def _pixels(report: Numbers) -> Rows:
             again = "same bytes" if parity.get(f"{load} repeats") else "other bytes"
             text = f"largest {largest} of 255, mean {mean}, lost {lost}; {again} in other batches"
             rows.append((f"whole rule, load {load}", text))
+    return rows + _filters(report.get("filters", {}))
+
+
+def _filters(found: Numbers) -> Rows:
+    """The worst of each filter and kind, over all loads and sizes."""
+    rows: Rows = []
+    of = {tuple(key.split(" ", 3)[::3]): None for key in found if isinstance(found[key], dict)}
+    for interpolation in dict.fromkeys(name for name, _ in of):
+        texts = []
+        for kind in (kind for name, kind in of if name == interpolation):
+            of_it = [
+                row for key, row in found.items() if key.split(" ", 3)[::3] == [interpolation, kind]
+            ]
+            largest = max(row.get("largest", 0) for row in of_it)
+            texts.append(
+                f"{kind} {largest} (mean {max(row.get('worst_mean', 0) for row in of_it)})"
+            )
+        rows.append((f"{interpolation}, largest of 255", ", ".join(texts)))
     return rows
 
 
