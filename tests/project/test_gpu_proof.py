@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu.steps import STEPS
-from pipelines.bounds import DALI_GPU
+from benchmarks.gpu.table import table
+from pipelines.bounds import DALI_CPU_BY_FILTER, DALI_GPU
 from pipelines.cuda import Missing, find_gpu
 from pipelines.kinds import KINDS, LOADS
 from tests.harness.processes import wait_for
@@ -40,10 +41,10 @@ def prove(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_a_gpu_the_table_says_so_first(tmp_path: Path) -> None:
     done = prove(tmp_path, "versions", "fork")
     assert done.returncode == 0, done.stdout + done.stderr
-    table = (tmp_path / "out/table.md").read_text()
-    assert table in done.stdout
-    assert table.splitlines()[2].startswith("**NO GPU: every step ran on DALI's CPU backend.")
-    assert "| device | cpu |" in table
+    made = (tmp_path / "out/table.md").read_text()
+    assert made in done.stdout
+    assert made.splitlines()[2].startswith("**NO GPU: every step ran on DALI's CPU backend.")
+    assert "| device | cpu |" in made
 
 
 def test_a_step_that_takes_too_long_fails_and_the_others_run(tmp_path: Path) -> None:
@@ -89,6 +90,13 @@ def running(folder: Path) -> list[str]:
     return [line for line in found if str(folder) in line]
 
 
+def test_a_selftest_that_came_to_no_result_has_not_passed() -> None:
+    report = {"device": "cpu", "why": "", "seconds": {"selftest": 1.0}}
+    text = table(report | {"selftest": {"failed": "not done after 60 s"}})
+    assert "| selftest | not done |" in text
+    assert "| FAILED: selftest | not done after 60 s |" in text
+
+
 @thorough("runs the whole proof, a minute and a half")
 def test_every_step_runs_on_the_cpu_backend(tmp_path: Path) -> None:
     done = prove(tmp_path)
@@ -102,6 +110,10 @@ def test_every_step_runs_on_the_cpu_backend(tmp_path: Path) -> None:
     assert max(row["largest"] for row in parity.values()) == 1
     assert not any(row["lost"] for row in parity.values())
     assert report["parity"]["split repeats"] is True
+    for name, row in report["filters"].items():
+        bounds = DALI_CPU_BY_FILTER[name.split()[0]]
+        assert not bounds.judge((row["largest"], row["worst_mean"])), name
+        assert not row["lost"], name
     assert all(row["images/s"] > 0 for row in report["bare"]["rates"])
     builds = report["build"]["builds"]
     dali = [row for row in builds if row["pipeline"] == "dali" and row["processes"]]
@@ -110,9 +122,10 @@ def test_every_step_runs_on_the_cpu_backend(tmp_path: Path) -> None:
     assert report["oom"]["memory is plenty"]["all there"]
     assert report["broken"]["pipeline"]["good lost"] == []
     assert "a marker amid the scan" in report["broken"]["pipeline"]["failures"]
-    table = (tmp_path / "out/table.md").read_text()
-    assert "FAILED" not in table
-    assert "build of 300 photos, cpu dali, K = 2" in table
+    made = (tmp_path / "out/table.md").read_text()
+    assert "FAILED" not in made
+    assert "build of 300 photos, cpu dali, K = 2" in made
+    assert "| lanczos, largest of 255 | noise 4:4:4 2 " in made
 
 
 def test_the_page_names_every_step_and_the_bounds() -> None:
