@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.records import Split
+from imagenet_subset.system.text import printable
 
 
 class Arrays(Protocol):
     """What a dataset needs of the file that it is part of."""
+
+    path: Path
 
     def images(self, split: Split) -> NDArray[np.uint8]:
         """``(N, H, W, 3) uint8``, the images of a split."""
@@ -97,4 +101,12 @@ class SplitDataset:
         return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
-        return f"<{self.split} split of {self.subset!r}>"
+        # As torchvision's datasets show themselves.
+        lines = [
+            f"Number of datapoints: {len(self)}",
+            f"Root location: {printable(self.subset.path)}",
+            f"Split: {self.split}",
+        ]
+        if self.transform is not None:
+            lines += f"Transform: {self.transform!r}".splitlines()
+        return "\n    ".join(["Dataset ImagenetSubset", *lines])

@@ -249,6 +249,14 @@ class ImagenetSubset:
             f"{'in memory' if 'X_train' in self.in_memory else 'memory-mapped'}>"
         )
 
+    def _repr_html_(self) -> str | None:
+        from imagenet_subset.reading.notebook import as_html
+
+        try:
+            return as_html(self)
+        except Exception:  # a cell that only shows the object must not fail: the plain repr is left
+            return None
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (str(self.path), self._crcs)
 

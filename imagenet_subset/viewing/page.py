@@ -6,24 +6,21 @@ and no search box.
 
 from __future__ import annotations
 
-import base64
 import importlib.resources
-import io
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
 from imagenet_subset.reading.subset import ImagenetSubset
+from imagenet_subset.reading.thumbnails import data_uri, thumbnail
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import write_atomically
 from imagenet_subset.system.text import gigabytes
 from imagenet_subset.viewing.sampling import ClassSample, sample_classes
-from imagenet_subset.viewing.sheet import Progress, thumbnail
+from imagenet_subset.viewing.sheet import Progress
 
 _THUMB = 112
-# About 3 KB a thumbnail, so that 100 classes of 8 stay at some 4 MB.
-_JPEG_QUALITY = 70
 
 
 def write_page(
@@ -168,14 +165,11 @@ def _class_section(subset: ImagenetSubset, split: Split, sample: ClassSample) ->
 
 
 def _figure(subset: ImagenetSubset, split: Split, sample: ClassSample, index: int) -> str:
-    image = thumbnail(subset, split, index, _THUMB)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=_JPEG_QUALITY)
-    data = base64.b64encode(file.getvalue()).decode()
+    image = thumbnail(subset.images(split)[index], _THUMB)
     image_id = int(subset.ids(split)[index])
     what = escape(f"{sample.name}, {split} row {index}, {split}_id {image_id}")
     return (
-        f'<figure title="{what}"><img src="data:image/jpeg;base64,{data}" alt="{what}" '
+        f'<figure title="{what}"><img src="{data_uri(image)}" alt="{what}" '
         f'width="{image.width}" height="{image.height}" loading="lazy" decoding="async">'
         f"<figcaption>{image_id}</figcaption></figure>"
     )

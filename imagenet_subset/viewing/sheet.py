@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, features
 
 from imagenet_subset.reading.subset import ImagenetSubset
+from imagenet_subset.reading.thumbnails import thumbnail
 from imagenet_subset.records import Split
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import write_atomically
@@ -146,7 +147,7 @@ class _Page:
         for i, row in enumerate(sample.rows):
             x = left + i % COLUMNS * (_THUMB + _GAP)
             y = top + i // COLUMNS * (_THUMB + _CAPTION)
-            page.paste(thumbnail(self.subset, self.split, row, _THUMB), (x, y))
+            page.paste(thumbnail(self.subset.images(self.split)[row], _THUMB), (x, y))
             caption = str(int(self.subset.ids(self.split)[row]))
             pen.text((x, y + _THUMB + 2), caption, _FAINT, _font(11))
 
@@ -169,14 +170,6 @@ class _Page:
     def _label_width(self) -> int:
         lines = [line for sample in self.samples for line in self._label(sample)]
         return max([int(_font(size).getlength(text)) + 1 for text, size, _ in lines], default=0)
-
-
-def thumbnail(subset: ImagenetSubset, split: Split, row: int, size: int) -> Image.Image:
-    """Image of a row, scaled to ``size`` pixels on its longer side."""
-    image = Image.fromarray(subset.images(split)[row])
-    longer = max(image.size)
-    width, height = (max(1, round(side * size / longer)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _font(size: int) -> _Font:

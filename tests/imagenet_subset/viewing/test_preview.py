@@ -15,6 +15,7 @@ from PIL import Image, ImageFont
 from imagenet_subset.demo.photos import photo
 from imagenet_subset.errors import OutputError, ReadError
 from imagenet_subset.reading.subset import open_subset
+from imagenet_subset.reading.thumbnails import thumbnail
 from imagenet_subset.viewing import sheet as preview
 from imagenet_subset.viewing.page import write_page
 from imagenet_subset.viewing.sampling import default_split, sample_classes
@@ -107,7 +108,7 @@ def test_images_of_any_size_are_shown(tmp_path: Path, size: tuple[int, int]) -> 
     arrays |= {"X_val": arrays["X_train"][:0], "y_train": np.arange(2), "train_id": np.arange(2)}
     np.savez(tmp_path / "any.npz", **arrays, y_val=np.zeros(0, int), val_id=np.zeros(0, int))
     subset = open_subset(tmp_path / "any.npz")
-    assert max(preview.thumbnail(subset, "train", 0, 112).size) == 112
+    assert max(thumbnail(subset.X_train[0], 112).size) == 112
     write_sheets(subset, tmp_path / "s.png", "train")
     write_page(subset, tmp_path / "p.html", "train")
 
