@@ -150,6 +150,22 @@ def build(
         The device or the pipeline can't run here, or on a worker of ``executor``.
     ValueError
         An argument makes no sense.
+
+    Examples
+    --------
+    Two classes of a small tree of generated photos:
+
+    >>> import tempfile
+    >>> from imagenet_subset.demo.tree import write_demo_tree
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> wnids = ["n12267677", "n02690373"]
+    >>> data_dir = write_demo_tree(Path(folder.name), wnids=wnids, train_per_class=5)
+    >>> made = build(",".join(wnids), data_dir, folder.name, out_name="two", device="cpu")
+    >>> made.npz.name, made.decoded
+    ('two_cls.npz', 110)
+    >>> verify(made.npz, data_dir).ok
+    True
+    >>> folder.cleanup()
     """
     options = BuildOptions(
         subset_name,

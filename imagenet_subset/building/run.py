@@ -38,6 +38,7 @@ class BuildResult:
     plan: BuildPlan
     """As carried out: without the images that were left out as undecodable."""
     already_complete: bool = False
+    """Whether the finished file was there, with the same contents."""
     decoded: int = 0
     """Images decoded now."""
     kept: int = 0
@@ -53,6 +54,7 @@ class BuildResult:
     on_this_machine: bool = True
     """Whether the workers were processes of this machine, and not those of an executor."""
     seconds: float = 0.0
+    """From the plan to the finished file."""
 
     @property
     def npz(self) -> Path:

@@ -40,6 +40,7 @@ class VerifyReport:
     """What `verify` found."""
 
     path: Path
+    """The file."""
     checked: list[str] = field(default_factory=list)
     """What was checked, a line each."""
     problems: list[str] = field(default_factory=list)

@@ -41,6 +41,15 @@ class SplitDataset:
 
     Knows nothing of PyTorch: a DataLoader asks for ``len(dataset)`` and ``dataset[i]`` only. It
     pickles as the file's path, so that workers which aren't forked map the file themselves.
+
+    Attributes
+    ----------
+    subset : ImagenetSubset
+        The file that it is part of.
+    split : str
+        ``"train"`` or ``"val"``.
+    transform : callable or None
+        Called with each image, a writable ``(H, W, 3) uint8`` array in memory.
     """
 
     def __init__(

@@ -1,18 +1,4 @@
-"""A finished NPZ in use: `open_subset` opens one of any size in milliseconds.
-
->>> import numpy as np, tempfile, pathlib
->>> folder = tempfile.TemporaryDirectory()
->>> path = pathlib.Path(folder.name, "two.npz")
->>> one = {"X_{}": np.zeros((2, 224, 224, 3), np.uint8), "y_{}": [0, 1], "{}_id": [7, 9]}
->>> np.savez(path, **{key.format(s): a for s in ("train", "val") for key, a in one.items()})
->>> subset = open_subset(path)
->>> subset
-<ImagenetSubset two: 2 train and 2 val images of 2 classes, 224x224, memory-mapped>
->>> image, label = subset.dataset("train")[1]
->>> image.shape, label
-((224, 224, 3), 1)
->>> del subset; folder.cleanup()
-"""
+"""A finished NPZ in use: `open_subset` opens one of any size in milliseconds."""
 
 from __future__ import annotations
 
@@ -56,6 +42,7 @@ class ImagenetSubset:
     Attributes
     ----------
     path : Path
+        Of the file, absolute.
     X_train, X_val : NDArray[np.uint8]
         ``(N, 224, 224, 3) uint8``, RGB. A slice is a view of the file, ``X_train[[5, 2]]`` a copy
         in memory.
@@ -284,6 +271,22 @@ def open_subset(path: str | os.PathLike[str]) -> ImagenetSubset:
     -----
     UserWarning
         Arrays are compressed, or the file system doesn't have the usual memory maps.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "two.npz")
+    >>> one = {"X_{}": np.zeros((2, 224, 224, 3), np.uint8), "y_{}": [0, 1], "{}_id": [7, 9]}
+    >>> np.savez(path, **{key.format(s): a for s in ("train", "val") for key, a in one.items()})
+    >>> subset = open_subset(path)
+    >>> subset
+    <ImagenetSubset two: 2 train and 2 val images of 2 classes, 224x224, memory-mapped>
+    >>> image, label = subset.dataset("train")[1]
+    >>> image.shape, label
+    ((224, 224, 3), 1)
+    >>> del subset
+    >>> folder.cleanup()
     """
     subset = ImagenetSubset(path)
     if subset._compressed:
