@@ -162,6 +162,12 @@ def test_what_is_not_run_is_there_and_has_one_reason(entry: NotHere) -> None:
     assert [what for what, why in found if why == [entry]], "no longer needed"
 
 
+def test_what_is_added_to_snippets_is_added_to_some() -> None:
+    assert {f"{page} {heading}" for page, heading in [*BEFORE, *AFTER]} <= SNIPPETS.keys()
+    code = "\n".join(block.text for block in BLOCKS if block.language == "python")
+    assert all(real in code for real in ON_THE_DEMO)
+
+
 # What they show runs
 
 
