@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from charts import Bar, Panel, draw
 from measure import Measured, measure
 from tree import make_tree
 
@@ -28,7 +29,7 @@ SIZES = (1000, 4000, 16000)
 
 
 def main() -> None:
-    """Run the benchmark, print the table and write it as CSV."""
+    """Run the benchmark, print the table and write it as CSV and as a chart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pipeline", default="turbo")
     parser.add_argument("--rounds", type=int, default=3)
@@ -65,6 +66,22 @@ def main() -> None:
     (HERE / "results").mkdir(exist_ok=True)
     with open(HERE / "results" / "growth.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
+    print(draw(panels(runs, args.pipeline), HERE / "results" / "growth.png"))
+
+
+def panels(runs: dict[tuple[int, int], list[Measured]], pipeline: str) -> list[Panel]:
+    """Time per image, and peak memory, of each size and number of workers."""
+    times, peaks = [], []
+    for (size, workers), measured in sorted(runs.items(), key=lambda run: run[0][::-1]):
+        name = f"{size:,} images, {workers} worker{'s' if workers > 1 else ''}"
+        each = [1000 * run.seconds / size for run in measured]
+        times.append(Bar(name, statistics.median(each), (min(each), max(each))))
+        peaks.append(Bar(name, max(run.peak_bytes for run in measured) / 1e6))
+    unit = f"ms per image, median and range of {len(next(iter(runs.values())))} rounds"
+    return [
+        Panel(f"Whole builds by {pipeline}, as the work grows", unit, times),
+        Panel("Their memory", "MB at the peak, all processes", peaks),
+    ]
 
 
 def link_tree(folder: Path, photos: list[Path], size: int) -> tuple[Path, Path]:

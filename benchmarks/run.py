@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from charts import Bar, Panel, draw
 from measure import Measured, measure
 from tree import make_tree
 
@@ -186,26 +187,20 @@ def report(field_: list[Contender], differences: dict[str, str], photos: int, wo
         writer = csv.DictWriter(file, list(widths))
         writer.writeheader()
         writer.writerows(rows)
-    _chart(rows, results / "pipelines.png")
+    print(draw([panel(field_, photos, workers)], results / "pipelines.png"))
 
 
-def _chart(rows: list[dict[str, str]], path: Path) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        print("no chart: matplotlib isn't installed")
-        return
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    rows = sorted(rows, key=lambda row: float(row["images/s"]))
-    figure, axes = plt.subplots(figsize=(8, 0.5 * len(rows) + 1), layout="constrained")
-    ours = ["tab:blue" if row["name"].startswith("build") else "tab:gray" for row in rows]
-    bars = axes.barh([r["name"] for r in rows], [float(r["images/s"]) for r in rows], color=ours)
-    axes.bar_label(bars, padding=3)
-    axes.set_xlabel("images/s, whole process, median")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+def panel(field_: list[Contender], photos: int, workers: int) -> Panel:
+    """Median images/s of all, the quickest on top."""
+    bars = []
+    for contender in field_:
+        rates = [photos / run.seconds for run in contender.runs]
+        ours = contender.name.startswith("build")
+        spread = min(rates), max(rates)
+        bars.append(Bar(contender.name, statistics.median(rates), spread, ours))
+    bars.sort(key=lambda bar: -bar.value)
+    title = f"{photos:,} photos into one array by {workers} workers, whole processes"
+    return Panel(title, f"images/s, median and range of {len(field_[0].runs)} rounds", bars)
 
 
 if __name__ == "__main__":

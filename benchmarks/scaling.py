@@ -12,7 +12,8 @@ links. Dask's scheduler and workers are started before the first build and stay 
 ranks and local processes start with each build. In ``parent`` and ``simulation`` nothing is
 decoded: see `sleeping`. CPU time there is per shard, in microseconds: ``lead`` is the thread that
 leads, of which ``make`` is for tasks and ``take`` for results; ``process`` has its other threads
-too, and for the executor of threads the workers themselves.
+too, and for the executor of threads the workers themselves. ``engines`` and ``workers`` also write
+a chart into ``benchmarks/results``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import psutil
+from charts import Bar, Panel, draw
 from dask_here import Cluster, dask_cluster
 from growth import link_tree
 from sleeping import Cost, lead, plan_of_names
@@ -107,6 +109,8 @@ def compare_builds(scratch: Path, part: str, photos: int, rounds: int) -> None:
                 print(f"round {number + 1}  {name:10}", *(f"{s:7.1f}" for s in runs[name][-1]), "s")
                 sys.stdout.flush()
     report(runs, photos)
+    chart = Path(__file__).parent / "results" / f"scaling_{part}.png"
+    print(draw([panel(runs, photos)], chart))
 
 
 def cpu_seconds() -> float:
@@ -142,6 +146,16 @@ def report(runs: dict[str, list[tuple[float, float, float]]], photos: int) -> No
             ratios = [a[column] / b[column] for a, b in zip(first, times, strict=True)]
             middle = f"{rate:10.0f}{statistics.median(ratios):8.2f}"
             print(f"{name:12}{middle}{min(ratios):7.2f}{max(ratios):6.2f}")
+
+
+def panel(runs: dict[str, list[tuple[float, float, float]]], photos: int) -> Panel:
+    """Median images/s of the builds, as they say themselves, in the order of the table."""
+    bars = []
+    for name, times in runs.items():
+        rates = [photos / build for build, *_ in times]
+        bars.append(Bar(name, statistics.median(rates), (min(rates), max(rates))))
+    unit = f"images/s of the build, median and range of {len(times)} rounds"
+    return Panel(f"Builds of {photos:,} photos by turbo", unit, bars)
 
 
 def saturate(rows: int) -> None:

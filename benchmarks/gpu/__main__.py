@@ -10,8 +10,9 @@ Each step is a process of its own with a time limit, so that one that hangs or c
 other. Without a GPU every step runs on DALI's CPU backend, as far as it can and on few photos, and
 the table says so: then it proves the proof alone.
 
-Findings go to ``--out``: ``table.md``, which can be pasted into an issue; ``report.json``, every
-number; ``log.txt``, all that was printed, nvImageCodec's lines too.
+Findings go to ``--out``: ``table.md``, which can be pasted into an issue; ``chart.png``, its builds
+and pixels as bars; ``report.json``, every number; ``log.txt``, all that was printed, nvImageCodec's
+lines too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.gpu.chart import chart
 from benchmarks.gpu.setting import Numbers, Setting, say
 from benchmarks.gpu.steps import FAILED, SECONDS, STEPS
 from benchmarks.gpu.table import table
@@ -79,6 +81,7 @@ def _run(args: argparse.Namespace, setting: Setting, report: Numbers) -> bool:
             if stopped:
                 break
     (args.out / "table.md").write_text(table(report))
+    say(chart(report, args.out / "chart.png"))
     say(f"all of it: {args.out / 'report.json'}, {args.out / 'log.txt'}")
     return stopped
 

@@ -1,0 +1,41 @@
+# imagenet-subset with all that it can use: turbo on the CPU, DALI and CuPy on GPUs.
+#
+#   docker build -t imagenet-subset .
+#
+# docs/gpu.md says how to run it. The host needs a driver for CUDA 12 or later and NVIDIA's container
+# toolkit; without --gpus the image builds on the CPU.
+
+# "runtime", since CuPy looks for NVRTC, which "base" lacks. DALI brings its own decoders.
+FROM nvidia/cuda:12.9.1-runtime-ubuntu24.04
+
+# Ubuntu keeps one version of a package, so that a pinned one can't be had after its next update.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+
+COPY pyproject.toml README.md LICENSE /src/
+COPY aux_files /src/aux_files
+COPY imagenet_subset /src/imagenet_subset
+COPY pipelines /src/pipelines
+RUN python3 -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir "/src[turbo,gpu]" \
+    && install --directory --owner=1000 --group=1000 /out
+
+# Whoever the user is, and if the root file system is read-only: caches go to /tmp, results to /out.
+# "video" is for the driver's part of the JPEG engine.
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    NUMBA_CACHE_DIR=/tmp/numba \
+    CUPY_CACHE_DIR=/tmp/cupy \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
+
+LABEL org.opencontainers.image.title="imagenet-subset" \
+    org.opencontainers.image.description="A slice of ImageNet (ILSVRC 2012) as one NPZ" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.licenses="MIT"
+
+# The user that Ubuntu's image has; docker run --user takes another one.
+USER 1000:1000
+WORKDIR /out
+ENTRYPOINT ["imagenet-subset"]
