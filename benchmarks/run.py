@@ -8,7 +8,7 @@
 Each run is a whole process, from its start to its end, with the files in the page cache. The
 contenders take turns for several rounds, and every ratio is taken within a round, so that a
 machine whose speed drifts doesn't tilt the table. Prints a table and writes it, as CSV and as a
-bar chart, into ``benchmarks/results``.
+bar chart, into ``benchmarks/results`` or ``--out``.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", help="part of a name: only these contenders, and the reference")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="for table and chart")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -132,7 +133,7 @@ def main() -> None:
                     differences[contender.name] = _difference(contender, reference)
                 if contender is not reference and contender.output.is_file():
                     contender.output.unlink()
-        report(field_, differences, photos, args.workers)
+        report(field_, differences, photos, args.workers, args.out)
 
 
 def _list_photos(tree: Path, subset_name: Path, path: Path) -> int:
@@ -154,7 +155,9 @@ def _difference(contender: Contender, reference: Contender) -> str:
     return str(most)
 
 
-def report(field_: list[Contender], differences: dict[str, str], photos: int, workers: int) -> None:
+def report(
+    field_: list[Contender], differences: dict[str, str], photos: int, workers: int, results: Path
+) -> None:
     """Print the table; write it as CSV and as a chart."""
     by_name = {contender.name: contender for contender in field_}
     rows = []
@@ -181,8 +184,7 @@ def report(field_: list[Contender], differences: dict[str, str], photos: int, wo
     for row in [dict(zip(widths, widths, strict=True)), *rows]:
         print("  ".join(row[k].ljust(w) if k == "name" else row[k].rjust(w)
                         for k, w in widths.items()))  # fmt: skip
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
     with open(results / "pipelines.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(widths))
         writer.writeheader()

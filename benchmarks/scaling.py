@@ -92,7 +92,7 @@ def compare_builds(scratch: Path, part: str, photos: int, rounds: int) -> None:
     build += ["--device", "cpu", "--pipeline", "turbo", "--overwrite"]
     with contextlib.ExitStack() as stack:
         if part == "workers":
-            contenders = {f"{n} workers": [*build, "--workers", str(n)] for n in (1, 2, 4)}
+            contenders = {f"workers: {n}": [*build, "--workers", str(n)] for n in (1, 2, 4)}
         else:
             cluster = stack.enter_context(dask_cluster(scratch, workers=2))
             ranks = ["mpiexec", "-n", "3", "--oversubscribe"]

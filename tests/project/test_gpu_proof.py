@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import re
 import signal
@@ -17,6 +18,7 @@ from benchmarks.gpu.table import table
 from pipelines.bounds import DALI_CPU_BY_FILTER, DALI_GPU
 from pipelines.cuda import Missing, find_gpu
 from pipelines.kinds import KINDS, LOADS
+from tests.harness.pictures import bars_in
 from tests.harness.processes import wait_for
 from tests.harness.tiers import thorough
 
@@ -126,6 +128,11 @@ def test_every_step_runs_on_the_cpu_backend(tmp_path: Path) -> None:
     assert "FAILED" not in made
     assert "build of 300 photos, cpu dali, K = 2" in made
     assert "| lanczos, largest of 255 | noise 4:4:4 2 " in made
+    if importlib.util.find_spec("matplotlib"):
+        rates = [row.get("steady images/s") or row["images/s"] for row in builds]
+        widths = bars_in(tmp_path / "out/chart.png")[: len(rates)]
+        expected = [rate / rates[0] for rate in rates]
+        assert [width / widths[0] for width in widths] == pytest.approx(expected, abs=0.02)
 
 
 def test_the_page_names_every_step_and_the_bounds() -> None:
