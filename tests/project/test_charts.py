@@ -64,8 +64,8 @@ def test_nothing_is_cut_off_and_units_machine_and_date_are_there(tmp_path: Path)
     machine = "a machine with a name of many words, " * 8
     draw(PANELS, tmp_path / "chart.png", machine)
     assert margin_is_empty(tmp_path / "chart.png")
-    texts = figure_of(PANELS, machine).findobj(lambda part: hasattr(part, "get_text"))
-    words = " ".join(" ".join(text.get_text() for text in texts).split())
+    texts = [getattr(part, "get_text", str)() for part in figure_of(PANELS, machine).findobj()]
+    words = " ".join(" ".join(texts).split())
     today = f"{datetime.date.today():%d %B %Y}"
     for expected in ("Rates", "images/s", "of 255", "900", "1.5", "bound: 6", machine, today):
         assert expected in words
@@ -75,9 +75,11 @@ def test_nothing_is_cut_off_and_units_machine_and_date_are_there(tmp_path: Path)
 def test_the_chart_of_pipelines_and_peers_shows_the_table_s_rates(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("psutil")
-    command = [sys.executable, ROOT / "benchmarks/run.py", "--out", tmp_path, "--images", "60"]
+    command = [sys.executable, str(ROOT / "benchmarks/run.py"), "--out", str(tmp_path)]
     done = subprocess.run(
-        [*command, "--rounds", "1", "--only", "pillow"], capture_output=True, text=True
+        [*command, "--images", "60", "--rounds", "1", "--only", "pillow"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"chart: {tmp_path}/pipelines.png\n")

@@ -41,7 +41,7 @@ def instructions(name: str) -> list[str]:
 
 def copied() -> dict[str, str]:
     """What the image has of the clone: path in the clone, and below the image's root."""
-    found = {}
+    found: dict[str, str] = {}
     for words in map(str.split, instructions("COPY")):
         *sources, target = words
         found |= {name: target if len(sources) == 1 else f"{target}{name}" for name in sources}

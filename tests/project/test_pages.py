@@ -47,7 +47,8 @@ class NotHere:
 
 CLUSTERS, GPU, SOURCES = "docs/clusters.md", "docs/gpu.md", "docs/sources.md"
 NOT_HERE = (
-    NotHere(README, r"^pip install|^conda|^pytest", "installs; .ci/run runs this very line"),
+    NotHere(README, r"^pip install", "installs; .ci/run runs this very line"),
+    NotHere(README, r"^uvx|^pipx|^uv run", "installs; test_readme.py runs it in a fresh clone"),
     NotHere(README, r"--data_dir \.\./ILSVRC", "needs ImageNet's photos of 30 classes"),
     NotHere(README, r"gpu", "needs a GPU"),
     NotHere(CLUSTERS, r"", "test_clusters_page.py runs them where their engines are"),
@@ -58,16 +59,16 @@ NOT_HERE = (
 )
 """Each is needed, as a test below says."""
 BEFORE = {
-    (README, "Using it"): """import torch
-from torch.utils.data import DataLoader
+    ("docs/reading.md", "Models of all 1,000 classes"): """import torch
 model = lambda images: torch.eye(1000)[988].repeat(len(images), 1)
-prepare, right = lambda images: images, 0
+prepare = lambda images, train: images
 """,
 }
 """What the snippets below a heading leave to their reader. This model sees an acorn in each photo,
 of which the demo's val has 50."""
 AFTER = {
-    (README, "Using it"): "assert images.shape[1:] == (224, 224, 3) and right == 50",
+    (README, "Using it"): "assert images.shape[1:] == (3, 224, 224) and images.max() <= 1",
+    ("docs/reading.md", "Models of all 1,000 classes"): "assert right == 50",
     ("docs/subsets.md", "Labels and names"): "assert len(val.classes) == len(subset.classes) == 5",
 }
 """What must be true when they have run."""
