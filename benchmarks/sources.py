@@ -8,7 +8,7 @@
 
 The archives of a plan have all names of the real ones and no photos; the tars take 5 GB of disk,
 for a header takes a page. Each plan is made in a process of its own, with the page cache warm: what
-a cold one costs depends on the disk.
+a cold one costs depends on the disk. ``builds`` also draws a chart into ``benchmarks/results``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from charts import Bar, Panel, draw
 from measure import Measured, measure
 from sparse import write_kaggle_zip, write_official_tars
 from tree import make_tree
@@ -76,6 +77,7 @@ def compare_builds(scratch: Path, photos: int, pipeline: str, rounds: int) -> No
             runs[form].append(measure(command))
     print(f"{photos} photos, {pipeline}, 2 workers, {rounds} rounds")
     print(f"{'':16}{'s':>8}{'of the folder':>16}{'lowest':>8}{'highest':>9}{'peak MB':>9}")
+    bars = []
     for form, measured in runs.items():
         pairs = zip(measured, runs["folder"], strict=True)
         ratios = [run.seconds / folder.seconds for run, folder in pairs]
@@ -85,6 +87,10 @@ def compare_builds(scratch: Path, photos: int, pipeline: str, rounds: int) -> No
             f"{form:16}{seconds:8.2f}{statistics.median(ratios):16.2f}{min(ratios):8.2f}"
             f"{max(ratios):9.2f}{peak:9.0f}"
         )
+        bars.append(Bar(form, statistics.median(ratios), (min(ratios), max(ratios))))
+    title = f"Builds of {photos:,} photos by {pipeline} and 2 workers, by the form of ImageNet"
+    unit = f"time, folder = 1, median and range of {rounds} rounds"
+    print(draw([Panel(title, unit, bars)], HERE / "results" / "sources.png"))
 
 
 def make_forms(data: Path, scratch: Path) -> dict[str, Path]:
