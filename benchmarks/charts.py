@@ -119,7 +119,7 @@ def _fill(axes: Axes, panel: Panel) -> None:
     colors = [OURS if bar.ours else THEIRS for bar in panel.bars]
     bars = axes.barh(range(len(values)), values, tick_label=names, color=colors)
     for place, bar in enumerate(panel.bars):
-        if bar.spread:
+        if bar.spread and bar.spread[0] < bar.spread[1]:
             low, high = bar.spread
             axes.errorbar(bar.value, place, None, [[bar.value - low], [high - bar.value]], **SPREAD)
     numbers = axes.bar_label(bars, [written(value) for value in values], padding=4)
