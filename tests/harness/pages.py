@@ -27,7 +27,6 @@ ON_THE_DEMO: Mapping[str, str] = MappingProxyType(
     {
         "imagenet30_cls": "demo5_cls",
         "batch_size=256": "batch_size=16",
-        "len(subset.y_train), 256": "len(subset.y_train), 16",
         "num_workers=4": "num_workers=2",
         "batch = 256": "batch = 16",
         "(256, 224, 224, 3)": "(16, 224, 224, 3)",
@@ -102,7 +101,9 @@ def invocations(command: str) -> Iterator[list[str]]:
     words.whitespace_split = True
     for punctuation, some in groupby(words, key=lambda word: set(word) <= set("();<>|&")):
         call = list(some)
-        if not punctuation and "imagenet-subset" in call:
+        if punctuation or call[:2] == ["docker", "build"]:  # which names the image
+            continue
+        if "imagenet-subset" in call:
             yield call[call.index("imagenet-subset") + 1 :]
         elif call[:2] == ["python", "main.py"]:
             yield call[2:]
