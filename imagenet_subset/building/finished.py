@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from imagenet_subset.building.journal import differences
 from imagenet_subset.building.output import check_no_folder
 from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.way_on import NoWayError, flags_for
 from imagenet_subset.errors import OutputError, OutputExistsError, ReadError, ReadRefusedError
 from imagenet_subset.npz.class_csv import write_metadata
 from imagenet_subset.npz.provenance import Provenance
@@ -58,18 +60,32 @@ def already_complete(plan: BuildPlan) -> BuildPlan | None:
 
 
 def _as_carried_out(plan: BuildPlan, made: Provenance | None, ids: Ids, size: int) -> BuildPlan:
+    if not (differing := _differing(plan, made, ids, size)):
+        return _carried_out(plan, made)
+    why, way = "; ".join(differing), ""
+    if made:
+        with contextlib.suppress(NoWayError):
+            flags = flags_for(plan, made, lambda other: not _differing(other, made, ids, size))
+            way = f"; the same command {flags} finds it complete"
+    raise _exists(plan, why, way)
+
+
+def _carried_out(plan: BuildPlan, made: Provenance | None) -> BuildPlan:
     undecodable = made.undecodable if made and plan.options.skip_undecodable else 0
-    carried_out = replace(plan, undecodable=undecodable)
+    return replace(plan, undecodable=undecodable)
+
+
+def _differing(plan: BuildPlan, made: Provenance | None, ids: Ids, size: int) -> list[str]:
+    """What isn't as the plan has it, a few words each."""
+    carried_out = _carried_out(plan, made)
     ours = carried_out.provenance
     differing = made.differences(ours) if made else differences({}, ours.to_dict())
     if differing:
-        raise _exists(plan, "; ".join(differing))
+        return differing
     left_out = [_left_out(plan.columns[f"{s}_id"], ids[s]) for s in SPLITS]
     rows = {split: len(ids[split]) for split in SPLITS}
-    others = min(left_out) < 0 or sum(left_out) != undecodable
-    if others or size != carried_out.laid_out(rows).size:
-        raise _exists(plan, "other images")
-    return carried_out
+    others = min(left_out) < 0 or sum(left_out) != carried_out.undecodable
+    return ["other images"] if others or size != carried_out.laid_out(rows).size else []
 
 
 def _left_out(planned: NDArray[np.int32], found: NDArray[Any]) -> int:
@@ -77,9 +93,9 @@ def _left_out(planned: NDArray[np.int32], found: NDArray[Any]) -> int:
     return len(planned) - len(found) if np.isin(found, planned).all() else -1
 
 
-def _exists(plan: BuildPlan, why: str) -> OutputExistsError:
+def _exists(plan: BuildPlan, why: str, way: str = "") -> OutputExistsError:
     return OutputExistsError(
-        f"{printable(plan.output.npz)} exists and is not what this build makes ({why}); "
+        f"{printable(plan.output.npz)} exists and is not what this build makes ({why}){way}; "
         "pass --overwrite to replace it, or choose another --out_dir or --out_name"
     )
 

@@ -35,7 +35,13 @@ from imagenet_subset.errors import ResumeMismatchError
 from imagenet_subset.npz.crc import crc32
 from imagenet_subset.npz.differences import compare
 from imagenet_subset.npz.rows import runs
-from imagenet_subset.system.files import open_for_update, pread_into, pwrite_all, writing
+from imagenet_subset.system.files import (
+    open_for_update,
+    pread_into,
+    pwrite_all,
+    regular,
+    writing,
+)
 from imagenet_subset.system.publishing import remove_opened, write_atomically
 from imagenet_subset.system.text import printable
 
@@ -139,8 +145,8 @@ def create(path: Path, fingerprint: Mapping[str, Any], rows: int, source: str = 
 
 
 @contextlib.contextmanager
-def opened(path: Path, rows: int) -> Iterator[Journal]:
-    """Open the journal at ``path`` for ``rows`` rows.
+def opened(path: Path, rows: int, *, to_look: bool = False) -> Iterator[Journal]:
+    """Open the journal at ``path`` for ``rows`` rows; ``to_look`` only, or for update.
 
     Raises
     ------
@@ -150,7 +156,8 @@ def opened(path: Path, rows: int) -> Iterator[Journal]:
         The file is damaged, or no journal.
     """
     with writing(path):
-        file = os.fdopen(open_for_update(path), "r+b", buffering=0)
+        fd = regular(path, os.O_RDONLY) if to_look else open_for_update(path)
+        file = os.fdopen(fd, "rb" if to_look else "r+b", buffering=0)
     try:
         with writing(path):
             header, start = _read_header(file.fileno(), path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,29 @@ class Target:
     """Everything that decides its bytes but the pixels of the photos."""
     source: str
     """Where the photos are, for people."""
-    unasked: str = ""
-    """Which pipeline was chosen and why, where it wasn't asked for."""
+
+
+WayOn = Callable[[Mapping[str, Any]], str]
+"""What to do to go on with a file of another fingerprint, in a part of a sentence."""
+
+
+def finish_that_one(_fingerprint: Mapping[str, Any]) -> str:
+    """What can be said of any other build's file."""
+    return "finish that one as it was begun"
 
 
 @contextlib.contextmanager
-def unfinished(target: Target, *, overwrite: bool) -> Iterator[tuple[int, Journal]]:
+def unfinished(
+    target: Target, *, overwrite: bool, way_on: WayOn = finish_that_one
+) -> Iterator[tuple[int, Journal]]:
     """Begin the unfinished file and its journal, or take them up again.
+
+    Parameters
+    ----------
+    overwrite
+        Begin again where what is there can't be gone on with.
+    way_on
+        Asked where it can't, for the error.
 
     Yields
     ------
@@ -68,22 +84,19 @@ def unfinished(target: Target, *, overwrite: bool) -> Iterator[tuple[int, Journa
     with contextlib.ExitStack() as stack:
         with writing(files.folder):
             files.folder.mkdir(parents=True, exist_ok=True)
-        for path in (files.npz, files.csv):
-            check_no_folder(path)
-        temporary_name(files.csv)
+        check_names(files)
         with writing(files.partial):
             fd = stack.enter_context(locked(files.partial))
-            # An empty file is one that we have just created: any journal is that of another.
-            if not os.fstat(fd).st_size or not files.journal.exists():
+            if not is_begun(files):
                 _check_not_finished_meanwhile(files, overwrite=overwrite)
                 _begin(fd, target)
             try:
-                journal = stack.enter_context(_journal(target))
+                journal = stack.enter_context(taken_up(target, way_on))
             except OutputError:  # a journal of another build, or nothing that can be read
                 if not overwrite:
                     raise
                 _begin(fd, target)
-                journal = stack.enter_context(_journal(target))
+                journal = stack.enter_context(taken_up(target, way_on))
             reserve(fd, target.layout.size, files.folder)
         yield fd, journal
         journal.remove()  # without an error the file has its final name
@@ -97,6 +110,32 @@ def _check_not_finished_meanwhile(files: NpzFiles, *, overwrite: bool) -> None:
             f"another build has just finished {printable(files.npz)}; run the same command again "
             "to see that it is complete"
         )
+
+
+def check_names(files: NpzFiles) -> None:
+    """Refuse now what would be refused when all is decoded.
+
+    Raises
+    ------
+    OutputError
+        A folder has the name of a file, or something odd that of a temporary one.
+    """
+    for path in (files.npz, files.csv):
+        check_no_folder(path)
+    temporary_name(files.csv)
+
+
+def is_begun(files: NpzFiles) -> bool:
+    """Whether there is an unfinished file to go on with.
+
+    An empty one has just been created: any journal is that of another.
+
+    Raises
+    ------
+    OSError
+        The system doesn't say it.
+    """
+    return files.partial.exists() and files.partial.stat().st_size > 0 and files.journal.exists()
 
 
 def check_no_folder(path: Path) -> None:
@@ -129,18 +168,30 @@ def _begin(fd: int, target: Target) -> None:
 
 
 @contextlib.contextmanager
-def _journal(target: Target) -> Iterator[Journal]:
-    """Open the journal, which has to be one of this very file."""
+def taken_up(target: Target, way_on: WayOn, *, to_look: bool = False) -> Iterator[Journal]:
+    """Open the journal, which has to be one of this very file.
+
+    Parameters
+    ----------
+    to_look
+        Whether nothing will be written to it.
+
+    Raises
+    ------
+    OutputError
+        It can't be opened.
+    ResumeMismatchError
+        It is damaged, or one of another build.
+    """
     files = target.files
-    with journals.opened(files.journal, len(target.layout.rows)) as journal:
+    opened = journals.opened(files.journal, len(target.layout.rows), to_look=to_look)
+    with opened as journal:
         differing = differences(journal.fingerprint, target.fingerprint)
         if differing:
-            chosen = any(difference.startswith("provenance.pipeline") for difference in differing)
-            now = f"; now it would be {target.unasked}" if chosen and target.unasked else ""
             raise ResumeMismatchError(
                 f"{printable(files.partial)} was begun by another build "
-                f"({'; '.join(differing)}){now}; finish that one as it was begun, or pass "
-                "--overwrite to begin again"
+                f"({'; '.join(differing)}); {way_on(journal.fingerprint)}; or pass --overwrite to "
+                "begin again, or choose another --out_dir or --out_name"
             )
         yield journal
 

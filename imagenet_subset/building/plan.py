@@ -57,6 +57,8 @@ class BuildPlan:
     """Which train photos are wanted; None for all."""
     chosen_from: Names | None = None
     """See `imagenet_subset.sources.chosen.Chosen.chosen_from`."""
+    resolved_here: bool = True
+    """Whether the pipeline is that of this machine, and not of a worker elsewhere."""
     notes: tuple[str, ...] = ()
     """One line each, for the user to read: which pipeline and why, what looked odd."""
 
@@ -134,7 +136,6 @@ class BuildPlan:
             self.subset,
             self.fingerprint,
             self.store.root,
-            unasked=self.config.why if self.options.device == "auto" else "",
         )
 
     def record(self, index: int) -> Record:
@@ -230,5 +231,6 @@ def plan_build(
         reencoded=listing.reencoded,
         choice=choice.record if choice else None,
         chosen_from=listing.chosen_from,
+        resolved_here=resolved.here,
         notes=(resolved.config.why, *listing.notes),
     )

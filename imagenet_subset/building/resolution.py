@@ -19,6 +19,8 @@ class Resolved:
     config: PipelineConfig
     versions: Mapping[str, str]
     """Versions there of everything that decides the pixels."""
+    here: bool = True
+    """Whether it is this machine that was asked."""
 
 
 def resolve_here(request: PipelineRequest, workers: int | None) -> PipelineConfig:
@@ -70,4 +72,4 @@ def resolve_on_worker(request: PipelineRequest, workers: int | None) -> Resolved
         config = resolve_alone(request, workers)
     except PipelineUnavailableError as error:
         raise PipelineUnavailableError(f"worker {worker_name()}: {error}") from error
-    return Resolved(config, config.versions())
+    return Resolved(config, config.versions(), here=False)

@@ -14,6 +14,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from imagenet_subset.building.output import seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run, local_pool
 from imagenet_subset.building.shared_disk import check_folder, end_run, reopened
+from imagenet_subset.building.way_on import on_with_journal
 from imagenet_subset.execution.runner import Runner, Worker
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
@@ -116,7 +118,13 @@ def run_build(
     shared = runner is not None and not runner.on_this_machine
     if shared:
         check_folder(plan.output.folder)
-    with unfinished(plan.target, overwrite=overwrite) as (fd, journal), _how_to_go_on(journal):
+    with (
+        unfinished(plan.target, overwrite=overwrite, way_on=partial(on_with_journal, plan)) as (
+            fd,
+            journal,
+        ),
+        _how_to_go_on(journal),
+    ):
         run = Run(plan, fd, journal, progress)
         _say_where_photos_were(plan, journal, run)
         leaving_out.move_rows_back(fd, plan, journal)
