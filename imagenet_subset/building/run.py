@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from imagenet_subset.building import leaving_out
+from imagenet_subset.building.facts import facts_of
 from imagenet_subset.building.finished import already_complete, tidy
 from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.output import seal, unfinished
@@ -67,6 +69,41 @@ class BuildResult:
     def csv(self) -> Path:
         """Its classes."""
         return self.plan.output.csv
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON takes it.
+
+        Keys
+        ----
+        npz, csv, subset, splits, images, size, pipeline, pixel_rule, missing, undecodable, \
+        reencoded, notes
+            What was built: see `imagenet_subset.building.facts.facts_of`.
+        already_complete, decoded, kept, seconds, on_this_machine, notices
+            As the attributes.
+        failures, fallbacks
+            Images, each with ``split``, ``id``, ``photo`` and ``reason``.
+        by_worker
+            ``host``, ``pid`` and ``images`` of each worker.
+        """
+        return {
+            **facts_of(self.plan),
+            "already_complete": self.already_complete,
+            "decoded": self.decoded,
+            "kept": self.kept,
+            "seconds": self.seconds,
+            "on_this_machine": self.on_this_machine,
+            "notices": list(self.notices),
+            "failures": [self._image(*failure) for failure in self.failures],
+            "fallbacks": [self._image(*fallback) for fallback in self.fallbacks],
+            "by_worker": [
+                {"host": host, "pid": pid, "images": images}
+                for (host, pid), images in self.by_worker.items()
+            ],
+        }
+
+    def _image(self, record: Record, reason: str) -> dict[str, Any]:
+        photo = self.plan.store.describe(record.location, record.stem)
+        return {"split": record.split, "id": record.image_id, "photo": photo, "reason": reason}
 
     def __repr__(self) -> str:
         rows = self.plan.rows

@@ -57,7 +57,7 @@ class Equipment:
                 "command again to go on"
             ) from error
         try:
-            return cls(reader, _opened(config))
+            return cls(reader, opened(config))
         except BaseException:
             with closing(reader):
                 raise
@@ -95,12 +95,12 @@ def open_ahead(config: PipelineConfig) -> None:
     pipelines.base.PipelineUnavailableError
         It won't start.
     """
-    pipeline = _opened(config)
+    pipeline = opened(config)
     with _lock:
         _ahead[config] = pipeline
 
 
-def _opened(config: PipelineConfig) -> Pipeline:
+def opened(config: PipelineConfig) -> Pipeline:
     """The pipeline, opened now or ahead."""
     with _lock:
         ahead = _ahead.pop(config, None)

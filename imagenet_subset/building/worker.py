@@ -92,6 +92,15 @@ def of_card(config: PipelineConfig, lines: list[str]) -> list[str]:
     return [config.with_card(current().slot, line) for line in lines]
 
 
+def photos_of(
+    config: PipelineConfig, reader: PhotoReader, locations: list[Location]
+) -> Generator[bytes | OSError]:
+    """Contents of photos as a pipeline is fed with them; an `OSError` for one that fails."""
+    if config.kind.reads_ahead:
+        return read_ahead(reader, locations, 2 * config.batch_size)
+    return read_each(reader, locations)
+
+
 class _Work:
     """One shard at work."""
 
@@ -175,7 +184,7 @@ class _Work:
     def _read(self, reader: PhotoReader, pending: list[int]) -> Generator[tuple[int, bytes]]:
         """The photos that can be read, under their places; the others are noted."""
         locations = [self._shard.locations[i] for i in pending]
-        with contextlib.closing(self._photos(reader, locations)) as photos:
+        with contextlib.closing(photos_of(self._job.config, reader, locations)) as photos:
             for i, location, data in zip(pending, locations, photos, strict=True):
                 if current().should_stop():
                     return
@@ -188,12 +197,6 @@ class _Work:
                 else:
                     reason = f"{UNREADABLE}{data.strerror or data}"
                     self._result.unreadable.append((index, reason))
-
-    def _photos(self, reader: PhotoReader, locations: list[Location]) -> Generator[bytes | OSError]:
-        config = self._job.config
-        if config.kind.reads_ahead:
-            return read_ahead(reader, locations, 2 * config.batch_size)
-        return read_each(reader, locations)
 
     def _write(self, keys: list[int], images: NDArray[np.uint8]) -> None:
         """Write the rows of a batch, neighbours in the file in one call."""

@@ -64,7 +64,7 @@ class VerifyReport:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON takes it."""
         return {
-            "path": printable(self.path),
+            "path": str(self.path),
             "ok": self.ok,
             "checked": self.checked,
             "problems": self.problems,

@@ -1,11 +1,9 @@
-"""What a build prints of its plan and of its result."""
+"""What a build prints of its result."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
-from imagenet_subset.records import SPLITS
 from imagenet_subset.system.text import counted, gigabytes, printable
 
 if TYPE_CHECKING:
@@ -17,34 +15,6 @@ if TYPE_CHECKING:
 
 _NAMED_WORKERS = 4
 """Up to so many are named one by one."""
-
-
-def print_plan(plan: BuildPlan) -> None:
-    """Print what a build would make."""
-    import numpy as np
-
-    subset = plan.subset
-    classes = len(subset.classes)
-    train, val = (np.bincount(plan.records[split].classes, minlength=classes) for split in SPLITS)
-    titles = [
-        f"{subset.names[label]}: {c.title}" if subset.names[label] else c.title
-        for label, c in zip(subset.labels, subset.classes, strict=True)
-    ]
-    width = max(28, *map(len, titles))
-    print(f"{'label':>5}  {'WNID':9}  {'class':{width}}  {'train':>6}  {'val':>5}")
-    for label, c, title, *counts in zip(
-        subset.labels, subset.classes, titles, train, val, strict=True
-    ):
-        print(f"{label:5}  {c.wnid}  {title:{width}}  {counts[0]:6}  {counts[1]:5}")
-    print(f"{'':5}  {'':9}  {'together':{width}}  {train.sum():6}  {val.sum():5}")
-    folder = plan.output.folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = gigabytes(shutil.disk_usage(folder).free)
-    print(f"file      {printable(plan.output.npz)}, {gigabytes(plan.layout.size)}; {free} are free")
-    print(f"pipeline  {plan.notes[0]}")
-    for note in plan.notes[1:]:
-        print(f"note      {note}")
 
 
 def print_summary(result: BuildResult) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,21 @@ class ImageClass:
         """
         meaning = MEANINGS.get(self.wnid)
         return f"{self.human_label} ({meaning})" if meaning else self.human_label
+
+    def to_dict(self) -> dict[str, Any]:
+        """The class as JSON takes it, its CLS-LOC id and name called as in the CSV of a build.
+
+        ``index`` is its label by torchvision; ``title`` is its name, with its meaning where another
+        class has the same.
+        """
+        return {
+            "WNID": self.wnid,
+            "original_id": self.clsloc_id,
+            "index": self.index,
+            "human_label": self.human_label,
+            "title": self.title,
+            "train_photos": self.num_train_images,
+        }
 
 
 @functools.cache

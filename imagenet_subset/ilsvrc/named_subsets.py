@@ -53,6 +53,22 @@ class NamedSubset:
         """WordNet IDs in the order of the file."""
         return [w for line in self.lines for w in line.rpartition(":")[2].split()]
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is known of it as JSON takes it, ``labels`` being their number."""
+        return {
+            "name": self.name,
+            "called": self.called,
+            "whose": self.whose,
+            "labels": len(self.lines),
+            "WNIDs": self.wnids,
+            "order": self.order,
+            "citations": list(self.citations),
+            "source": self.source,
+            "licence": self.licence,
+            "note": self.note,
+            "aliases": list(self.aliases),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:

@@ -85,6 +85,23 @@ def _lock(fd: int, path: Path) -> None:
         ) from error
 
 
+def check_not_locked(path: Path) -> None:
+    """Refuse a file that another process has locked; it stays as it is.
+
+    Raises
+    ------
+    LockedError
+        Another process holds the lock.
+    OSError
+        The file can't be opened.
+    """
+    fd = regular(path, os.O_RDONLY)
+    try:
+        _lock(fd, path)  # for a moment: nobody sees the file locked for longer than this takes
+    finally:
+        os.close(fd)
+
+
 def publish(fd: int, partial: Path, final: Path) -> None:
     """Give a completed file its final name, atomically and durably.
 

@@ -7,10 +7,13 @@ import functools
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.errors import OutputError
+from imagenet_subset.system.mounts import file_system_of
 from imagenet_subset.system.text import gigabytes, printable
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
 """What a file system answers when it lacks an operation."""
+_FAT = {"msdos", "vfat"}
+_LARGEST_ON_FAT = (1 << 32) - 1
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
 
 
@@ -35,8 +40,7 @@ def reserve(fd: int, size: int, folder: Path) -> None:
     OSError
         Anything else.
     """
-    stat = os.fstat(fd)
-    free = shutil.disk_usage(folder).free + getattr(stat, "st_blocks", 0) * 512
+    free = _free(folder, os.fstat(fd))
     if size > free:
         raise _no_room(size, free, folder)
     try:
@@ -47,6 +51,69 @@ def reserve(fd: int, size: int, folder: Path) -> None:
         if error.errno not in NOT_SUPPORTED:
             raise
     os.ftruncate(fd, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Whether a file will have room."""
+
+    size: int
+    """Of the file, in bytes."""
+    free: int
+    """Bytes that are free for it, with those that it has already."""
+    limit: int | None
+    """The largest file that is allowed here, in bytes; None where no limit is known."""
+    limited_by: str = ""
+    """What sets the limit."""
+
+    @property
+    def why_not(self) -> str:
+        """Why it has none, in a clause; empty if it has."""
+        if self.limit is not None and self.size > self.limit:
+            return f"{self.limited_by} allows files of {gigabytes(self.limit)} at most"
+        return "" if self.size <= self.free else f"only {gigabytes(self.free)} are free"
+
+
+def look_for_room(size: int, path: Path) -> Room:
+    """See whether a file of a size will have room under a name; it may be there already.
+
+    Quotas aren't seen: a build hears of them when it reserves the space.
+
+    Raises
+    ------
+    OSError
+        The system doesn't say it.
+    """
+    folder = nearest_folder(path)
+    free = _free(folder, os.stat(path) if path.exists() else None)
+    by, limit = min(_limits(folder), key=lambda pair: pair[1], default=("", None))
+    return Room(size, free, limit, by)
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder of a file or, if it is still to be made, the first above it that is there."""
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _free(folder: Path, stat: os.stat_result | None) -> int:
+    """Free bytes in a folder for a file, with those that it has."""
+    return shutil.disk_usage(folder).free + getattr(stat, "st_blocks", 0) * 512
+
+
+def _limits(folder: Path) -> Iterator[tuple[str, int]]:
+    """What limits the size of a file there, and to how many bytes."""
+    file_system = file_system_of(folder)
+    if file_system in _FAT:
+        yield f"the file system ({file_system})", _LARGEST_ON_FAT
+    if sys.platform != "win32":
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if soft != resource.RLIM_INFINITY:
+            yield "ulimit -f", soft
 
 
 def _no_room(size: int, free: int, folder: Path, error: OSError | None = None) -> OutputError:

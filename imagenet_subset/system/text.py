@@ -62,3 +62,23 @@ def gigabytes(size: int) -> str:
     if size >= 1e9:
         return f"{size / 1e9:.2f} GB"
     return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def duration(seconds: float) -> str:
+    """A time for people, roughly.
+
+    Examples
+    --------
+    >>> [duration(seconds) for seconds in (0.2, 44.6, 100, 3000, 7300, 100_000)]
+    ['1 s', '45 s', '2 min', '50 min', '2 h', '28 h']
+    >>> duration(5400)
+    '1 h 30 min'
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    tens = minutes // 10 * 10
+    return f"{hours} h {tens} min" if tens and hours < 10 else f"{hours} h"

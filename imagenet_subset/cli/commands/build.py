@@ -8,8 +8,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
-from imagenet_subset.cli.report import print_plan, print_summary
-from imagenet_subset.execution.engines import LOCAL, check_engine, hush
+from imagenet_subset.cli.outlook import outlook_lines
+from imagenet_subset.cli.printing import add_json, print_json
+from imagenet_subset.cli.report import print_summary
+from imagenet_subset.execution.engines import check_engine, hush
 from imagenet_subset.execution.runner import nothing
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.asked import check_choice
@@ -97,8 +99,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read the whole file back before it gets its name; by default its size, the last row "
         "of each array and one row in 64",
     )
-    add("--dry_run", action="store_true", help="print the plan and write nothing")
+    add(
+        "--dry_run",
+        action="store_true",
+        help="say what the same command would do with what is there, what it makes, the space and "
+        "the time that it takes; a worker decodes a few photos, nothing is written; exit code 1 if "
+        "it would end in an error",
+    )
     add("--quiet", action="store_true", help="no progress bar, no summary")
+    add_json(parser, "print the summary, or what --dry_run finds, as JSON")
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -149,27 +158,36 @@ def check(args: argparse.Namespace) -> str:
 def run(args: argparse.Namespace) -> int:
     """Build, with a progress bar, and print what was made."""
     from imagenet_subset.building.options import BuildOptions
-    from imagenet_subset.building.plan import plan_build
     from imagenet_subset.building.start import begun
 
     names = {field.name for field in fields(BuildOptions)}
     given = {name: value for name, value in vars(args).items() if name in names}
     options = BuildOptions(**given, rule=arguments.rule_of(args))
-    if args.dry_run and args.executor == LOCAL:
-        print_plan(plan_build(options))
-        return 0
     hush(args.executor)
     tell = nothing if args.quiet else _tell
     with begun(options, args.executor, tell) as (plan, runner):
         if args.dry_run:
-            print_plan(plan)
-            return 0
+            return _print_outlook(plan, runner, as_json=args.json)
         for note in plan.notes:
             tell(note)
         result = _build(plan, args, runner)
-    if not args.quiet:
+    if args.json:
+        print_json(result)
+    elif not args.quiet:
         print_summary(result)
     return 0
+
+
+def _print_outlook(plan: BuildPlan, runner: Runner, *, as_json: bool) -> int:
+    """Print what the build would do; 1 if it would end in an error."""
+    from imagenet_subset.building.outlook import look_ahead
+
+    outlook = look_ahead(plan, runner)
+    if as_json:
+        print_json(outlook)
+    else:
+        print("\n".join(outlook_lines(outlook)))
+    return 1 if outlook.problems else 0
 
 
 def _tell(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.errors import SubsetError
 from imagenet_subset.system.text import printable
 
@@ -18,11 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="parts of a name, part of a WordNet ID, or a CLS-LOC id (default: all)",
     )
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
         "--wnids_only",
         action="store_true",
         help="print WordNet IDs only: lines to redirect into a subset file",
     )
+    add_json(how, "print them as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,6 +37,9 @@ def run(args: argparse.Namespace) -> int:
         raise SubsetError(
             f"no class of ILSVRC 2012 matches {printable(args.pattern)!r}; try a part of its name"
         )
+    if args.json:
+        print_json(found)
+        return 0
     if args.wnids_only:
         print("\n".join(c.wnid for c in found))
         return 0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
-from imagenet_subset.cli.printing import print_json
+from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.errors import ReadError
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import gigabytes, printable
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="mean and standard deviation of each channel and split; reads every image",
     )
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser, "print it as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
-from imagenet_subset.cli.printing import print_json
+from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.text import printable
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data_dir", type=arguments.path, metavar="PATH", help=where)
     arguments.add_train_list(parser)
     add("--save", type=arguments.png_path, metavar="PNG", help="write the row's image")
-    add("--json", action="store_true", help="print it as JSON")
+    add_json(parser, "print it as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

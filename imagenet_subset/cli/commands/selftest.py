@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.printing import add_json, print_json
 
 if TYPE_CHECKING:
     from imagenet_subset.checking.selftest import Kind, SelftestReport
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="also try a few hundred photos of ImageNet in any form, or JPEGs below a folder",
     )
+    add_json(parser)
 
 
 check = arguments.wrong_with_rule
@@ -47,9 +50,12 @@ def run(args: argparse.Namespace) -> int:
     data_dir = Path(args.data_dir) if args.data_dir is not None else None
     if data_dir is not None:
         your_photos(data_dir, 1)  # what is wrong with it is reported before the work
-    print(config.why)
+    print(config.why, file=sys.stderr if args.json else sys.stdout)
     report = selftest(config, data_dir)
-    _print_report(report)
+    if args.json:
+        print_json(report)
+    else:
+        _print_report(report)
     return 0 if report.ok else 1
 
 

@@ -6,6 +6,7 @@ import argparse
 import textwrap
 from typing import TYPE_CHECKING
 
+from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.errors import SubsetError
 from imagenet_subset.system.text import printable
 
@@ -23,11 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="one of them: all that is known of it"
     )
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
         "--wnids_only",
         action="store_true",
         help="print the list of NAME itself: lines to redirect into a subset file",
     )
+    add_json(how, "print it, or all of them, as JSON")
 
 
 def check(args: argparse.Namespace) -> str:
@@ -39,13 +42,21 @@ def check(args: argparse.Namespace) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, what is known of a list, or the list."""
-    if args.name is None:
+    if args.json:
+        _print_json(args.name)
+    elif args.name is None:
         _print_table()
     elif args.wnids_only:
         print("\n".join(_find(args.name).lines))
     else:
         _print_facts(_find(args.name))
     return 0
+
+
+def _print_json(name: str | None) -> None:
+    from imagenet_subset.ilsvrc.named_subsets import named_subsets
+
+    print_json(list(named_subsets().values()) if name is None else _find(name))
 
 
 def _find(name: str) -> NamedSubset:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
-from imagenet_subset.cli.printing import print_json
+from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.errors import SourceError
 from imagenet_subset.system.text import printable
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     some.add_argument("--sample", type=arguments.positive, metavar="N", help=how_many)
     some.add_argument("--all", action="store_true", help="with --data_dir: all photos")
     arguments.add_workers(parser)
-    add("--json", action="store_true", help="print the report as JSON")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,200 @@
+"""How fast one worker reads and decodes: a few photos of a build, tried by a worker.
+
+Nothing is written, and the process that plans loads no pipeline for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from imagenet_subset.building.notices import noticed
+from imagenet_subset.building.plan import BuildPlan
+from imagenet_subset.building.resolution import resolve_alone
+from imagenet_subset.building.waiting import opened
+from imagenet_subset.building.worker import photos_of
+from imagenet_subset.columns import Location
+from imagenet_subset.errors import ImagenetSubsetError, SourceError
+from imagenet_subset.execution.context import current
+from imagenet_subset.execution.runner import Runner, WorkerDied
+from imagenet_subset.records import Record, Records
+from imagenet_subset.sources.base import DAMAGED, PhotoReader, Store
+from imagenet_subset.sources.patience import closing
+from imagenet_subset.system.text import printable
+from pipelines.base import DeviceFailedError, Pipeline, PipelineUnavailableError
+from pipelines.choice import PipelineConfig
+from pipelines.request import PipelineRequest
+
+PHOTOS = 50
+"""Photos of a sample; of a pipeline that takes whole batches, two batches at least."""
+_FIRST = 2
+"""Photos that are decoded before time is taken: with the first ones memory is allocated and code
+is compiled. Of a pipeline that takes whole batches, the first half."""
+
+
+@dataclass(slots=True)
+class Tried:
+    """What became of the photos of a sample, by their numbers in it."""
+
+    seconds: float = 0.0
+    """What one worker took to read and decode, after the first ones."""
+    timed: int = 0
+    """Images that it decoded in that time."""
+    undecodable: list[tuple[int, str]] = field(default_factory=list)
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """Lines for the user: what the pipeline logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How some photos of a build fared with one worker."""
+
+    photos: int
+    """How many were tried."""
+    rate: float | None = None
+    """Images/s of one worker, reading and decoding; None if nothing was decoded."""
+    undecodable: tuple[tuple[str, str], ...] = ()
+    """Photos that can't be decoded: path, and the reason."""
+    unreadable: tuple[tuple[str, str], ...] = ()
+    """Photos whose files can't be read, likewise."""
+    notices: tuple[str, ...] = ()
+    problem: str = ""
+    """Why no worker could try them, in a line; empty if one could."""
+
+
+def take_sample(plan: BuildPlan, runner: Runner) -> Sample:
+    """Have one of the workers try some photos of a plan; the same ones each time."""
+    records = chosen(plan)
+    here = runner.on_this_machine
+    task = functools.partial(
+        try_photos,
+        plan.store,
+        plan.config.for_pool() if here else plan.config,
+        None if here else plan.options.request,
+        plan.options.workers,
+        [record.location for record in records],
+    )
+    answers: dict[int, Tried] = {}
+    try:
+        runner.run(iter([(0, task)]), answers.__setitem__)
+    except WorkerDied as died:
+        return Sample(len(records), problem=died.told("while it tried some of the photos"))
+    except (ImagenetSubsetError, PipelineUnavailableError, DeviceFailedError) as error:
+        return Sample(len(records), problem=str(error))
+    except MemoryError:
+        return Sample(len(records), problem="out of memory while a worker tried some of the photos")
+    tried = answers[0]
+    return Sample(
+        len(records),
+        tried.timed / tried.seconds if tried.timed and tried.seconds else None,
+        tuple((plan.path(records[k]), reason) for k, reason in tried.undecodable),
+        tuple((plan.path(records[k]), reason) for k, reason in tried.unreadable),
+        tuple(tried.notices),
+    )
+
+
+def chosen(plan: BuildPlan) -> list[Record]:
+    """Photos to try: from all over each split, as many as is its share."""
+    total = sum(plan.rows.values())
+    size = max(PHOTOS, 2 * plan.config.batch_size if plan.config.kind.threaded else 0)
+    found: list[Record] = []
+    for records in plan.records.values():
+        if count := len(records):
+            share = min(count, max(1, round(size * count / total)))
+            found += [records[row] for row in _spread(plan.store, records, share)]
+    return found
+
+
+def _spread(store: Store, records: Records, count: int) -> list[int]:
+    """So many rows of a split: all of some groups of the store, as a build reads them."""
+    groups = sum(1 for _ in store.groups(records.locations))
+    number = math.ceil(count * groups / len(records))
+    places = {round(k * (groups - 1) / max(1, number - 1)) for k in range(number)}
+    every = enumerate(store.groups(records.locations))
+    rows = itertools.chain.from_iterable(group for place, group in every if place in places)
+    return [int(row) for row in itertools.islice(rows, 2 * count)]
+
+
+def try_photos(
+    store: Store,
+    config: PipelineConfig,
+    request: PipelineRequest | None,
+    workers: int | None,
+    locations: Sequence[Location],
+) -> Tried:
+    """Read and decode photos as a task of a worker, and time it.
+
+    Parameters
+    ----------
+    request, workers
+        What a worker elsewhere resolves for itself, as for a build; None for one of this machine.
+
+    Raises
+    ------
+    SourceError
+        The photos can't be opened here.
+    pipelines.base.PipelineUnavailableError
+        The pipeline can't.
+    """
+    if request is not None:
+        config = resolve_alone(request, workers)
+    tried = Tried()
+    first = len(locations) // 2 if config.kind.threaded else min(_FIRST, len(locations) // 2)
+    with (
+        noticed() as notices,
+        closing(_reader(store)) as reader,
+        contextlib.closing(opened(config)) as pipeline,
+    ):
+        _decode(config, reader, pipeline, range(first), locations, tried)
+        start = time.perf_counter()
+        rest = range(first, len(locations))
+        tried.timed = _decode(config, reader, pipeline, rest, locations, tried)
+        tried.seconds = time.perf_counter() - start
+    tried.notices = list(dict.fromkeys([*tried.notices, *notices]))
+    return tried
+
+
+def _reader(store: Store) -> PhotoReader:
+    try:
+        return store.open()
+    except OSError as error:
+        raise SourceError(
+            f"a worker can't open {printable(store.root)}: {error.strerror or error}; put that "
+            "right and run the same command again"
+        ) from error
+
+
+def _decode(
+    config: PipelineConfig,
+    reader: PhotoReader,
+    pipeline: Pipeline,
+    numbers: Sequence[int],
+    locations: Sequence[Location],
+    tried: Tried,
+) -> int:
+    """Decode some of the photos; how many came out."""
+
+    def read() -> Iterator[tuple[int, bytes]]:
+        some = [locations[k] for k in numbers]
+        with contextlib.closing(photos_of(config, reader, some)) as photos:
+            for k, data in zip(numbers, photos, strict=True):
+                if current().should_stop():
+                    return
+                if not isinstance(data, OSError):
+                    yield k, data
+                    continue
+                bad = tried.undecodable if data.errno in DAMAGED else tried.unreadable
+                bad.append((k, str(data.strerror or data)))
+
+    done = 0
+    for batch in pipeline.run(read()):
+        done += len(batch.keys)
+        tried.undecodable += batch.failures
+        tried.notices += batch.notices
+    return done
