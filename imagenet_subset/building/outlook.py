@@ -45,7 +45,7 @@ class Outlook:
             yield self.standing.why
         elif self.standing.act != "nothing" and (why := self.room.why_not):
             size = gigabytes(self.room.size)
-            yield f"{npz} takes {size}, and {why}; make room or choose another --out_dir"
+            yield f"{npz} takes {size}, and {why}"
         if self.sample and self.sample.problem:
             yield self.sample.problem
         if self.sample and self.sample.unreadable:

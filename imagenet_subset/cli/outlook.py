@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from imagenet_subset.records import SPLITS
+from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import counted, duration, gigabytes, printable
 
 if TYPE_CHECKING:
@@ -109,20 +109,17 @@ def _balance(balance: Balance) -> Iterator[tuple[str, str]]:
     for name, spreads in of:
         texts = (f"{split} {_spread(spread)}" for split, spread in spreads.items())
         yield f"per {name}", "; ".join(texts)
-    if small := balance.small:
-        yield "small", f"{_named(small, 'train')}: less than half of the median's train images"
-    if short := balance.short:
-        yield "short", f"{_named(short, 'train')}: fewer than the {balance.wanted:,} asked for"
-    if few := balance.few_val:
-        yield "few val", f"{_named(few, 'val')}: ILSVRC has 50 of each class"
-    for name, classes in balance.equal_names.items():
-        which = " and ".join(f"{c.wnid} ({c.title})" for c in classes)
-        yield (
-            "names",
-            f"{name!r} is the name of both {which}"
-            if len(classes) == 2
-            else (f"{name!r} is the name of {which}"),
-        )
+    few: tuple[tuple[str, list[ClassImages], Split, str], ...] = (
+        ("small", balance.small, "train", "less than half of the median's train images"),
+        ("short", balance.short, "train", f"fewer train images than {balance.wanted}"),
+        ("few val", balance.few_val, "val", "fewer than the 50 val images of ILSVRC"),
+    )
+    for word, classes, split, what in few:
+        if classes:
+            yield word, _named(classes, split, what)
+    for name, same in balance.equal_names.items():
+        which = " and of ".join(f"{c.wnid}, {c.title}" for c in same)
+        yield "names", f"{name!r} is the human_label of {which}"
 
 
 def _spread(spread: Spread) -> str:
@@ -131,15 +128,15 @@ def _spread(spread: Spread) -> str:
     return f"{spread.fewest:,} to {spread.most:,}, median {spread.median:,.10g}"
 
 
-def _named(classes: Sequence[ClassImages], split: str) -> str:
-    """Classes and their images, a few by name."""
+def _named(classes: Sequence[ClassImages], split: Split, what: str) -> str:
+    """How many classes have what, and the images of each, a few by name."""
     named = [
-        f"{each.image_class.wnid} ({each.image_class.title}) {each.counts[split]:,}"  # type: ignore[index]
+        f"{each.image_class.wnid} ({each.image_class.title}) {each.counts[split]:,}"
         for each in classes[:_NAMED]
     ]
-    more = len(classes) - len(named)
-    text = ", ".join(named) + (f" and {more:,} more" if more else "")
-    return f"{counted(len(classes), 'class', 'classes')}, {text}"
+    more = [f"{len(classes) - _NAMED:,} more"] if len(classes) > _NAMED else []
+    how_many = counted(len(classes), "class has", "classes have")
+    return f"{how_many} {what}: {', '.join([*named, *more])}"
 
 
 def _time(outlook: Outlook, sample: Sample) -> str:

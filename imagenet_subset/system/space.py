@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
 """What a file system answers when it lacks an operation."""
+ULIMIT = "ulimit -f"
 _FAT = {"msdos", "vfat"}
 _LARGEST_ON_FAT = (1 << 32) - 1
 _SYNC_FILE_RANGE_WRITE = 2  # of linux/fs.h
@@ -64,14 +65,21 @@ class Room:
     limit: int | None
     """The largest file that is allowed here, in bytes; None where no limit is known."""
     limited_by: str = ""
-    """What sets the limit."""
+    """What sets the limit, and is to be raised or done without."""
 
     @property
     def why_not(self) -> str:
-        """Why it has none, in a clause; empty if it has."""
+        """Why it has none, and what to do, in a clause; empty if it has."""
         if self.limit is not None and self.size > self.limit:
-            return f"{self.limited_by} allows files of {gigabytes(self.limit)} at most"
-        return "" if self.size <= self.free else f"only {gigabytes(self.free)} are free"
+            most = gigabytes(self.limit)
+            return (
+                f"{self.limited_by} allows files of {most} at most; choose another --out_dir"
+                if self.limited_by != ULIMIT
+                else f"{ULIMIT} allows files of {most} at most; raise it"
+            )
+        if self.size > self.free:
+            return f"{gigabytes(self.free)} are free; make room or choose another --out_dir"
+        return ""
 
 
 def look_for_room(size: int, path: Path) -> Room:
@@ -113,7 +121,7 @@ def _limits(folder: Path) -> Iterator[tuple[str, int]]:
 
         soft, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
         if soft != resource.RLIM_INFINITY:
-            yield "ulimit -f", soft
+            yield ULIMIT, soft
 
 
 def _no_room(size: int, free: int, folder: Path, error: OSError | None = None) -> OutputError:
