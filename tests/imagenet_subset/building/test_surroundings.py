@@ -251,22 +251,6 @@ def test_planning_starts_no_process(photos, here) -> None:
     assert (done.stdout, done.stderr) == ("no child\n", "")
 
 
-@thorough(ODD_PLACE)
-def test_a_dry_run_starts_no_process(photos, here) -> None:
-    (here / "sitecustomize.py").write_text(
-        "import sys\n"
-        "def hook(event, args):\n"
-        "    if event in ('subprocess.Popen', 'os.fork', 'os.posix_spawn', 'os.system'):\n"
-        "        raise SystemExit(f'started {args}')\n"
-        "sys.addaudithook(hook)\n"
-    )
-    env = {"PYTHONPATH": str(here)}
-    done = run([PROGRAM, *arguments(photos, here), "--dry_run"], here, env)
-    assert (done.returncode, done.stderr) == (0, "")
-    done = run([PROGRAM, *arguments(photos, here)], here, env)
-    assert "started ('" in done.stderr, "a build does, and the hook would tell"
-
-
 def test_a_build_leaves_the_caller_s_settings_alone(photos, here, expected) -> None:
     before = (
         "import os, signal, sys, warnings\n"

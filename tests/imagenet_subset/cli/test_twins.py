@@ -12,9 +12,9 @@ import imagenet_subset
 from imagenet_subset.cli.commands import build, verify
 
 OF_A_TERMINAL = {
-    "dry_run": "imagenet_subset.building.plan.plan_build gives the plan",
+    "dry_run": "imagenet_subset.building.outlook.look_ahead gives the facts",
     "quiet": "nothing is printed; progress is told what goes on",
-    "json": "the report has to_json",
+    "json": "the report has to_dict",
     "all": "sample=None",
     "file": "the first argument, path",
     "help": "help()",
