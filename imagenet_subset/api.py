@@ -140,7 +140,7 @@ def build(
     -------
     BuildResult
         ``npz`` and ``csv``, the paths of what was made; ``decoded``, ``kept``, ``seconds``, and
-        what else there is to tell.
+        what else there is to tell; ``to_dict`` has all of it as JSON takes it.
 
     Raises
     ------
@@ -238,7 +238,8 @@ def verify(
     Returns
     -------
     VerifyReport
-        ``ok``, and ``problems`` with a line each; damage is no exception.
+        ``ok``, and ``problems`` with a line each; damage is no exception. ``to_dict`` has all as
+        JSON takes it.
 
     Raises
     ------

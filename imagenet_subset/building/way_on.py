@@ -112,6 +112,10 @@ def _images(plan: BuildPlan, made: Provenance) -> Changes:
         changes["train_list"] = None
     if made.choice != plan.choice:
         changes |= _choice(made)
+    return _differing(options, changes)
+
+
+def _differing(options: BuildOptions, changes: Changes) -> Changes:
     return {name: value for name, value in changes.items() if value != getattr(options, name)}
 
 
@@ -144,7 +148,7 @@ def _pipeline(plan: BuildPlan, made: Provenance, changes: Changes) -> Changes:
     by_name = {"pipeline": made.pipeline}
     by_both = {**by_name, "device": made.device}
     if not plan.resolved_here:
-        return by_both
+        return _differing(plan.options, by_both)
     refused: PipelineUnavailableError | None = None
     for more in ({}, by_name, by_both, {**by_both, "gpu": None, "dali_processes": None}):
         try:
@@ -153,7 +157,7 @@ def _pipeline(plan: BuildPlan, made: Provenance, changes: Changes) -> Changes:
             refused = error
         else:
             if (config.name, config.device) == wanted:
-                return {k: v for k, v in more.items() if v != getattr(plan.options, k)}
+                return _differing(plan.options, more)
     raise refused or PipelineUnavailableError(f"{made.device} ({made.pipeline}) isn't known here")
 
 

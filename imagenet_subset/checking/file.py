@@ -8,7 +8,6 @@ compared with the photos by `imagenet_subset.checking.pixels`.
 from __future__ import annotations
 
 import functools
-import json
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,10 +72,6 @@ class VerifyReport:
             "compared": self.compared,
             "max_difference": self.max_difference,
         }
-
-    def to_json(self) -> str:
-        """The report as a JSON object."""
-        return json.dumps(self.to_dict(), indent=2)
 
 
 def verify(

@@ -140,6 +140,8 @@ def _named(classes: Sequence[ClassImages], split: Split, what: str) -> str:
 
 
 def _time(outlook: Outlook, sample: Sample) -> str:
+    if sample.problem:
+        return "unknown, see below"
     if sample.rate is None:
         return "unknown: none of the photos that were tried was decoded"
     where = "here" if outlook.here else "of the executor"
@@ -150,8 +152,9 @@ def _time(outlook: Outlook, sample: Sample) -> str:
     left = counted(outlook.left, "image")
     if outlook.workers == 1:
         return f"about {duration(outlook.seconds)} for {left}, an estimate: {alone}"
+    what = "GPUs" if outlook.here and outlook.plan.config.cards else "workers"
     return (
-        f"about {duration(outlook.seconds)} for {left} if the {outlook.workers:,} workers don't "
+        f"about {duration(outlook.seconds)} for {left} if the {outlook.workers:,} {what} don't "
         f"hinder one another, an estimate: {alone}"
     )
 

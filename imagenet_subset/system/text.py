@@ -79,6 +79,7 @@ def duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    tens = minutes // 10 * 10
-    return f"{hours} h {tens} min" if tens and hours < 10 else f"{hours} h"
+    if minutes >= 600:
+        return f"{round(minutes / 60)} h"
+    hours, minutes = divmod(round(minutes, -1), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -277,6 +277,23 @@ def test_a_card_that_gives_up_amid_the_build_is_named_and_the_build_goes_on_late
 
 
 @no_gpu
+def test_a_dry_run_tries_a_card_and_says_how_many_there_are_or_why_it_will_not_do(
+    cli, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "two").mkdir()
+    (tmp_path / "ill").mkdir()
+    where = "--subset_name", photos / "two.txt", "--data_dir", photos, "--dry_run"
+    done = cli(*where, "--gpu", "all", env=machine(tmp_path / "two", [H100, H100], set()))
+    assert done.returncode == 0, done.stderr
+    assert "if the 2 GPUs don't hinder one another, an estimate" in " ".join(done.stdout.split())
+    failing = machine(tmp_path / "ill", [H100], set(), fails_at=2)
+    done = cli(*where, "--gpu", 0, "--batch_size", 4, env=failing)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "time      unknown, see below" in done.stdout
+    assert "PROBLEM   no luck; --device cpu works without" in done.stdout
+
+
+@no_gpu
 @pytest.mark.parametrize("raised", ["AttributeError('no product')", "OSError('no libnvrtc')"])
 def test_a_cupy_that_is_broken_in_whatever_way_leaves_the_work_to_the_cpu(
     cli, photos: Path, tmp_path: Path, raised: str

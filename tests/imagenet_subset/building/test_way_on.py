@@ -17,10 +17,12 @@ import pytest
 from imagenet_subset.building import journal
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import plan_build
+from imagenet_subset.building.resolution import resolve_on_worker
 from imagenet_subset.building.run import run_build
 from imagenet_subset.cli.commands import arguments, build
 from imagenet_subset.cli.program import main
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.errors import ResumeMismatchError
 from imagenet_subset.execution.borrowed import Borrowed
 from tests.harness.tiers import thorough
 
@@ -123,7 +125,21 @@ def test_a_file_begun_by_another_pipeline_than_auto_takes_here_names_it(
     assert "were done already" in run(mended(where, said))[1]
 
 
-def test_a_filter_that_auto_scales_by_elsewhere_too_names_filter_and_pipeline(
+def test_where_workers_elsewhere_decode_they_have_to_have_what_made_it(
+    where: list[object],
+) -> None:
+    pytest.importorskip("numba")
+    pytest.importorskip("simplejpeg")
+    begin([*where, *PILLOW])
+    options = options_of(where)
+    resolved = resolve_on_worker(options.request, options.workers)
+    with pytest.raises(ResumeMismatchError) as caught:
+        run_build(plan_build(options, resolved))
+    said = "the same command with --pipeline pillow, where workers have what made it, goes on with"
+    assert said in str(caught.value)
+
+
+def test_a_filter_and_the_pipeline_that_scaled_by_it_are_named_together(
     where: list[object], run: Run
 ) -> None:
     pytest.importorskip("nvidia.dali")
