@@ -1,21 +1,296 @@
-const box = document.getElementById("q"), found = document.getElementById("found");
-const items = [...document.querySelectorAll("[data-find]")];
-const total = document.querySelectorAll("article").length;
+// Searches, enlarges, follows links. Without it the page shows every class, and each image is a
+// link to its place. The address says what is open: #class=3, #train=12 (a row), #find=dog&show=val.
+const at = (id) => document.getElementById(id);
+const box = at("q"), found = at("found"), nothing = at("nothing"), large = at("large");
+const cards = [...document.querySelectorAll("article")];
+const bars = [...document.querySelectorAll(".bars li")]; // in the order of the cards
+const plain = (text) => text.toLowerCase().replaceAll("_", " ").trim();
+const nameOf = (card) => card.querySelector("h2").textContent;
+
+const locateBy = (split, what, number) =>
+  `imagenet-subset locate ${document.body.dataset.file} --split ${split} --${what} ${number}`;
+
+// The switch
+
+const choices = [...document.querySelectorAll('[name="show"]')];
+const shownSplit = () => choices.find((choice) => choice.checked)?.value ?? "both";
+function show(split) {
+  for (const choice of choices) choice.checked = choice.value === split;
+  stops();
+}
+function shownImages() {
+  const split = shownSplit() === "both" ? "" : `.${shownSplit()} `;
+  return [...document.querySelectorAll(`article:not([hidden]) ${split}.thumbs a`)];
+}
+
+// The search
+
+const texts = cards.map((card) => {
+  const images = [...card.querySelectorAll("[data-photo]")];
+  const photos = images.map((image) => image.dataset.photo.split("/").pop());
+  return plain(`${card.dataset.find} ${photos.join(" ")}`);
+});
 // A number is a label or the id of an image, whole; a long one may be a part of a WNID too.
-function matches(item, word) {
-  const inText = item.dataset.find.replaceAll("_", " ").includes(word);
-  if (!/^-?[0-9]+$/.test(word)) return inText;
-  return ` ${item.dataset.numbers} `.includes(` ${word} `) || (word.length > 4 && inText);
+const number = /^-?[0-9]+$/;
+function matches(card, text, word) {
+  const inText = text.includes(word);
+  if (!number.test(word)) return inText;
+  return ` ${card.dataset.numbers} `.includes(` ${word} `) || (word.length > 4 && inText);
 }
-function filter() {
-  const words = box.value.toLowerCase().replaceAll("_", " ").split(/\s+/).filter(Boolean);
-  let shown = 0;
-  for (const item of items) {
-    item.hidden = !words.every((word) => matches(item, word));
-    if (!item.hidden && item.tagName === "ARTICLE") shown += 1;
+function search() {
+  const words = plain(box.value).split(/\s+/).filter(Boolean);
+  let n = 0;
+  cards.forEach((card, i) => {
+    const isFound = words.every((word) => matches(card, texts[i], word));
+    card.hidden = bars[i].hidden = !isFound;
+    n += isFound;
+  });
+  const count = (classes) => classes.toLocaleString("en");
+  found.value = words.length && n ? `${count(n)} of ${count(cards.length)} classes` : "";
+  nothing.hidden = n > 0 || !words.length;
+  if (!nothing.hidden) explain(box.value.trim());
+}
+function explain(query) {
+  nothing.querySelector("strong").textContent = `Nothing found for “${query}”`;
+  const near = nothing.querySelector(".near");
+  near.querySelectorAll("button").forEach((button) => button.remove());
+  const names = number.test(query) ? [] : nearest(plain(query));
+  nothing.querySelector(".other").hidden = !number.test(query);
+  nothing.querySelector("code").textContent = locateBy("train", "id", query);
+  for (const name of names) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    near.append(button);
   }
-  found.value = words.length ? `${shown} of ${total} classes` : "";
+  near.hidden = !names.length;
 }
-box.addEventListener("input", filter);
+function nearest(query) {
+  const wanted = pairs(query);
+  const ranked = cards.map((card) => {
+    const name = plain(nameOf(card));
+    return [Math.max(...[name, ...name.split(" ")].map((part) => alike(wanted, pairs(part)))), card];
+  });
+  return ranked.filter(([likeness]) => likeness > 0.3).sort((a, b) => b[0] - a[0]).slice(0, 4)
+    .map(([, card]) => nameOf(card));
+}
+// Dice's coefficient of the pairs of neighbouring letters.
+function pairs(text) {
+  const padded = ` ${text} `;
+  return new Set(Array.from({ length: padded.length - 1 }, (_, i) => padded.slice(i, i + 2)));
+}
+function alike(a, b) {
+  return (2 * [...a].filter((pair) => b.has(pair)).length) / (a.size + b.size);
+}
+function find(text) {
+  box.value = text;
+  search();
+  rememberSearch();
+}
+function rememberSearch() {
+  const where = new URLSearchParams();
+  if (box.value.trim()) where.set("find", box.value.trim());
+  if (shownSplit() !== "both") where.set("show", shownSplit());
+  remember(`#${where}`);
+}
+
+// The address. Browsers refuse one that changes many times a second, as with a key held down.
+
+let soon = 0, next = null;
+const isImage = () => /^#(train|val)=/.test(location.hash);
+function remember(hash) {
+  clearTimeout(soon);
+  next = hash;
+  soon = setTimeout(write, 120);
+}
+function write() {
+  clearTimeout(soon);
+  if (next !== null) history.replaceState(history.state, "", next);
+  next = null;
+}
+function follow(scroll = true) {
+  const image = isImage() && at(location.hash.slice(1));
+  if (image) return enlarge(uncovered(image));
+  if (large.open) large.close();
+  if (isImage()) {
+    found.value = `This page doesn't show ${location.hash.slice(1).replace("=", " row ")}`;
+    return undefined;
+  }
+  if (location.hash.startsWith("#class=")) {
+    const card = uncovered(at(location.hash.slice(1)));
+    if (scroll) card?.scrollIntoView();
+    return undefined;
+  }
+  const where = new URLSearchParams(location.hash.slice(1));
+  show(where.get("show") ?? "both");
+  box.value = where.get("find") ?? "";
+  return search();
+}
+// A link may name what the search or the switch hides.
+function uncovered(element) {
+  if (element?.closest("article")?.hidden) {
+    box.value = "";
+    search();
+  }
+  const split = element?.closest("article section")?.className;
+  if (split && shownSplit() !== "both" && shownSplit() !== split) show("both");
+  return element;
+}
+
+// One image, enlarged
+
+let current = null;
+function enlarge(link) {
+  current = link;
+  const small = link.querySelector("img"), card = link.closest("article");
+  const [split, row] = link.id.split("=");
+  const id = link.closest("figure").querySelector("figcaption").textContent;
+  const photo = link.dataset.photo ?? "", whole = photo && !photo.endsWith("/");
+  large.querySelector(".stage img").src = small.src;
+  large.querySelector(".stage img").alt = small.alt;
+  at("large-name").textContent = nameOf(card);
+  large.querySelector("dl").replaceChildren(
+    ...fact(link.dataset.class ? "class" : "WNID",
+      link.dataset.class ?? card.querySelector(".about code").textContent),
+    ...fact("label", card.id.split("=")[1]),
+    ...fact("row", `${row} of ${split}`),
+    ...fact(`${split}_id`, id),
+    ...fact(whole ? "photo" : "photo is in", photo, "wide"),
+  );
+  const locate = document.createElement("code");
+  locate.textContent = `${locateBy(split, "row", row)} --data_dir …`;
+  large.querySelector(".note").replaceChildren(
+    ...(whole ? [] : ["This prints the photo's name: ", locate]),
+  );
+  const images = shownImages(), place = images.indexOf(link);
+  for (const button of large.querySelectorAll(".step")) {
+    button.ariaDisabled = String(!images[place + Number(button.dataset.step)]);
+  }
+  if (!large.open) large.showModal();
+}
+function fact(term, value, name = "") {
+  if (!value) return [];
+  const group = document.createElement("div");
+  group.className = name;
+  group.append(document.createElement("dt"), document.createElement("dd"));
+  group.firstChild.textContent = term;
+  group.lastChild.textContent = value;
+  return [group];
+}
+function step(by) {
+  const images = shownImages();
+  const link = images[images.indexOf(current) + by];
+  if (!link) return;
+  enlarge(link);
+  remember(link.hash);
+}
+// Where the page is afterwards is said by the focus, not by the address.
+let leaving = false;
+function closed() {
+  write();
+  if (isImage() && history.state?.enlarged) {
+    leaving = true;
+    history.scrollRestoration = "manual";
+    history.back();
+  } else if (isImage()) {
+    history.replaceState(null, "", `#${current.closest("article").id}`);
+  }
+  current.focus();
+}
+
+// Keys
+
+function neighbour(link, key) {
+  const images = shownImages(), place = images.indexOf(link);
+  if (key === "ArrowRight") return images[place + 1];
+  if (key === "ArrowLeft") return images[place - 1];
+  const by = { ArrowDown: 1, ArrowUp: -1 }[key];
+  return by && inNextLine(link, images, place, by);
+}
+// The one in the next line whose left edge is nearest.
+function inNextLine(link, images, place, by) {
+  const from = link.getBoundingClientRect();
+  let best, line, least = Infinity;
+  for (let i = place + by; images[i]; i += by) {
+    const to = images[i].getBoundingClientRect();
+    if ((to.top - from.top) * by < from.height / 2) continue;
+    line ??= to.top;
+    if (Math.abs(to.top - line) > from.height / 2) break;
+    if (Math.abs(to.left - from.left) < least) {
+      best = images[i];
+      least = Math.abs(to.left - from.left);
+    }
+  }
+  return best;
+}
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (large.open) {
+    if (by) step(by);
+    return;
+  }
+  const field = event.target.closest("input");
+  if (event.key === "/" && field?.type !== "search") {
+    event.preventDefault();
+    box.focus();
+    box.select();
+  }
+  const link = event.target.matches(".thumbs a") && neighbour(event.target, event.key);
+  if (link) {
+    event.preventDefault();
+    link.focus();
+  }
+}
+// Tab stops once in each class, at the image that had the focus last.
+function stop(link) {
+  for (const other of link.closest("article").querySelectorAll(".thumbs a")) other.tabIndex = -1;
+  link.tabIndex = 0;
+}
+function stops() {
+  for (const card of cards) {
+    const split = shownSplit() === "both" ? "" : `.${shownSplit()} `;
+    const first = card.querySelector(`${split}.thumbs a`);
+    if (first) stop(first);
+  }
+}
+
+box.addEventListener("input", () => { search(); rememberSearch(); });
+for (const choice of choices) {
+  choice.addEventListener("change", () => { stops(); rememberSearch(); });
+}
+nothing.addEventListener("click", ({ target }) => {
+  if (target.tagName !== "BUTTON") return;
+  find(target.className === "clear" ? "" : target.textContent);
+  box.focus();
+});
+document.addEventListener("click", (event) => {
+  const link = event.target.closest(".thumbs a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  write();
+  history.pushState({ enlarged: true }, "", link.hash);
+  enlarge(link);
+});
+document.addEventListener("focusin", ({ target }) => {
+  if (target.matches(".thumbs a")) stop(target);
+});
+document.addEventListener("keydown", pressed);
+large.addEventListener("click", ({ target }) => {
+  if (target === large || target.className === "close") large.close();
+  if (target.dataset.step) step(Number(target.dataset.step));
+});
+large.addEventListener("close", closed);
+window.addEventListener("popstate", () => {
+  next = null; // it was for the entry that was left
+  follow(!leaving && !large.open);
+  leaving = false;
+  history.scrollRestoration = "auto";
+});
+window.addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});
 document.querySelector(".search").hidden = false;
-filter();
+document.querySelector(".keys").hidden = false;
+stops();
+follow();

@@ -1,101 +1,102 @@
-"""One self-contained web page: summary, class counts, thumbnails; searchable, no network.
+"""One self-contained web page: images of every class, searchable, no network.
 
-Its look is ``page.css``, its search box ``page.js``: without the script the page shows every class
-and no search box.
+Its skeleton is ``page.html``, its look ``page.css``; ``page.js`` searches, enlarges and follows
+links. Without the script the page shows every class, switches between the splits, and each image
+is a link to its place.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.resources
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 
 from imagenet_subset.reading.subset import ImagenetSubset
-from imagenet_subset.reading.thumbnails import data_uri, thumbnail
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import write_atomically
 from imagenet_subset.system.text import gigabytes
-from imagenet_subset.viewing.sampling import ClassSample, sample_classes
-from imagenet_subset.viewing.sheet import Progress
-
-_THUMB = 112
+from imagenet_subset.viewing.budget import encoding_for
+from imagenet_subset.viewing.cards import Cards
+from imagenet_subset.viewing.sampling import ClassSample, Progress, sample_classes
 
 
 def write_page(
     subset: ImagenetSubset,
     out: Path,
-    split: Split,
+    splits: Sequence[Split] = SPLITS,
     *,
     per_class: int = 8,
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> None:
-    """Write the page; a few MB for 100 classes.
+    """Write the page; below 15 MB for up to 4,000 images.
 
-    Parameters are those of `imagenet_subset.viewing.sheet.write_sheets`.
+    Parameters
+    ----------
+    subset
+        An open file.
+    out
+        Path of the page.
+    splits
+        Which images to show; with two the page can switch between them.
+    per_class
+        How many images of each class and split, at most.
+    seed
+        Decides which images are drawn.
+    progress
+        Called with the number of classes just drawn.
 
     Raises
     ------
     OutputError
         The page can't be written.
     """
-    samples = sample_classes(subset, split, per_class, seed)
-    page = "\n".join(_page(subset, split, samples, seed, progress))
+    samples = sample_classes(subset, splits, per_class, seed)
+    page = _page(subset, splits, samples, seed, progress)
     with writing(out):
         write_atomically(out, page.encode("utf-8", "replace"))
 
 
 def _page(
     subset: ImagenetSubset,
-    split: Split,
+    splits: Sequence[Split],
     samples: Sequence[ClassSample],
     seed: int,
     progress: Progress,
-) -> Iterator[str]:
-    name = escape(subset.name)
-    yield f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>{name}: preview</title>
-<style>
-{_shipped("page.css")}</style>
-</head>
-<body>
-<header>
-<h1>{name}</h1>
-<dl class="facts">"""
-    yield from _facts(subset, len(samples))
-    yield "</dl>"
-    yield from _provenance(subset)
-    yield """</header>
-<main>
-<div class="search" hidden>
-<label for="q">Find a class</label>
-<input id="q" type="search" placeholder="name, WNID, label, id" autocomplete="off" \
-spellcheck="false">
-<output for="q" id="found" aria-live="polite"></output>
-</div>"""
-    yield from _counts(subset, split, samples)
-    yield f"""<section aria-labelledby="images">
-<h2 id="images">Images</h2>
-<p class="note">Up to {max((len(s.rows) for s in samples), default=0)} of each class from the \
-{split} split, drawn with seed {seed}. The number below an image is its {split}_id.</p>"""
+) -> str:
+    rows = [rows for sample in samples for rows in sample.rows.values()]
+    images = sum(map(len, rows))
+    across = max(map(len, rows), default=0)
+    script = _shipped("page.js")
+    most = max((sample.counts[s] for sample in samples for s in SPLITS), default=0)
+    return Template(_shipped("page.html")).substitute(
+        policy=_policy(script),
+        name=escape(subset.name),
+        file=escape(subset.path.name),
+        css=_shipped("page.css"),
+        script=script,
+        facts=_facts(subset, len(samples)),
+        provenance=_provenance(subset),
+        most=f"{most:,}",
+        bars="\n".join(_bar(sample, most) for sample in samples),
+        switch=_switch(splits),
+        classes=f"{len(samples):,}",
+        images=f"{images:,}",
+        across=max(across, 1),
+        drawn=_drawn(splits, across, seed),
+        cards="\n".join(_cards(Cards(subset, encoding_for(images)), samples, progress)),
+    )
+
+
+def _cards(cards: Cards, samples: Sequence[ClassSample], progress: Progress) -> Iterator[str]:
     for sample in samples:
-        yield from _class_section(subset, split, sample)
+        yield "".join(cards.card(sample))
         progress(1)
-    yield f"""</section>
-</main>
-<script>
-{_shipped("page.js")}</script>
-</body>
-</html>"""
 
 
 def _shipped(name: str) -> str:
@@ -103,82 +104,64 @@ def _shipped(name: str) -> str:
     return importlib.resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _facts(subset: ImagenetSubset, n_classes: int) -> Iterator[str]:
-    height, width = subset.X_train.shape[1:3]
-    for term, value in (
-        ("classes", f"{n_classes:,}"),
-        ("train images", f"{len(subset.y_train):,}"),
-        ("val images", f"{len(subset.y_val):,}"),
-        ("pixels", f"{width}\N{MULTIPLICATION SIGN}{height}"),
-        ("file", gigabytes(subset.path.stat().st_size)),
-    ):
-        yield f"<div><dt>{term}</dt><dd>{value}</dd></div>"
-
-
-def _provenance(subset: ImagenetSubset) -> Iterator[str]:
-    if subset.made is None:
-        yield '<p class="note">No provenance: another program wrote this file.</p>'
-        return
-    yield "<details><summary>How it was made</summary><dl>"
-    for term, value in subset.made.describe():
-        yield f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>"
-    yield "</dl></details>"
-
-
-def _counts(subset: ImagenetSubset, split: Split, samples: Sequence[ClassSample]) -> Iterator[str]:
-    most = {s: max((sample.counts[s] for sample in samples), default=0) for s in SPLITS}
-    keys = " ".join(f'<span class="key {s}"></span> {s}, up to {most[s]:,}' for s in SPLITS)
-    yield f"""<details class="counts" open>
-<summary><h2>Images per class</h2></summary>
-<p class="note">{keys}</p>
-<ul class="bars">"""
-    for sample in samples:
-        # Each split has its own scale: val would be invisible beside train.
-        widths = {s: 100 * sample.counts[s] / (most[s] or 1) for s in SPLITS}
-        bars = "".join(f'<i class="{s}" style="width:{w:.4g}%"></i>' for s, w in widths.items())
-        yield (
-            f"<li {_searchable(subset, split, sample)}>"
-            f'<a href="#class-{sample.label.number}">{escape(sample.name)}</a>'
-            f'<span class="bar" aria-hidden="true">{bars}</span>'
-            f'<span class="n"><b class="sr">train </b>{sample.counts["train"]:,}'
-            f'<b class="sr"> val</b><em>{sample.counts["val"]:,}</em></span></li>'
-        )
-    yield "</ul>\n</details>"
-
-
-def _class_section(subset: ImagenetSubset, split: Split, sample: ClassSample) -> Iterator[str]:
-    label = sample.label
-    ids = [row.original_id for row in label.rows if row.original_id and len(label.rows) == 1]
-    original = "".join(f" \N{MIDDLE DOT} CLS-LOC id {clsloc_id}" for clsloc_id in ids)
-    yield (
-        f'<article id="class-{label.number}" {_searchable(subset, split, sample)}>'
-        f"<h3>{escape(sample.name)}</h3><p>label {label.number} \N{MIDDLE DOT} "
-        f"<code>{escape(label.wnid or 'no WNID')}</code>{original} \N{MIDDLE DOT} "
-        f"{sample.counts['train']:,} train \N{MIDDLE DOT} {sample.counts['val']:,} val</p>"
-    )
-    if not sample.rows:
-        yield f'<p class="note">No {split} images.</p>'
-    yield '<div class="thumbs">'
-    for index in sample.rows:
-        yield _figure(subset, split, sample, index)
-    yield "</div></article>"
-
-
-def _figure(subset: ImagenetSubset, split: Split, sample: ClassSample, index: int) -> str:
-    image = thumbnail(subset.images(split)[index], _THUMB)
-    image_id = int(subset.ids(split)[index])
-    what = escape(f"{sample.name}, {split} row {index}, {split}_id {image_id}")
+def _policy(script: str) -> str:
+    """What a browser may do for this page: run this very script, and load nothing."""
+    # The script is between the line ends of the skeleton.
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
     return (
-        f'<figure title="{what}"><img src="{data_uri(image)}" alt="{what}" '
-        f'width="{image.width}" height="{image.height}" loading="lazy" decoding="async">'
-        f"<figcaption>{image_id}</figcaption></figure>"
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     )
 
 
-def _searchable(subset: ImagenetSubset, split: Split, sample: ClassSample) -> str:
-    """Attributes that the page's search reads."""
-    label = sample.label
-    classes = " ".join(f"{row.human_label} {row.WNID}" for row in label.rows)
-    text = f"{sample.name} {classes} label {label.number}"
-    numbers = [label.number, *subset.ids(split)[sample.rows].tolist()]
-    return f'data-find="{escape(text.lower())}" data-numbers="{" ".join(map(str, numbers))}"'
+def _facts(subset: ImagenetSubset, n_classes: int) -> str:
+    height, width = subset.X_train.shape[1:3]
+    return " ".join(
+        f"<span><b>{value}</b> {unit}</span>"
+        for value, unit in (
+            (f"{n_classes:,}", "class" if n_classes == 1 else "classes"),
+            (f"{len(subset.y_train):,}", "train"),
+            (f"{len(subset.y_val):,}", "val"),
+            (f"{width}\N{MULTIPLICATION SIGN}{height}", "pixels"),
+            (gigabytes(subset.path.stat().st_size), ""),
+        )
+    )
+
+
+def _provenance(subset: ImagenetSubset) -> str:
+    if subset.made is None:
+        return '<p class="note">No provenance: another program wrote this file.</p>'
+    lines = (
+        f"<div><dt>{escape(term)}</dt><dd>{escape(value)}</dd></div>"
+        for term, value in subset.made.describe()
+    )
+    return f"<dl>{''.join(lines)}</dl>"
+
+
+def _bar(sample: ClassSample, most: int) -> str:
+    """Line of the chart: the counts of a class, on the scale of all classes and splits."""
+    widths = {split: 100 * sample.counts[split] / (most or 1) for split in SPLITS}
+    bars = "".join(f'<i class="{s}" style="width:{w:.4g}%"></i>' for s, w in widths.items())
+    train, val = (f"{sample.counts[split]:,}" for split in SPLITS)
+    return (
+        f'<li><a href="#class={sample.label.number}">{escape(sample.name)}</a>'
+        f'<span class="bar" aria-hidden="true">{bars}</span><span class="n">'
+        f'<b class="sr">train </b>{train}<b class="sr">, val </b><em>{val}</em></span></li>'
+    )
+
+
+def _switch(splits: Sequence[Split]) -> str:
+    """Choice of the split; empty where there is but one. It works by the style sheet alone."""
+    if len(splits) < 2:
+        return ""
+    choices = "".join(
+        f'<label><input type="radio" name="show" value="{choice}"'
+        f"{' checked' if choice == 'both' else ''}><span>{choice}</span></label>"
+        for choice in (*splits, "both")
+    )
+    return f'<fieldset class="show"><legend class="sr">Images shown</legend>{choices}</fieldset>'
+
+
+def _drawn(splits: Sequence[Split], across: int, seed: int) -> str:
+    of = " and as many from val" if len(splits) > 1 else ""
+    return f"Up to {across} images of each class from {splits[0]}{of}, drawn with seed {seed}."

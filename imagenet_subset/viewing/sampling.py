@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ class ClassSample:
     label: Label
     counts: dict[str, int]
     """Images of the class in each split."""
-    rows: list[int]
-    """Rows in ``X_<split>``, ascending."""
+    rows: dict[Split, list[int]]
+    """Rows in ``X_<split>``, ascending, for each split that was drawn from."""
 
     @property
     def name(self) -> str:
@@ -31,20 +32,27 @@ class ClassSample:
 
 
 def sample_classes(
-    subset: ImagenetSubset, split: Split, per_class: int, seed: int
+    subset: ImagenetSubset, splits: Sequence[Split], per_class: int, seed: int
 ) -> list[ClassSample]:
-    """Draw up to ``per_class`` images of every class, by ascending label.
+    """Draw up to ``per_class`` images of every class and split, by ascending label.
 
-    The draw of a class depends on the seed, its label and its own images only.
+    The draw of a class depends on the seed, its label and its own images of the split only.
     """
-    rows_of = _rows_by_label(subset.labels(split))
+    rows_of = {split: _rows_by_label(subset.labels(split)) for split in splits}
     samples = []
     for label, counts in count_classes(subset.y_train, subset.y_val, subset.named_labels):
-        rows = rows_of.get(label.number, np.zeros(0, np.intp))
-        random = np.random.default_rng([seed, label.number & 0xFFFFFFFF])
-        drawn = random.choice(rows, min(per_class, len(rows)), replace=False)
-        samples.append(ClassSample(label, counts, sorted(drawn.tolist())))
+        none = np.zeros(0, np.intp)
+        drawn = {
+            split: _draw(rows_of[split].get(label.number, none), per_class, seed, label.number)
+            for split in splits
+        }
+        samples.append(ClassSample(label, counts, drawn))
     return samples
+
+
+def _draw(rows: NDArray[np.intp], most: int, seed: int, label: int) -> list[int]:
+    random = np.random.default_rng([seed, label & 0xFFFFFFFF])
+    return sorted(random.choice(rows, min(most, len(rows)), replace=False).tolist())
 
 
 def _rows_by_label(y: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.intp]]:
@@ -53,6 +61,27 @@ def _rows_by_label(y: NDArray[np.integer[Any]]) -> dict[int, NDArray[np.intp]]:
     return {
         int(label): rows for label, rows in zip(labels, np.split(order, starts)[1:], strict=True)
     }
+
+
+PER_CLASS = 8
+"""Images of each class, where nobody asks for another number."""
+_IMAGES_OF_A_PAGE = 4000
+
+
+def per_class_of_page(n_classes: int, n_splits: int) -> int:
+    """Images of each class and split on a page, where nobody asks for another number.
+
+    Examples
+    --------
+    >>> per_class_of_page(100, 2), per_class_of_page(500, 2), per_class_of_page(1000, 2)
+    (8, 4, 2)
+    """
+    fitting = _IMAGES_OF_A_PAGE // max(n_classes * n_splits, 1)
+    return max(1, min(PER_CLASS, fitting))
+
+
+Progress = Callable[[int], object]
+"""Called with the number of classes just drawn."""
 
 
 def default_split(subset: ImagenetSubset) -> Split:

@@ -1,34 +1,48 @@
-"""A contact sheet: one labelled row of images for each class, as PNG pages."""
+"""A contact sheet: a block of labelled images for each class, as PNG pages."""
 
 from __future__ import annotations
 
+import functools
 import io
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw
 
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.reading.thumbnails import thumbnail
 from imagenet_subset.records import Split
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.publishing import write_atomically
-from imagenet_subset.viewing.sampling import ClassSample, sample_classes
+from imagenet_subset.viewing.grid import (
+    GAP,
+    GUTTER,
+    MARGIN,
+    Block,
+    Grid,
+    Line,
+    divided,
+    fitted,
+)
+from imagenet_subset.viewing.lettering import Lettering, line_height
+from imagenet_subset.viewing.sampling import ClassSample, Progress, sample_classes
 
-COLUMNS = 12
-"""Images side by side; a class with more gets further lines."""
-LINES_PER_PAGE = 30
-"""Lines of images on a page; a class isn't divided."""
-_THUMB, _GAP, _MARGIN = 112, 6, 24
-_CAPTION = 18  # height of the line of ids below the thumbnails
-_MAX_LABEL = 220  # width beyond which a class name is wrapped
-_PAPER, _INK, _FAINT, _RULE = "#ffffff", "#1b1f24", "#68717d", "#dfe3e8"
+_PAPER, _INK, _FAINT, _RULE = "#ffffff", "#1b1f24", "#5c6570", "#dfe3e8"
+_TITLE_SIZE, _ABOUT_SIZE = 26, 15
+_NARROWEST = 720  # so that a sheet of few images has room for its heading
 
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-Progress = Callable[[int], object]
+
+@dataclass(frozen=True, slots=True)
+class SheetStyle:
+    """How a sheet is to look."""
+
+    size: tuple[int, int] | None = None
+    """Width and height of each page, in pixels; None for pages as large as they need to be."""
+    columns: int | None = None
+    """Classes side by side; None for as many as there is room for."""
+    font: Path | None = None
+    """A TrueType or OpenType file; None for Pillow's own font."""
 
 
 def write_sheets(
@@ -38,9 +52,12 @@ def write_sheets(
     *,
     per_class: int = 8,
     seed: int = 0,
+    style: SheetStyle | None = None,
     progress: Progress = lambda _: None,
 ) -> list[Path]:
-    """Write the contact sheet: ``sheet.png``, and ``sheet-2.png`` etc. beyond 30 lines of images.
+    """Write the contact sheet: ``sheet.png``, and ``sheet-2.png`` etc. where one has no room.
+
+    All pages have the same width, and with a size in ``style`` that very size.
 
     Parameters
     ----------
@@ -54,6 +71,8 @@ def write_sheets(
         How many images of each class, at most.
     seed
         Decides which images are drawn.
+    style
+        How it is to look.
     progress
         Called with the number of classes just drawn.
 
@@ -65,41 +84,22 @@ def write_sheets(
     Raises
     ------
     OutputError
-        A page can't be written.
+        A page can't be written, the classes have no room on pages of the size, or the font is none.
     """
-    parts = _divided(sample_classes(subset, split, per_class, seed))
-    about = (
-        f"{len(subset.y_train):,} train and {len(subset.y_val):,} val images \xb7 seed {seed} \xb7 "
-        f"the number below an image is its {split}_id"
-    )
+    samples = sample_classes(subset, [split], per_class, seed)
+    style = style or SheetStyle()
+    sheet = _Sheet(subset, split, seed, Lettering(style.font))
+    width, grid, pages = sheet.laid_out(samples, style)
     paths = []
-    for number, part in enumerate(parts, 1):
-        pages = f", page {number} of {len(parts)}" if len(parts) > 1 else ""
-        title = _drawable(f"{subset.name}, {split}{pages}")
+    for number, lines in enumerate(pages, 1):
+        of = f", page {number} of {len(pages)}" if len(pages) > 1 else ""
+        page = _Page(subset, split, grid, sheet.heading(of, width), width, style.size)
         path = out if number == 1 else out.with_name(f"{out.stem}-{number}{out.suffix}")
         with writing(path):
-            write_atomically(path, png(_Page(subset, split, title, about, part).draw()))
+            write_atomically(path, png(page.draw(lines)))
         paths.append(path)
-        progress(len(part))
+        progress(sum(len(line.blocks) for line in lines))
     return paths
-
-
-def _divided(samples: Sequence[ClassSample]) -> list[list[ClassSample]]:
-    """Classes by page; one page at least."""
-    pages: list[list[ClassSample]] = [[]]
-    lines = 0
-    for sample in samples:
-        lines += _lines(sample)
-        if pages[-1] and lines > LINES_PER_PAGE:
-            pages.append([])
-            lines = _lines(sample)
-        pages[-1].append(sample)
-    return pages
-
-
-def _lines(sample: ClassSample) -> int:
-    """Lines of images that a class takes; one for its name where it has none."""
-    return max(1, -(-len(sample.rows) // COLUMNS))
 
 
 def png(image: Image.Image) -> bytes:
@@ -109,100 +109,110 @@ def png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """Lines at the head of a page: text, font size, color."""
+
+    lines: list[tuple[str, int, str]]
+
+    @property
+    def height(self) -> int:
+        return MARGIN + sum(line_height(size) for _, size, _ in self.lines) + 2 * GAP
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    subset: ImagenetSubset
+    split: Split
+    seed: int
+    letters: Lettering
+
+    def heading(self, page: str, width: int) -> _Heading:
+        counts = f"{len(self.subset.y_train):,} train and {len(self.subset.y_val):,} val images"
+        ids = f"the number below an image is its {self.split}_id"
+        title = (f"{self.subset.name}, {self.split}{page}", _TITLE_SIZE, _INK)
+        about = (f"{counts} \xb7 seed {self.seed} \xb7 {ids}", _ABOUT_SIZE, _FAINT)
+        return _Heading(
+            [
+                (line, size, color)
+                for text, size, color in (title, about)
+                for line in self.letters.wrap(text, size, width - 2 * MARGIN, 3)
+            ]
+        )
+
+    def laid_out(
+        self, samples: Sequence[ClassSample], style: SheetStyle
+    ) -> tuple[int, Grid, list[list[Line]]]:
+        """Width of the pages, grid, and lines of each page."""
+        ids = [self.subset.ids(self.split)[sample.rows[self.split]] for sample in samples]
+        digits = max((len(str(number)) for some in ids for number in some.tolist()), default=1)
+
+        def grid_of(thumb: int, across: int, columns: int) -> Grid:
+            return Grid(self.letters, thumb, across, columns, digits)
+
+        if style.size is None:
+            grid, pages = divided(samples, self.split, grid_of, style.columns)
+            return max(grid.width + 2 * MARGIN, _NARROWEST), grid, pages
+        width, height = style.size
+        top = self.heading(", page 999 of 999", width).height
+        room = (width - 2 * MARGIN, height - top - MARGIN)
+        grid, pages = fitted(samples, self.split, grid_of, style.columns, room)
+        return width, grid, pages
+
+
+@dataclass(frozen=True)
 class _Page:
     subset: ImagenetSubset
     split: Split
-    title: str
-    about: str
-    samples: Sequence[ClassSample]
+    grid: Grid
+    heading: _Heading
+    width: int
+    size: tuple[int, int] | None
 
-    def draw(self) -> Image.Image:
-        columns = min(COLUMNS, max([len(sample.rows) for sample in self.samples], default=0))
-        left = 2 * _MARGIN + self._label_width
-        heading = ((self.title, 22, _INK), (self.about, 13, _FAINT))
-        width = max(
-            left + columns * (_THUMB + _GAP) - _GAP,
-            *(_MARGIN + int(_font(size).getlength(text)) + 1 for text, size, _ in heading),
-        )
-        top = 2 * _MARGIN + 48
-        heights = [self._height(sample) for sample in self.samples]
-        page = Image.new("RGB", (width + _MARGIN, top + sum(heights) + _MARGIN), _PAPER)
+    def draw(self, lines: Sequence[Line]) -> Image.Image:
+        needed = self.heading.height + sum(line.height for line in lines) + MARGIN
+        page = Image.new("RGB", self.size or (self.width, needed), _PAPER)
         pen = ImageDraw.Draw(page)
-        for y, (text, size, color) in zip((_MARGIN, _MARGIN + 32), heading, strict=True):
-            pen.text((_MARGIN, y), text, color, _font(size))
-        for sample, height in zip(self.samples, heights, strict=True):
-            pen.line((_MARGIN, top, width, top), _RULE)
-            self._draw_class(page, pen, sample, left, top + _GAP * 2)
-            top += height
+        self._write(pen, MARGIN, MARGIN, self.heading.lines)
+        top = self.heading.height
+        for line in lines:
+            pen.line((MARGIN, top, self.width - MARGIN, top), _RULE)
+            for i, block in enumerate(line.blocks):
+                left = MARGIN + round(i * self._pitch)
+                self._label(pen, block, left, top + GAP)
+                self._show(page, pen, block, left, top + line.text_height)
+            top += line.height
         return page
 
-    def _draw_class(
-        self, page: Image.Image, pen: ImageDraw.ImageDraw, sample: ClassSample, left: int, top: int
+    @functools.cached_property
+    def _pitch(self) -> float:
+        """Pixels from a block to the next: they fill the width."""
+        return (self.width - 2 * MARGIN + GUTTER) / self.grid.columns
+
+    def _label(self, pen: ImageDraw.ImageDraw, block: Block, left: int, top: int) -> None:
+        texts = [(line, self.grid.name_size, _INK) for line in block.name]
+        texts += [(line, self.grid.detail_size, _FAINT) for line in block.details]
+        self._write(pen, left, top, texts)
+
+    def _show(
+        self, page: Image.Image, pen: ImageDraw.ImageDraw, block: Block, left: int, top: int
     ) -> None:
-        y = top
-        for text, size, color in self._label(sample):
-            pen.text((_MARGIN, y), text, color, _font(size))
-            y += _line_height(size)
-        for i, row in enumerate(sample.rows):
-            x = left + i % COLUMNS * (_THUMB + _GAP)
-            y = top + i // COLUMNS * (_THUMB + _CAPTION)
-            page.paste(thumbnail(self.subset.images(self.split)[row], _THUMB), (x, y))
-            caption = str(int(self.subset.ids(self.split)[row]))
-            pen.text((x, y + _THUMB + 2), caption, _FAINT, _font(11))
+        grid = self.grid
+        for i, row in enumerate(block.rows):
+            x = left + i % grid.across * (grid.thumb + GAP)
+            y = top + i // grid.across * grid.image_height
+            page.paste(thumbnail(self.subset.images(self.split)[row], grid.thumb), (x, y))
+            image_id = str(int(self.subset.ids(self.split)[row]))
+            self._write(pen, x, y + grid.thumb + 1, [(image_id, grid.id_size, _FAINT)])
 
-    def _label(self, sample: ClassSample) -> Iterator[tuple[str, int, str]]:
-        """Lines beside the thumbnails: text, font size, color."""
-        for line in _wrap(_drawable(sample.name), _font(17), _MAX_LABEL):
-            yield line, 17, _INK
-        label, counts = sample.label, sample.counts
-        yield _drawable(f"{label.number} \xb7 {label.wnid or 'no WNID'}"), 12, _FAINT
-        yield f"{counts['train']:,} train \xb7 {counts['val']:,} val", 12, _FAINT
-        if not sample.rows:
-            yield f"no {self.split} images", 12, _FAINT
-
-    def _height(self, sample: ClassSample) -> int:
-        label = sum(_line_height(size) for _, size, _ in self._label(sample))
-        images = _lines(sample) * (_THUMB + _CAPTION) if sample.rows else 0
-        return max(label, images) + 3 * _GAP
-
-    @cached_property
-    def _label_width(self) -> int:
-        lines = [line for sample in self.samples for line in self._label(sample)]
-        return max([int(_font(size).getlength(text)) + 1 for text, size, _ in lines], default=0)
-
-
-def _font(size: int) -> _Font:
-    """Pillow's own font, which every system has; scalable if Pillow has FreeType."""
-    if features.check("freetype2"):
-        return ImageFont.load_default(size)
-    return ImageFont.load_default()
-
-
-def _line_height(size: int) -> int:
-    return size + 6
-
-
-def _drawable(text: str) -> str:
-    """Text in the characters that Pillow's own fonts have: letters lose their accents."""
-    return "".join(
-        c if c.isascii() or c == "\xb7" else "?"
-        for c in unicodedata.normalize("NFKD", text)
-        if not unicodedata.combining(c)
-    )
-
-
-def _wrap(text: str, font: _Font, width: int) -> list[str]:
-    """Lines of up to ``width`` pixels, broken at spaces, and inside words that are longer."""
-    lines = [""]
-    for word in text.split():
-        if font.getlength(f"{lines[-1]} {word}".strip()) <= width:
-            lines[-1] = f"{lines[-1]} {word}".strip()
-            continue
-        if lines[-1]:
-            lines.append("")
-        for character in word:
-            if font.getlength(lines[-1] + character) > width:
-                lines.append("")
-            lines[-1] += character
-    return lines
+    def _write(
+        self,
+        pen: ImageDraw.ImageDraw,
+        x: int,
+        y: int,
+        texts: Sequence[tuple[str, int, str]],
+    ) -> None:
+        """Write lines of text, size and color below each other."""
+        for text, size, color in texts:
+            pen.text((x, y), text, color, self.grid.letters.font(size))
+            y += line_height(size)

@@ -73,7 +73,7 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     files = [path for name in PACKAGES for path in (ROOT / name).rglob("*.*")]
     ours = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
     assert ours - packed == set()
-    assert {"imagenet_subset/viewing/page.css", "imagenet_subset/viewing/page.js"} <= packed
+    assert {f"imagenet_subset/viewing/page.{kind}" for kind in ("css", "html", "js")} <= packed
     facts = {f"imagenet_subset/aux_files/{path.name}" for path in (ROOT / "aux_files").iterdir()}
     assert facts - packed == set()
     code = (

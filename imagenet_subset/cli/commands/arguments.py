@@ -214,6 +214,16 @@ def png_path(text: str) -> Path:
     return _ending(text, ".png")
 
 
+def page_size(text: str) -> tuple[int, int]:
+    """Width and height of a page in pixels, for argparse."""
+    match = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", text, re.ASCII)
+    if not match or not all(480 <= int(side) <= 16_384 for side in match.groups()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} isn't a width and a height of 480 to 16384 pixels, as in 1920x1080"
+        )
+    return int(match[1]), int(match[2])
+
+
 def html_path(text: str) -> Path:
     """Path of an HTML file, for argparse."""
     return _ending(text, ".html", ".htm")

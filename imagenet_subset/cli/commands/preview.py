@@ -21,16 +21,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=arguments.png_path,
         metavar="PNG",
-        help="the sheet (default: sheet.png, unless --html is given); beyond 30 lines of images "
-        "further pages go beside it, as sheet-2.png",
+        help="the sheet (default: sheet.png, unless --html is given); what has no room on it goes "
+        "on further pages beside it, as sheet-2.png",
     )
     page = "one self-contained page for a browser"
     add("--html", type=arguments.html_path, metavar="PAGE", help=page)
-    per_class = "images of each class (default: %(default)s)"
-    add("--per_class", type=arguments.positive, default=8, metavar="K", help=per_class)
-    add("--split", choices=SPLITS, help="where they are taken from (default: train, if it has any)")
+    add(
+        "--per_class",
+        type=arguments.positive,
+        metavar="K",
+        help="images of each class, on the page of each split (default: 8, on the page fewer "
+        "beyond 250 classes)",
+    )
+    split = "where they are taken from (default: the page has both, the sheet train, if it has any)"
+    add("--split", choices=SPLITS, help=split)
     seed = "decides which (default: %(default)s)"
     add("--seed", type=arguments.natural, default=0, metavar="N", help=seed)
+    size = "pixels of each page of the sheet, as 1920x1080 for a slide: the images fill it"
+    add("--size", type=arguments.page_size, metavar="WxH", help=size)
+    columns = "classes side by side on the sheet (default: as many as have room)"
+    add("--columns", type=arguments.positive, metavar="N", help=columns)
+    font = "a .ttf or .otf file for the sheet's text, for names in other scripts than Latin"
+    add("--font", type=arguments.path, metavar="FILE", help=font)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from imagenet_subset.reading.subset import ImagenetSubset
     from imagenet_subset.reading.summary import count_classes
     from imagenet_subset.viewing.page import write_page
-    from imagenet_subset.viewing.sampling import default_split
-    from imagenet_subset.viewing.sheet import write_sheets
+    from imagenet_subset.viewing.sampling import PER_CLASS, default_split, per_class_of_page
+    from imagenet_subset.viewing.sheet import SheetStyle, write_sheets
 
     subset = ImagenetSubset(args.file)
     split = args.split or default_split(subset)
@@ -50,16 +62,33 @@ def run(args: argparse.Namespace) -> int:
             f"{printable(args.file)} has no {split} images; the others are shown by "
             f"--split {default_split(subset)}"
         )
+    splits = (args.split,) if args.split else tuple(s for s in SPLITS if len(subset.labels(s)))
     out = args.out or (None if args.html else Path("sheet.png"))
-    written = []
     classes = len(count_classes(subset.y_train, subset.y_val, subset.named_labels))
-    total = classes * (bool(out) + bool(args.html))
-    with tqdm(total=total, unit=" classes", disable=None, leave=False) as bar:
-        options = {"per_class": args.per_class, "seed": args.seed, "progress": bar.update}
+    written = []
+    with tqdm(
+        total=classes * (bool(out) + bool(args.html)), unit=" classes", disable=None, leave=False
+    ) as bar:
         if out:
-            written += write_sheets(subset, out, split, **options)
+            style = SheetStyle(args.size, args.columns, Path(args.font) if args.font else None)
+            written += write_sheets(
+                subset,
+                out,
+                split,
+                per_class=args.per_class or PER_CLASS,
+                seed=args.seed,
+                style=style,
+                progress=bar.update,
+            )
         if args.html:
-            write_page(subset, args.html, split, **options)
+            write_page(
+                subset,
+                args.html,
+                splits or (split,),
+                per_class=args.per_class or per_class_of_page(classes, len(splits)),
+                seed=args.seed,
+                progress=bar.update,
+            )
             written.append(args.html)
     for path in written:
         print(printable(path))

@@ -171,12 +171,12 @@ def test_images_that_cannot_be_decoded_are_left_out(subset_file: Path, tmp_path:
 def test_sheet_and_page_show_it(built: BuildPlan, tmp_path: Path) -> None:
     subset = open_subset(built.output.npz)
     (sheet,) = write_sheets(subset, tmp_path / "s.png", "train")
-    write_page(subset, tmp_path / "p.html", "train")
+    write_page(subset, tmp_path / "p.html")
     with Image.open(sheet) as image:
         assert min(image.size) > 112
     page = (tmp_path / "p.html").read_text()
     assert "64\N{MULTIPLICATION SIGN}64" in page
-    assert 'width="112" height="112"' in page
+    assert 'width="64" height="64"' in page
 
 
 def test_the_crop_is_in_the_name_of_the_output(built: BuildPlan, tree: Path) -> None:

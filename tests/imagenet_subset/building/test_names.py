@@ -205,7 +205,7 @@ def test_inspect_says_what_the_ids_are(command, named: Path) -> None:
 
 def test_the_page_shows_the_ids(named: Path, tmp_path: Path) -> None:
     subset = open_subset(named)
-    write_page(subset, tmp_path / "page.html", "train", per_class=7)
+    write_page(subset, tmp_path / "page.html", ["train"], per_class=7)
     page = (tmp_path / "page.html").read_text()
     for image_id in subset.train_id.tolist():
         assert f"train_id {image_id}" in page
