@@ -10,14 +10,16 @@ from typing import Literal
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.run import BuildResult, run_build
 from imagenet_subset.building.shards import Progress
+from imagenet_subset.building.shown import build_shown, looking
 from imagenet_subset.building.start import begun
 from imagenet_subset.building.tasks import ShardResult
-from imagenet_subset.checking.choice import check_choice
 from imagenet_subset.checking.file import VerifyReport
-from imagenet_subset.checking.file import verify as verify_alone
-from imagenet_subset.checking.pixels import compare_with_photos
+from imagenet_subset.checking.whole import verify_all
 from imagenet_subset.execution.engines import LOCAL, MPI, Engine, check_engine
 from imagenet_subset.execution.mpi import on_every_rank
+from imagenet_subset.progress.choice import display_for_caller
+from imagenet_subset.progress.display import Display
+from imagenet_subset.progress.meter import BYTES, Work
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.cores import available_cores
 from pipelines.rule import DEFAULT, Interpolation, PixelRule
@@ -49,7 +51,7 @@ def build(
     dali_processes: int | None = None,
     workers: int | None = None,
     executor: Engine = LOCAL,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> BuildResult:
     """Build the NPZ and the CSV of a subset, or go on with a build that was interrupted.
 
@@ -132,9 +134,10 @@ def build(
         as the executor has workers, if it says how many; else 64, or as many as
         `imagenet_subset.execution.borrowed.Borrowed`, which wraps an executor, says.
     progress
-        Called after each piece of work, and when there is something to say, with an object whose
-        ``crcs`` has an entry for each of its images (None for one that isn't done) and whose
-        ``notices`` are lines to show.
+        True shows a bar in a notebook or a terminal, and elsewhere a line every 30 seconds on
+        standard error. Or it is called after each piece of work, and when there is something to
+        say, with an object whose ``crcs`` has an entry for each of its images (None for one that
+        isn't done) and whose ``notices`` are lines to show.
 
     Returns
     -------
@@ -197,13 +200,39 @@ def build(
     return _build(options, executor, progress)
 
 
-def _build(options: BuildOptions, executor: Engine, progress: Progress | None) -> BuildResult:
+def _build(
+    options: BuildOptions, executor: Engine, progress: Progress | bool | None
+) -> BuildResult:
+    if callable(progress):
+        return _build_told(options, executor, progress)
+    with display_for_caller(progress) as display:
+        display.begin(looking(options))
+        with begun(options, executor, display.tell) as (plan, runner):
+            return build_shown(plan, runner, display)
+
+
+def _build_told(options: BuildOptions, executor: Engine, progress: Progress) -> BuildResult:
     def tell(line: str) -> None:
-        if progress:
-            progress(ShardResult([], notices=[line]))
+        progress(ShardResult([], notices=[line]))
 
     with begun(options, executor, tell) as (plan, runner):
         return run_build(plan, runner=runner, progress=progress)
+
+
+class _Bytes(Display):
+    """Calls something with the bytes of a file as they are read."""
+
+    def __init__(self, progress: Callable[[int], object]) -> None:
+        self._progress, self._reads = progress, False
+
+    def begin(self, work: Work) -> None:
+        """Note whether this work reads the file."""
+        self._reads = work.unit == BYTES
+
+    def advance(self, n: int, earlier: int = 0) -> None:
+        """Hand on a number of bytes."""
+        if self._reads:
+            self._progress(n)
 
 
 def verify(
@@ -214,7 +243,7 @@ def verify(
     photo_list: str | Path | None = None,
     sample: int | None = 200,
     workers: int | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Callable[[int], object] | bool | None = None,
 ) -> VerifyReport:
     """Check a finished NPZ: structure, checksums, labels, ids; with ``data_dir`` its pixels too.
 
@@ -233,7 +262,8 @@ def verify(
     workers
         CPU cores to use; all by default.
     progress
-        Called with numbers of bytes as they are read.
+        True shows how far each check is, as for `build`. Or it is called with numbers of bytes as
+        the file is read.
 
     Returns
     -------
@@ -257,9 +287,13 @@ def verify(
     if workers is not None and workers < 1:
         raise ValueError(f"workers is 1 or more, or None for all cores, not {workers}")
     cores = workers or available_cores()
-    report = verify_alone(path, workers=cores, progress=progress or (lambda _: None))
-    if report.readable:
-        check_choice(report, data_dir, train_list, photo_list)
-    if data_dir is not None and report.readable:
-        compare_with_photos(report, data_dir, train_list=train_list, sample=sample, workers=cores)
-    return report
+    with _Bytes(progress) if callable(progress) else display_for_caller(progress) as display:
+        return verify_all(
+            path,
+            data_dir,
+            train_list,
+            photo_list,
+            sample=sample,
+            workers=cores,
+            display=display,
+        )

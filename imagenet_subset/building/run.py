@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run, local_pool
 from imagenet_subset.building.shared_disk import check_folder, end_run, reopened
 from imagenet_subset.building.way_on import on_with_journal
-from imagenet_subset.execution.runner import Runner, Worker
+from imagenet_subset.execution.runner import Runner, Worker, nothing
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
 from imagenet_subset.system.text import counted, printable
@@ -122,6 +122,7 @@ def run_build(
     *,
     runner: Runner | None = None,
     progress: Progress | None = None,
+    begins: Callable[[int], None] = nothing,
 ) -> BuildResult:
     """Carry out a plan, or what an earlier run of it left undone.
 
@@ -132,6 +133,9 @@ def run_build(
         on this machine. It is closed when the last shard is done.
     progress
         Called with the result of each shard, and with one of no images for lines to show.
+    begins
+        Called before the first shard, with the number of images that an earlier run noted as done;
+        not at all when there is nothing to do.
 
     Raises
     ------
@@ -163,6 +167,7 @@ def run_build(
         _how_to_go_on(journal),
     ):
         run = Run(plan, fd, journal, progress)
+        begins(int(np.count_nonzero(journal.done)))
         _say_where_photos_were(plan, journal, run)
         leaving_out.move_rows_back(fd, plan, journal)
         run.run(runner or local_pool(plan.config))

@@ -14,7 +14,7 @@ from imagenet_subset.checking.originals import Originals, find_originals, sample
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import ReadError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool
-from imagenet_subset.execution.runner import WorkerDied
+from imagenet_subset.execution.runner import WorkerDied, nothing
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import Split
 from imagenet_subset.sources import open_source
@@ -45,7 +45,8 @@ def compare_with_photos(
     sample: int | None = 200,
     seed: int = 0,
     workers: int = 1,
-    progress: Progress = lambda _: None,
+    begins: Progress = nothing,
+    progress: Progress = nothing,
 ) -> None:
     """Decode photos again with Pillow, compare, and add what differs to the report.
 
@@ -62,6 +63,8 @@ def compare_with_photos(
         How many rows, drawn at random by ``seed``; None for all.
     workers
         Processes.
+    begins
+        Called once it is known how many images are compared, with their number.
     progress
         Called with numbers of images as they are compared.
 
@@ -80,6 +83,7 @@ def compare_with_photos(
     store = open_source(Path(data_dir))
     listed = Path(train_list) if train_list else None
     originals = sampled(find_originals(subset, store, listed, report), sample, seed)
+    begins(sum(map(len, originals)))
     wrong: list[str] = []
     for split, outcomes in zip(
         originals, _outcomes(subset, rule, store, originals, workers, progress), strict=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ _TELLING = (1009, 10095, 137, 1379, 13801)
 """Numbers in the names of each class's first photos: the train list doesn't have them in plain
 lexicographic order."""
 
+Progress = Callable[[int], object]
+
 
 def write_demo_tree(
     root: Path,
@@ -42,6 +44,8 @@ def write_demo_tree(
     odd: bool = True,
     damaged: int = 0,
     seed: int = 0,
+    begins: Progress = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Path:
     """Write ``Data/CLS-LOC`` and ``ImageSets/CLS-LOC`` with numbers as ILSVRC has them.
 
@@ -59,6 +63,8 @@ def write_demo_tree(
         How many train photos are replaced by files that don't decode.
     seed
         Decides everything: equal arguments give equal files.
+    begins, progress
+        Called with the number of photos that will be written, and with numbers of photos that are.
 
     Returns
     -------
@@ -76,10 +82,12 @@ def write_demo_tree(
         _photos(len(train), _SIZES, 100_000 * seed, odd=odd),
         _photos(len(val), _SMALL_SIZES, 100_000 * seed + 50_000, odd=False),
     )
+    begins(len(files))
     for name, content in zip(files, contents, strict=True):
         path = data / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+        progress(1)
     bad = [image.data for image in odd_images() if not image.decodable] if damaged else []
     for k, place in enumerate(rng.permutation(len(train))[:damaged].tolist()):
         (data / files[place]).write_bytes(bad[k % len(bad)])

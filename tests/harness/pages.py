@@ -158,4 +158,6 @@ def without_speed(text: str) -> str:
     """What a command prints, with the figures that differ from machine to machine taken out."""
     text = re.sub(r"[0-9.]+ (s|ms|min|GB free)\b", r"N \1", text)
     text = re.sub(r"[0-9,.]+ images/s", "N images/s", text)
-    return re.sub(r"^compiled the turbo pipeline.*\n|^left to Pillow.*\n", "", text, flags=re.M)
+    text = re.sub(r"^compiled the turbo pipeline.*\n|^left to Pillow.*\n", "", text, flags=re.M)
+    # The lines of a log: in a terminal, where a page's reader is, a bar is in their place.
+    return re.sub(r"^\S+: (builds |[0-9,]+ of [0-9,]+ images).*\n", "", text, flags=re.M)

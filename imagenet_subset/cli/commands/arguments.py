@@ -7,14 +7,18 @@ import os
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 from imagenet_subset.execution.engines import LOCAL, wrong_with
 from imagenet_subset.system.cores import available_cores
 from pipelines.kinds import AUTO, NAMES, UNASKED, on_gpu
 from pipelines.rule import DEFAULT, INTERPOLATIONS, LARGEST_RESIZE, SMALLEST_CROP, PixelRule
 
+Arguments: TypeAlias = argparse.ArgumentParser | argparse._ArgumentGroup
+"""What takes flags: a parser, or a group of them that has a heading in ``--help``."""
 
-def add_pipeline(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+
+def add_pipeline(parser: Arguments, *, several: bool = False) -> None:
     """Declare the flags that choose a pipeline; on ``several`` GPUs where the command can."""
     add = parser.add_argument
     add(
@@ -43,7 +47,7 @@ def add_pipeline(parser: argparse.ArgumentParser, *, several: bool = False) -> N
         add("--gpu", type=natural, metavar="ID", help="which GPU (default: the first)")
 
 
-def add_rule(parser: argparse.ArgumentParser) -> None:
+def add_rule(parser: Arguments) -> None:
     """Declare the flags that say which pixels to make of a photo.
 
     A command that has them reports in its ``check`` what is `wrong_with_rule`.
@@ -91,7 +95,7 @@ def wrong_with_rule(args: argparse.Namespace) -> str:
     return ""
 
 
-def add_dali_processes(parser: argparse.ArgumentParser) -> None:
+def add_dali_processes(parser: Arguments) -> None:
     """Declare ``--dali_processes``."""
     parser.add_argument(
         "--dali_processes",
@@ -102,7 +106,7 @@ def add_dali_processes(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
+def add_workers(parser: Arguments) -> None:
     """Declare ``--workers``."""
     parser.add_argument(
         "--workers",
@@ -117,7 +121,7 @@ def cores_of(args: argparse.Namespace) -> int:
     return args.workers or available_cores()
 
 
-def add_executor(parser: argparse.ArgumentParser) -> None:
+def add_executor(parser: Arguments) -> None:
     """Declare ``--executor``."""
     parser.add_argument(
         "--executor",
@@ -129,7 +133,7 @@ def add_executor(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_train_list(parser: argparse.ArgumentParser) -> None:
+def add_train_list(parser: Arguments) -> None:
     """Declare ``--train_list``."""
     parser.add_argument(
         "--train_list",

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
 from imagenet_subset.cli.printing import add_json, print_json
+from imagenet_subset.cli.showing import add_progress, display_of
 from imagenet_subset.errors import ReadError
+from imagenet_subset.progress.display import Display
+from imagenet_subset.progress.meter import Work
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import gigabytes, printable
 
@@ -33,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mean and standard deviation of each channel and split; reads every image",
     )
     add_json(parser, "print it as JSON")
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.stats:
         if summary.not_a_subset:
             raise ReadError(summary.not_a_subset)
-        summary = replace(summary, stats=_stats(args.file))
+        summary = replace(summary, stats=_stats(args.file, display_of(args)))
     if args.json:
         print_json(summary)
     else:
@@ -51,15 +55,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _stats(path: str) -> dict[Split, dict[str, list[float]] | None]:
-    from tqdm import tqdm
-
+def _stats(path: str, display: Display) -> dict[Split, dict[str, list[float]] | None]:
     from imagenet_subset.reading.subset import ImagenetSubset
     from imagenet_subset.reading.summary import split_stats
 
     subset = ImagenetSubset(path)
-    with tqdm(total=len(subset), unit=" images", disable=None, leave=False) as bar:
-        return {split: split_stats(subset, split, bar.update) for split in SPLITS}
+    with display:
+        display.begin(Work(f"reads {printable(path)}", len(subset), "images", leave=False))
+        return {split: split_stats(subset, split, display.advance) for split in SPLITS}
 
 
 def _text(summary: Summary) -> Iterator[str]:

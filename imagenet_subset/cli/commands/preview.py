@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.showing import add_progress, display_of
 from imagenet_subset.errors import ReadError
+from imagenet_subset.progress.meter import Work
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.text import printable
 
@@ -43,12 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--columns", type=arguments.positive, metavar="N", help=columns)
     font = "a .ttf or .otf file for the sheet's text, for names in other scripts than Latin"
     add("--font", type=arguments.path, metavar="FILE", help=font)
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write sheet, page or both, and print their paths; exit code 0."""
-    from tqdm import tqdm
-
     from imagenet_subset.reading.subset import ImagenetSubset
     from imagenet_subset.reading.summary import count_classes
     from imagenet_subset.viewing.page import write_page
@@ -65,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
     splits = (args.split,) if args.split else tuple(s for s in SPLITS if len(subset.labels(s)))
     out = args.out or (None if args.html else Path("sheet.png"))
     classes = len(count_classes(subset.y_train, subset.y_val, subset.named_labels))
+    total = classes * (bool(out) + bool(args.html))
     written = []
-    with tqdm(
-        total=classes * (bool(out) + bool(args.html)), unit=" classes", disable=None, leave=False
-    ) as bar:
+    with display_of(args) as display:
+        display.begin(Work(f"draws {printable(args.file)}", total, "classes", leave=False))
         if out:
             style = SheetStyle(args.size, args.columns, Path(args.font) if args.font else None)
             written += write_sheets(
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 per_class=args.per_class or PER_CLASS,
                 seed=args.seed,
                 style=style,
-                progress=bar.update,
+                progress=display.advance,
             )
         if args.html:
             write_page(
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
                 splits or (split,),
                 per_class=args.per_class or per_class_of_page(classes, len(splits)),
                 seed=args.seed,
-                progress=bar.update,
+                progress=display.advance,
             )
             written.append(args.html)
     for path in written:

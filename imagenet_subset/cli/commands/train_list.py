@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
+from imagenet_subset.cli.showing import add_progress, display_of
 from imagenet_subset.errors import OutputError, OutputExistsError
+from imagenet_subset.progress.display import Display
+from imagenet_subset.progress.meter import Work
 from imagenet_subset.system.files import writing
 from imagenet_subset.system.text import counted, few, printable
 
@@ -27,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "the list (default: %(default)s)"
     add("--out", type=arguments.path, default="./train_cls.txt", metavar="FILE", help=out)
     add("--overwrite", action="store_true", help="replace a file that is there")
+    add_progress(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out)
     _check_out(out, overwrite=args.overwrite)
-    known = _known_numbers(open_source(Path(args.data_dir)))
+    known = _known_numbers(open_source(Path(args.data_dir)), display_of(args))
     with writing(out):
         write_atomically(out, b"".join(known.lines.values()))
     for note in known.notes:
@@ -58,13 +62,12 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
             )
 
 
-def _known_numbers(store: Store) -> KnownNumbers:
-    from tqdm import tqdm
-
+def _known_numbers(store: Store, display: Display) -> KnownNumbers:
     from imagenet_subset.sources.known_numbers import known_numbers
 
-    with tqdm(unit=" photos", disable=None, leave=False) as bar:
-        return known_numbers(store, bar.update)
+    with display:
+        display.begin(Work(f"looks at {printable(store.root)}", unit="photos", leave=False))
+        return known_numbers(store, display.advance)
 
 
 def _summary(known: KnownNumbers) -> str:

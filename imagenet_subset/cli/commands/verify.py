@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
 from imagenet_subset.cli.printing import add_json, print_json
+from imagenet_subset.cli.showing import add_progress, display_of
 from imagenet_subset.errors import SourceError
 from imagenet_subset.system.text import printable
 
@@ -24,22 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``verify``."""
     add = parser.add_argument
     add("file", type=arguments.path, metavar="FILE", help="the .npz")
+    arguments.add_workers(parser)
+    add_progress(parser)
+    add_json(parser)
+    photos = parser.add_argument_group("against its photos")
     where = "ImageNet, in any form: decode photos again and compare the pixels"
-    add("--data_dir", type=arguments.path, metavar="PATH", help=where)
-    arguments.add_train_list(parser)
-    what = "where it was built by --photo_list, the same list: see whether its photos are these"
-    add("--photo_list", type=arguments.path, metavar="FILE", help=what)
-    some = parser.add_mutually_exclusive_group()
+    photos.add_argument("--data_dir", type=arguments.path, metavar="PATH", help=where)
+    some = photos.add_mutually_exclusive_group()
     how_many = f"with --data_dir: how many photos, drawn at random (default: {_SAMPLE})"
     some.add_argument("--sample", type=arguments.positive, metavar="N", help=how_many)
     some.add_argument("--all", action="store_true", help="with --data_dir: all photos")
-    arguments.add_workers(parser)
-    add_json(parser)
+    arguments.add_train_list(photos)
+    what = "where it was built by --photo_list, the same list: see whether its photos are these"
+    photos.add_argument("--photo_list", type=arguments.path, metavar="FILE", help=what)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify, with a progress bar, and print the report."""
-    from imagenet_subset.checking.choice import check_choice
+    """Verify, show how far it is, and print the report."""
+    from imagenet_subset.checking.whole import verify_all
     from imagenet_subset.sources import open_source
 
     if args.data_dir:
@@ -49,47 +50,21 @@ def run(args: argparse.Namespace) -> int:
         raise SourceError(
             "--all and --sample compare with photos; say by --data_dir where they are"
         )
-    report = _verify(args)
-    if report.readable:
-        check_choice(report, args.data_dir, args.train_list, args.photo_list)
-    if args.data_dir and report.readable:
-        _compare(report, args)
+    with display_of(args) as display:
+        report = verify_all(
+            args.file,
+            args.data_dir,
+            args.train_list,
+            args.photo_list,
+            sample=None if args.all else args.sample or _SAMPLE,
+            workers=arguments.cores_of(args),
+            display=display,
+        )
     if args.json:
         print_json(report)
     else:
         _print(report)
     return 0 if report.ok else 1
-
-
-def _verify(args: argparse.Namespace) -> VerifyReport:
-    from tqdm import tqdm
-
-    from imagenet_subset.checking.file import verify
-
-    path = Path(args.file)
-    size = os.path.getsize(path) if os.path.isfile(path) else 0
-    with tqdm(
-        total=size, unit="B", unit_scale=True, desc="checksums", disable=not sys.stderr.isatty()
-    ) as bar:
-        report = verify(path, workers=arguments.cores_of(args), progress=bar.update)
-        bar.update(size - bar.n)
-    return report
-
-
-def _compare(report: VerifyReport, args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from imagenet_subset.checking.pixels import compare_with_photos
-
-    with tqdm(unit=" photos", desc="pixels", disable=not sys.stderr.isatty()) as bar:
-        compare_with_photos(
-            report,
-            args.data_dir,
-            train_list=args.train_list,
-            sample=None if args.all else args.sample or _SAMPLE,
-            workers=arguments.cores_of(args),
-            progress=bar.update,
-        )
 
 
 def _print(report: VerifyReport) -> None:

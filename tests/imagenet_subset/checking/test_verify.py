@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import imagenet_subset
 from imagenet_subset.checking.file import VerifyReport, verify
 from imagenet_subset.checking.pixels import compare_with_photos
 from imagenet_subset.cli.program import main
@@ -33,6 +34,7 @@ from imagenet_subset.records import SPLITS
 from imagenet_subset.system.files import open_for_update
 from pipelines.rule import DEFAULT, PixelRule
 from tests.harness.planned import carried_out, planned
+from tests.harness.terminals import drawn
 
 WNIDS = ("n12267677", "n02690373")  # acorn, airliner
 PROVENANCE: dict[str, Any] = {
@@ -820,26 +822,30 @@ def test_sample_and_all_exclude_each_other(two: Path) -> None:
     assert end.value.code == 2
 
 
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, int]]:
-    """Both ends of a terminal of 24 lines and 80 columns."""
-    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
-    yield ours, theirs
-    os.close(ours)
-
-
-def test_progress_is_shown_on_a_terminal_only(two: Path, terminal: tuple[int, int]) -> None:
+def test_progress_is_shown_on_a_terminal_only(two: Path) -> None:
     command = [sys.executable, "-m", "imagenet_subset", "verify", str(two)]
-    quiet = subprocess.run(command, capture_output=True, timeout=300)
-    assert quiet.stderr == b""
-    ours, theirs = terminal
-    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=300)
-    os.close(theirs)
-    drawn = b""
-    with contextlib.suppress(OSError):  # the end, once the other side is closed
-        while part := os.read(ours, 100_000):
-            drawn += part
-    assert b"checksums: 100%" in drawn
-    assert shown.stdout == quiet.stdout
+    quiet = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert quiet.stderr == ""
+    _, output, shown = drawn(command)
+    assert "checksums: 100%" in shown
+    assert output == quiet.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "photos"), [([], 111), (["--sample", "5"], 5), (["--all"], 111)], ids=str
+)
+def test_the_bar_of_the_pixels_knows_how_many_there_are(
+    made: Path, own_tree: Path, flags: list[str], photos: int
+) -> None:
+    command = [sys.executable, "-m", "imagenet_subset", "verify", str(made), *flags]
+    _, _, shown = drawn([*command, "--data_dir", str(own_tree)])
+    assert "pixels: 100%" in shown
+    assert f"{photos}/{photos}" in shown
+
+
+def test_python_is_told_the_bytes_of_the_file_and_nothing_of_the_photos(
+    made: Path, own_tree: Path
+) -> None:
+    steps: list[int] = []
+    assert imagenet_subset.verify(made, own_tree, progress=steps.append).ok
+    assert sum(steps) == made.stat().st_size

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from imagenet_subset.building.run import BuildResult
+from imagenet_subset.building.shown import come_through
 from imagenet_subset.building.tasks import ShardResult
-from imagenet_subset.cli.commands.build import _come_through
 from imagenet_subset.cli.program import main
 from imagenet_subset.cli.report import work_done
 from imagenet_subset.cli.usage import COMMANDS
@@ -171,7 +171,8 @@ def test_windows_line_ends_and_a_byte_order_mark_just_work(cli, tree, tmp_path) 
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--splits", "test"], ["--workers", "0"], ["--missing", "no"], ["buidl"]]
+    "arguments",
+    [["build"], ["--splits", "test"], ["--workers", "0"], ["--missing", "no"], ["buidl"]],
 )
 def test_wrong_usage_exits_with_2(cli, arguments) -> None:
     done = cli(*(["--subset_name", "imagenet30", *arguments] if arguments else []))
@@ -409,7 +410,7 @@ def test_what_there_was_to_do_is_told_in_numbers_that_mean_something(tmp_path) -
 
 def test_the_bar_counts_no_row_that_a_stopped_shard_left_undone() -> None:
     shard = ShardResult([7, None, 0, None, None], kept=1, failures=[(1, "not a photo")])
-    assert _come_through(shard) == 3
+    assert come_through(shard) == 3
 
 
 def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) -> None:

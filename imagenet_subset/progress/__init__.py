@@ -1,0 +1,1 @@
+"""Long work shows that it lives: a bar in a terminal or a notebook, elsewhere lines."""
