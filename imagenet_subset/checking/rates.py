@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.npz.crc import crc32
 from pipelines.base import Pipeline, PipelineUnavailableError
-from pipelines.choice import resolve
+from pipelines.choice import PipelineConfig, resolve
+from pipelines.kinds import TABLE
 from pipelines.request import PipelineRequest
-from pipelines.rule import PixelRule
 
 PHOTOS = 8192
 """Photos of a measurement: a GPU is at its full rate only after some batches."""
@@ -23,8 +25,7 @@ SECONDS = 10.0
 _DIFFERENT = 24
 _FILES = 512
 """Files and rows that a measurement goes round, so that it takes little room on the disk."""
-_REFERENCES = "pillow", "turbo"
-_REFERENCE_SECONDS = 1.5
+_ROUNDS, _TURN_SECONDS = 3, 0.6
 
 _Item = TypeVar("_Item")
 
@@ -76,26 +77,60 @@ def _until(end: float, items: Iterable[_Item]) -> Iterator[_Item]:
             return
 
 
-def reference_rates(
-    rule: PixelRule, photos: list[bytes], count: int, *, without: str
-) -> dict[str, float]:
-    """`decode_rate` on one core of each pipeline of the CPU that is for one core, if installed.
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast a pipeline decodes here."""
+
+    pipeline: str
+    device: str
+    threads: int
+    """Threads of the CPU that one pipeline has."""
+    images_per_second: float
+    """Of one pipeline, on files in memory, pixels dropped."""
+
+    @classmethod
+    def of(cls, config: PipelineConfig, images_per_second: float) -> Rate:
+        """Rate of a pipeline that was opened by this config."""
+        threads = config.threads if config.kind.threaded else 1
+        return cls(config.name, config.device, threads, images_per_second)
+
+
+@contextlib.contextmanager
+def others_opened(
+    tested: PipelineConfig, cores: int
+) -> Iterator[list[tuple[PipelineConfig, Pipeline]]]:
+    """The pipelines of the CPU that are installed and start, but for the one that is tested.
 
     Parameters
     ----------
-    without
-        Name of the pipeline that is measured already.
+    cores
+        For those that use several; the others have one.
     """
-    rates: dict[str, float] = {}
-    for name in _REFERENCES:
-        if name == without:
-            continue
-        try:
-            pipeline = resolve(PipelineRequest("cpu", name, rule=rule), 1).open()
-        except PipelineUnavailableError:
-            continue
-        try:
-            rates[name] = decode_rate(pipeline, photos, count, _REFERENCE_SECONDS)
-        finally:
-            pipeline.close()
-    return rates
+    with contextlib.ExitStack() as pipelines:
+        opened = []
+        for kind in TABLE:
+            if kind.device == "gpu" or (kind.name, kind.device) == (tested.name, tested.device):
+                continue
+            request = PipelineRequest("cpu", kind.name, rule=tested.rule)
+            with contextlib.suppress(PipelineUnavailableError):
+                config = resolve(request, cores if kind.threaded else 1)
+                opened.append((config, pipelines.enter_context(contextlib.closing(config.open()))))
+        yield opened
+
+
+def side_by_side(
+    opened: Sequence[tuple[PipelineConfig, Pipeline]],
+    photos: list[bytes],
+    count: int,
+) -> list[Rate]:
+    """Rates of several pipelines, the fastest first.
+
+    They have their turns one after the other, several times, and the best turn of each counts: what
+    else the machine does meanwhile then slows none of them alone.
+    """
+    best = [0.0] * len(opened)
+    for _ in range(_ROUNDS):
+        for k, (_config, pipeline) in enumerate(opened):
+            best[k] = max(best[k], decode_rate(pipeline, photos, count, _TURN_SECONDS))
+    found = [Rate.of(config, rate) for (config, _), rate in zip(opened, best, strict=True)]
+    return sorted(found, key=lambda rate: -rate.images_per_second)

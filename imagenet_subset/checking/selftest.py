@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from imagenet_subset.checking import rates
+from imagenet_subset.checking.rates import Rate
 from imagenet_subset.checking.yours import your_photos
 from imagenet_subset.demo.photos import jpeg, odd_images, photo
+from imagenet_subset.execution.runner import nothing
 from imagenet_subset.system.cores import available_cores
 from pipelines.base import DecodeError, Pipeline
 from pipelines.bounds import Bounds
@@ -31,6 +33,10 @@ DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
 SAMPLE = 300
 """Photos taken of the user's."""
+_STEPS = 4
+"""It compares, and measures three times."""
+
+Progress = Callable[[int], object]
 
 
 @dataclass(slots=True)
@@ -60,8 +66,9 @@ class SelftestReport:
     """Images/s of one pipeline on files in memory, pixels dropped."""
     whole_rate: float = 0.0
     """Images/s with reading each file, and writing and checksumming each row."""
-    references: dict[str, float] = field(default_factory=dict)
-    """``decode_rate`` of the other pipelines of the CPU by name, each on one core."""
+    side_by_side: list[Rate] = field(default_factory=list)
+    """Of this pipeline and of those of the CPU that are installed, measured in turns; the fastest
+    first."""
     cores: int = field(default_factory=available_cores)
     """Cores that this process may use."""
     decoders: str = ""
@@ -73,7 +80,21 @@ class SelftestReport:
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON takes it."""
+        """The report as JSON takes it.
+
+        Keys
+        ----
+        ok, problems
+            Whether all is as it should be, and what isn't, a line each.
+        pipeline, device, versions, decoders, cores
+            What was tested, and where.
+        allowed, kinds
+            The bounds, and what came out for each `Kind` of image; differences of 255.
+        decode_rate, whole_rate
+            Images/s of one process: from memory, and from files to a file.
+        side_by_side
+            A `imagenet_subset.checking.rates.Rate` of each pipeline, the fastest first.
+        """
         return {
             "ok": self.ok,
             "pipeline": self.config.name,
@@ -84,7 +105,7 @@ class SelftestReport:
             "problems": self.problems,
             "decode_rate": self.decode_rate,
             "whole_rate": self.whole_rate,
-            "references": self.references,
+            "side_by_side": [asdict(rate) for rate in self.side_by_side],
             "cores": self.cores,
             "decoders": self.decoders,
         }
@@ -96,6 +117,8 @@ def selftest(
     *,
     sample: int = SAMPLE,
     rate_photos: int = rates.PHOTOS,
+    begins: Progress = nothing,
+    progress: Progress = nothing,
 ) -> SelftestReport:
     """Compare a pipeline with Pillow, and time it.
 
@@ -106,6 +129,8 @@ def selftest(
         compared too.
     rate_photos
         Photos of each measurement, if they don't take longer than `rates.SECONDS`.
+    begins, progress
+        Called with the number of its steps, and with 1 after each of them.
 
     Raises
     ------
@@ -115,6 +140,7 @@ def selftest(
         There is no image at ``data_dir``, or one of the sample can't be read.
     """
     report = SelftestReport(config, machine_versions(config), config.bounds)
+    begins(_STEPS)
     pipeline = config.open()
     try:
         report.decoders = config.kind.running_decoders(config.gpu)
@@ -122,7 +148,8 @@ def selftest(
         photos = your_photos(data_dir, sample) if data_dir is not None else ()
         yours = ((_yours(data), data) for data in photos)
         compare(pipeline, itertools.chain(generated_photos(), odd, yours), report)
-        _measure(pipeline, report, rate_photos)
+        progress(1)
+        _measure(pipeline, report, rate_photos, progress)
     finally:
         pipeline.close()
     return report
@@ -218,10 +245,13 @@ def _yours(data: bytes) -> str:
     return "yours: colour" if header.components == 3 else "yours: gray"
 
 
-def _measure(pipeline: Pipeline, report: SelftestReport, count: int) -> None:
+def _measure(pipeline: Pipeline, report: SelftestReport, count: int, progress: Progress) -> None:
     photos = rates.usual_photos(count)
     report.decode_rate = rates.decode_rate(pipeline, photos, count)
+    progress(1)
     report.whole_rate = rates.whole_rate(pipeline, photos, count)
-    report.references = rates.reference_rates(
-        report.config.rule, photos, count, without=report.config.name
-    )
+    progress(1)
+    with rates.others_opened(report.config, report.cores) as others:
+        both = [(report.config, pipeline), *others]
+        report.side_by_side = rates.side_by_side(both, photos, count)
+    progress(1)
