@@ -168,6 +168,25 @@ def opened(path: Path, rows: int, *, to_look: bool = False) -> Iterator[Journal]
             file.close()
 
 
+def count_done(path: Path) -> tuple[int, int]:
+    """How many rows a journal has as done, and how many it has; nobody's build is disturbed.
+
+    Raises
+    ------
+    OSError
+        It can't be read.
+    ResumeMismatchError
+        It is damaged, or no journal.
+    """
+    with open(path, "rb", buffering=0) as file:
+        _, start = _read_header(file.fileno(), path)
+        rows = (os.fstat(file.fileno()).st_size - start) // 8 - 1
+        buffer = bytearray(8 * max(0, rows))
+        pread_into(file.fileno(), memoryview(buffer), start)
+    done = np.frombuffer(buffer, "<u8") >> np.uint64(32) == 1
+    return int(np.count_nonzero(done)), len(done)
+
+
 def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:
     head = bytearray(len(MAGIC) + _HEAD.size)
     pread_into(fd, memoryview(head), 0)

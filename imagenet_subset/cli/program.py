@@ -1,5 +1,7 @@
 """The command line: ``imagenet-subset [COMMAND] ...``; without a command, ``build``.
 
+Without a word it says what it is.
+
 Each command is a module of `imagenet_subset.cli.commands`. Only these and this one print.
 """
 

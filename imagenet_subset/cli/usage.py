@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
+from imagenet_subset.cli import welcome
 from imagenet_subset.system.text import printable
 from imagenet_subset.version import __version__
 
@@ -53,14 +54,16 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     Returns
     -------
     argparse.Namespace
-        ``run`` is the command to call with it; ``check`` has said that its flags go together;
-        ``debug`` is there for all.
+        ``run`` is the command to call with it, and without a word the welcome; ``check`` has said
+        that its flags go together; ``debug`` is there for all.
 
     Raises
     ------
     SystemExit
         With 2 for wrong usage, which has been printed; with 0 after ``--help`` and ``--version``.
     """
+    if not words:
+        return argparse.Namespace(run=welcome.run, debug=False)
     words = _normalize(words)
     parser, commands = _parsers()
     if unknown := _unknown_command(words):
