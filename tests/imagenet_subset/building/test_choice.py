@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import imagenet_subset
+from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import OutputExistsError, UndecodableError
 from imagenet_subset.ilsvrc.classes import class_table
@@ -240,6 +241,7 @@ def test_flags_that_make_no_sense_are_wrong_usage(cli: Cli, flags, why: str) -> 
 def test_simclr_s_names_choose_from_a_tree_of_names(tmp_path: Path, cli: Cli) -> None:
     """``1percent.txt`` has 12,811 lines such as ``n01440764_10074.JPEG``."""
     classes = [class_table()[wnid] for wnid in sorted(DEMO_WNIDS[:3])]
+    (tmp_path / "photo").write_bytes(jpeg(photo(1, 40, 30)))
     lines = []
     for c in class_table().values():
         names = [f"{c.wnid}_{7 * k + 3}.JPEG" for k in range(c.num_train_images)]
@@ -248,7 +250,7 @@ def test_simclr_s_names_choose_from_a_tree_of_names(tmp_path: Path, cli: Cli) ->
             folder = tmp_path / "train" / c.wnid
             folder.mkdir(parents=True)
             for name in names:
-                (folder / name).touch()
+                (folder / name).hardlink_to(tmp_path / "photo")
     (tmp_path / "1percent.txt").write_text("\n".join(lines))
     (tmp_path / "three.txt").write_text("\n".join(c.wnid for c in classes))
     done = cli(
