@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -147,15 +148,14 @@ def _time(outlook: Outlook, sample: Sample) -> str:
     where = "here" if outlook.here else "of the executor"
     alone = f"a worker {where} read and decoded {sample.rate:,.0f} images/s alone"
     if outlook.seconds is None:
-        one = duration(outlook.left / sample.rate)
+        one = duration(math.ceil(outlook.left / sample.rate))
         return f"{one} for one worker, an estimate: {alone}; how many there are is unknown"
-    left = counted(outlook.left, "image")
+    about = f"about {duration(math.ceil(outlook.seconds))} for {counted(outlook.left, 'image')}"
     if outlook.workers == 1:
-        return f"about {duration(outlook.seconds)} for {left}, an estimate: {alone}"
+        return f"{about}, an estimate: {alone}"
     what = "GPUs" if outlook.here and outlook.plan.config.cards else "workers"
     return (
-        f"about {duration(outlook.seconds)} for {left} if the {outlook.workers:,} {what} don't "
-        f"hinder one another, an estimate: {alone}"
+        f"{about} if the {outlook.workers:,} {what} don't hinder one another, an estimate: {alone}"
     )
 
 

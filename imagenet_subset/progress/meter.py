@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagenet_subset.system.text import gigabytes
+from imagenet_subset.system.text import duration, gigabytes
 
 BYTES = "B"
 """Unit of a work that is measured in bytes."""
@@ -124,22 +124,3 @@ class Meter:
 
     def _told_as(self, n: int) -> str:
         return gigabytes(n) if self.work.unit == BYTES else f"{n:,} {self.work.unit}"
-
-
-def duration(seconds: float) -> str:
-    """Time for people.
-
-    Examples
-    --------
-    >>> duration(0.42), duration(59.6), duration(200), duration(7_500), duration(300_000)
-    ('0.4 s', '1 min', '3 min 20 s', '2 h 5 min', '3 d 11 h')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s".replace(".0 s", " s")
-    whole = round(seconds)
-    for size, name, part, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"),
-                                    (60, "min", 1, "s")):  # fmt: skip
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {name}" + (f" {rest} {small}" if rest else "")
-    return f"{whole} s"

@@ -65,21 +65,19 @@ def gigabytes(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, roughly.
+    """Time for people.
 
     Examples
     --------
-    >>> [duration(seconds) for seconds in (0.2, 44.6, 100, 3000, 7300, 100_000)]
-    ['1 s', '45 s', '2 min', '50 min', '2 h', '28 h']
-    >>> duration(5400)
-    '1 h 30 min'
+    >>> duration(0.42), duration(59.6), duration(200), duration(7_500), duration(300_000)
+    ('0.4 s', '1 min', '3 min 20 s', '2 h 5 min', '3 d 11 h')
     """
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes >= 600:
-        return f"{round(minutes / 60)} h"
-    hours, minutes = divmod(round(minutes, -1), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    whole = round(seconds)
+    for size, name, part, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"),
+                                    (60, "min", 1, "s")):  # fmt: skip
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {name}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"

@@ -33,3 +33,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def assert_told_once(stderr: str) -> None:
+    """Of a build of `photos` on two workers, one of which may be late: one process speaks."""
+    pipeline, photos_there, start, end = stderr.splitlines()
+    assert pipeline == "cpu (pillow): as asked"
+    assert photos_there == "train_cls.txt has 800 of ILSVRC's 2,600 train photos of these classes"
+    assert start.startswith("two: builds 900 images of 2 classes into ")
+    assert start.endswith(("; cpu (pillow), 2 workers", "; cpu (pillow), 1 worker"))
+    assert end.startswith("two: 900 of 900 images (100%) in ")
