@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import re
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
@@ -106,14 +107,25 @@ def _nothing_wrong(_args: argparse.Namespace) -> str:
 def _normalize(words: Sequence[str]) -> list[str]:
     """Put in the default command, and underscores for hyphens in flags.
 
+    A value such as ``-5x5`` is put behind its flag: argparse alone would take it for another one,
+    and say that the flag has no value instead of which ones it may have.
+
     Examples
     --------
     >>> _normalize(["--subset-name=imagenet-30", "--dry-run", "--", "--a-b"])
     ['build', '--subset_name=imagenet-30', '--dry_run', '--', '--a-b']
+    >>> _normalize(["preview", "a.npz", "--size", "-5x5"])
+    ['preview', 'a.npz', '--size=-5x5']
     """
     known = words and words[0] in (*COMMANDS, "-h", "--help", "--version")
     flags = _before_the_end(words)
-    return [*([] if known else [DEFAULT]), *map(_flag, flags), *words[len(flags) :]]
+    named: list[str] = [] if known else [DEFAULT]
+    for word in map(_flag, flags):
+        if re.match("-[0-9]", word) and named and re.fullmatch("--[^=]+", named[-1]):
+            named[-1] += f"={word}"
+        else:
+            named.append(word)
+    return [*named, *words[len(flags) :]]
 
 
 def _before_the_end(words: Sequence[str]) -> Sequence[str]:

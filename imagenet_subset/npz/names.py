@@ -73,6 +73,17 @@ class NpzFiles:
         return self.folder / f"{self.stem}_failures.csv"
 
     @property
+    def title(self) -> str:
+        """What tells this file from others of its subset, for people.
+
+        Examples
+        --------
+        >>> NpzFiles.beside(Path("imagenet30_cls_64.npz")).title
+        'imagenet30_64'
+        """
+        return _ENDING.sub(r"\1", self.stem)
+
+    @property
     def subset_name(self) -> str:
         """Name of the subset, as the file's name has it."""
         return _ENDING.sub("", self.stem)

@@ -33,8 +33,8 @@ class Shown(Protocol):
     X_train: NDArray[np.uint8]
 
     @property
-    def name(self) -> str:
-        """Name of the subset."""
+    def title(self) -> str:
+        """What is shown above its images."""
         ...
 
     @property
@@ -66,7 +66,7 @@ def as_html(subset: Shown) -> str:
 
 def _parts(subset: Shown) -> Iterator[str]:
     there = sorted({int(n) for split in SPLITS for n in np.unique(subset.labels(split))})
-    yield f'<div style="line-height:1.4"><b>ImagenetSubset {_text(subset.name)}</b>'
+    yield f'<div style="line-height:1.4"><b>ImagenetSubset {_text(subset.title)}</b>'
     yield '<div style="display:grid;grid-template-columns:max-content 1fr;column-gap:1em">'
     for term, value in _facts(subset, len(there)):
         yield f'<span style="opacity:.7">{_text(term)}</span><span>{_text(value)}</span>'

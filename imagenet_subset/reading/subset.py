@@ -136,6 +136,14 @@ class ImagenetSubset:
         return NpzFiles.beside(self.path).subset_name
 
     @property
+    def title(self) -> str:
+        """What is shown above its images: the file's name, and the list's if that is another."""
+        files = NpzFiles.beside(self.path)
+        return (
+            files.title if files.subset_name == self.name else f"{files.title} (list {self.name})"
+        )
+
+    @property
     def by_name(self) -> bool:
         """Whether the train ids are made of the photos' names, and aren't ILSVRC's numbers."""
         return bool((self.train_id < 0).any()) if self.made is None else self.made.by_name

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 # From fine to coarse; below 30 faces and fur are blocks.
 _QUALITIES = (88, 80, 70, 62, 54, 46, 38, 30)
 _USUAL_QUALITY = 70
+SMOOTH = 2
+"""An image enlarged so many times still looks smooth."""
 
 
 def thumbnail(image: NDArray[np.uint8], size: int) -> Image.Image:
-    """``(H, W, 3) uint8`` image, scaled to ``size`` pixels on its longer side."""
+    """``(H, W, 3) uint8`` image, scaled to ``size`` pixels on its longer side.
+
+    One that gets more than `SMOOTH` times larger shows its pixels: a blur would look like a photo
+    of more pixels, out of focus.
+    """
     from PIL import Image  # which to open a file takes none of
 
     made = Image.fromarray(image)
@@ -26,7 +32,10 @@ def thumbnail(image: NDArray[np.uint8], size: int) -> Image.Image:
     if longer == size:
         return made
     width, height = (max(1, round(side * size / longer)) for side in made.size)
-    return made.resize((width, height), Image.Resampling.LANCZOS)
+    coarse = size > SMOOTH * longer
+    return made.resize(
+        (width, height), Image.Resampling.NEAREST if coarse else Image.Resampling.LANCZOS
+    )
 
 
 def data_uri(image: Image.Image, most: int | None = None) -> str:

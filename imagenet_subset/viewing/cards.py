@@ -1,8 +1,8 @@
 """The page's card of a class: its name, its numbers and its images.
 
 What the script needs to know is in the card too: ``data-find`` and ``data-numbers`` are what the
-search reads, ``data-photo`` is where ImageNet has the photo. Ids are what links name: ``class=3``
-is a label, ``train=12`` a row.
+search reads of a class, a caption and ``data-photo``, where ImageNet has the photo, of an image.
+Ids are what links name: ``class=3`` is a label, ``train=12`` a row.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
+from imagenet_subset.npz.labels import Label
 from imagenet_subset.reading.locate import Located, locate
 from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.reading.thumbnails import data_uri, thumbnail
@@ -33,7 +34,7 @@ class Cards:
         label = sample.label
         yield (
             f'<article id="class={label.number}" {self._searchable(sample)}>\n<header>'
-            f'<h2><a href="#class={label.number}">{escape(sample.name)}</a></h2>'
+            f'<h2><a dir="auto" href="#class={label.number}">{escape(sample.name)}</a></h2>'
             f'<p class="about">{_about(sample)}</p></header>'
         )
         for split, rows in sample.rows.items():
@@ -55,7 +56,7 @@ class Cards:
         of = f' data-class="{escape(_class_of(image))}"' if len(sample.label.rows) > 1 else ""
         return (
             f'<figure><a id="{split}={row}" href="#{split}={row}"{photo}{of}>'
-            f'<img src="{data_uri(small, self.encoding.nbytes)}" alt="{what}" '
+            f'<img src="{data_uri(small, self.encoding.nbytes)}" alt="{what}" dir="auto" '
             f'width="{small.width}" height="{small.height}" loading="lazy" decoding="async"></a>'
             f"<figcaption>{image.image_id}</figcaption></figure>"
         )
@@ -64,15 +65,18 @@ class Cards:
         label = sample.label
         classes = " ".join(f"{row.human_label} {row.WNID}" for row in label.rows)
         text = f"{sample.name} {classes} label {label.number}"
-        numbers = [label.number]
-        for split, rows in sample.rows.items():
-            numbers += self.subset.ids(split)[rows].tolist()
+        numbers = dict.fromkeys([label.number, *_clsloc_ids(label)])
         return f'data-find="{escape(text.lower())}" data-numbers="{" ".join(map(str, numbers))}"'
+
+
+def _clsloc_ids(label: Label) -> list[int]:
+    """Those of its classes that are known."""
+    return [row.original_id for row in label.rows if row.original_id]
 
 
 def _about(sample: ClassSample) -> str:
     label = sample.label
-    ids = [row.original_id for row in label.rows if row.original_id and len(label.rows) == 1]
+    ids = _clsloc_ids(label) if len(label.rows) == 1 else []
     words = [f"label {label.number}", f"<code>{escape(label.wnid or 'no WNID')}</code>"]
     words += [f"CLS-LOC id {clsloc_id}" for clsloc_id in ids]
     return _DOT.join(f"<span>{word}</span>" for word in words)

@@ -6,18 +6,16 @@ large as they can be with all classes on it; if that would make them tiny, there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from imagenet_subset.errors import OutputError
 from imagenet_subset.records import Split
 from imagenet_subset.viewing.lettering import Lettering, line_height
+from imagenet_subset.viewing.measures import Measures
 from imagenet_subset.viewing.sampling import ClassSample
 
-GAP, GUTTER, MARGIN = 6, 28, 32
-"""Pixels between images, between blocks, and around all."""
-_THUMB, _WIDTH, _HEIGHT, _ACROSS = 112, 2000, 4000, 12  # of a page whose size isn't given
-_SMALLEST, _LARGEST = 64, 336
+_WIDTH, _HEIGHT, _ACROSS = 2000, 4000, 12  # of a page whose size isn't given
 _NAME_LINES = 5  # no name of ILSVRC's needs more beside one thumbnail
 
 
@@ -43,52 +41,61 @@ class Line:
     """Pixels, with the space below."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all grids that a sheet might have share."""
+
+    letters: Lettering
+    measures: Measures
+    id_digits: int
+    """Characters of the longest id."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """Sizes of a sheet's blocks, the same on all its pages."""
 
-    letters: Lettering
+    look: Look
     thumb: int
     """Pixels of an image's longer side."""
     across: int
     """Images side by side in a block."""
     columns: int
     """Blocks side by side."""
-    id_digits: int
-    """Characters of the longest id."""
     name_size: int = field(init=False)
     detail_size: int = field(init=False)
     id_size: int = field(init=False)
 
     def __post_init__(self) -> None:
         sizes = {
-            "name_size": max(14, min(22, self.thumb // 7)),
-            "detail_size": max(11, min(15, self.thumb // 9)),
+            "name_size": self.look.measures.name_size(self.thumb),
+            "detail_size": self.look.measures.detail_size(self.thumb),
         }
-        widest = "0" * self.id_digits
+        widest, room = "0" * self.look.id_digits, self.thumb + self.look.measures.gap // 2
         ids = range(sizes["detail_size"], 7, -1)
-        fits = (size for size in ids if self.letters.width(widest, size) <= self.thumb + GAP // 2)
+        fits = (size for size in ids if self.look.letters.width(widest, size) <= room)
         for name, size in {**sizes, "id_size": next(fits, 7)}.items():
             object.__setattr__(self, name, size)
 
     @property
     def block_width(self) -> int:
         """Pixels of a block."""
-        return self.across * (self.thumb + GAP) - GAP
+        return self.across * (self.thumb + self.look.measures.gap) - self.look.measures.gap
 
     @property
     def width(self) -> int:
         """Pixels of all blocks of a line, with what is between them."""
-        return self.columns * (self.block_width + GUTTER) - GUTTER
+        gutter = self.look.measures.gutter
+        return self.columns * (self.block_width + gutter) - gutter
 
     @property
     def image_height(self) -> int:
         """Pixels of a line of images, with their ids."""
-        return self.thumb + line_height(self.id_size) + GAP // 2
+        return self.thumb + line_height(self.id_size) + self.look.measures.gap // 2
 
     def block(self, sample: ClassSample, split: Split) -> Block:
         """Block of a class."""
-        letters, rows, width = self.letters, sample.rows[split], self.block_width
+        letters, rows, width = self.look.letters, sample.rows[split], self.block_width
         name = letters.wrap(sample.name, self.name_size, width, _NAME_LINES)
         parts = [f"{sample.label.number} \xb7 {sample.label.wnid or 'no WNID'}"]
         parts.append(f"{sample.counts['train']:,} train \xb7 {sample.counts['val']:,} val")
@@ -111,8 +118,9 @@ class Grid:
         name, detail = line_height(self.name_size), line_height(self.detail_size)
         text = max(len(block.name) * name + len(block.details) * detail for block in blocks)
         images = max(-(-len(block.rows) // self.across) for block in blocks)
-        text += 2 * GAP
-        return Line(blocks, text, text + images * self.image_height + 2 * GAP)
+        space = 2 * self.look.measures.gap
+        text += space
+        return Line(blocks, text, text + images * self.image_height + space)
 
 
 def paged(lines: Sequence[Line], height: int) -> list[list[Line]]:
@@ -128,34 +136,32 @@ def paged(lines: Sequence[Line], height: int) -> list[list[Line]]:
     return pages
 
 
-GridOf = Callable[[int, int, int], Grid]
-"""Grid of ``(thumb, across, columns)``, with the sheet's letters and ids."""
-
-
 def divided(
-    samples: Sequence[ClassSample], split: Split, grid_of: GridOf, columns: int | None
+    samples: Sequence[ClassSample], split: Split, look: Look, columns: int | None
 ) -> tuple[Grid, list[list[Line]]]:
     """Grid and pages of a sheet whose size isn't given, with ``columns`` blocks side by side.
 
     None are as many as a page has room for.
     """
     across = min(_ACROSS, _most(samples, split))
-    block = grid_of(_THUMB, across, 1).block_width
-    fitting = max(1, (_WIDTH + GUTTER) // (block + GUTTER))
-    grid = grid_of(_THUMB, across, min(columns or fitting, max(len(samples), 1)))
+    usual = look.measures
+    block = Grid(look, usual.thumb, across, 1).block_width
+    fitting = max(1, (_WIDTH + usual.gutter) // (block + usual.gutter))
+    grid = Grid(look, usual.thumb, across, min(columns or fitting, max(len(samples), 1)))
     return grid, paged(grid.lines(samples, split), _HEIGHT)
 
 
 def fitted(
     samples: Sequence[ClassSample],
     split: Split,
-    grid_of: GridOf,
+    look: Look,
     columns: int | None,
     room: tuple[int, int],
 ) -> tuple[Grid, list[list[Line]]]:
     """Grid and pages with the largest images that put all classes in one room of width, height.
 
-    Where they would be smaller than `_SMALLEST`, there are several pages of images of a usual size.
+    Where they would be smaller than `Measures.thumbs`, there are several pages, of images of the
+    usual size if they have room.
 
     Raises
     ------
@@ -164,10 +170,10 @@ def fitted(
     """
     width, height = room
     several: list[tuple[Grid, list[list[Line]]]] = []
-    for grid in _candidates(samples, split, grid_of, columns, width):
+    for grid in _candidates(samples, split, look, columns, width):
         may_be_one = -(-len(samples) // grid.columns) * grid.image_height <= height
         known = several and several[0][0].thumb != grid.thumb
-        if not may_be_one and (grid.thumb > _THUMB or known):
+        if not may_be_one and (grid.thumb > grid.look.measures.thumb or known):
             continue
         lines = grid.lines(samples, split)
         if max((line.height for line in lines), default=0) > height:
@@ -190,20 +196,21 @@ def fitted(
 def _candidates(
     samples: Sequence[ClassSample],
     split: Split,
-    grid_of: GridOf,
+    look: Look,
     columns: int | None,
     width: int,
 ) -> Iterator[Grid]:
     """Grids that a width has room for, those with the largest images first."""
     most = _most(samples, split)
-    for thumb in range(_LARGEST, _SMALLEST - 1, -4):
+    gutter = look.measures.gutter
+    for thumb in look.measures.thumbs:
         for across in sorted({-(-most // lines) for lines in range(1, most + 1)}, reverse=True):
-            block = grid_of(thumb, across, 1).block_width
-            fitting = min((width + GUTTER) // (block + GUTTER), max(len(samples), 1))
+            block = Grid(look, thumb, across, 1).block_width
+            fitting = min((width + gutter) // (block + gutter), max(len(samples), 1))
             if fitting >= (columns or 1):
                 full_lines = -(-len(samples) // fitting) or 1
                 even = max(1, -(-len(samples) // full_lines))
-                yield grid_of(thumb, across, columns or even)
+                yield Grid(look, thumb, across, columns or even)
 
 
 def _most(samples: Sequence[ClassSample], split: Split) -> int:

@@ -19,6 +19,8 @@ from imagenet_subset.system.text import printable
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _MORE = "..."  # Pillow's own font has no ellipsis
+_NO_CHARACTER = "\U0010ffff"  # for which a font shows what it shows for all that it lacks
+_UNSEEN = "ZC"  # categories: spaces and what only joins or directs other characters
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,19 @@ class Lettering:
             for c in unicodedata.normalize("NFKD", text)
             if not unicodedata.combining(c)
         )
+
+    def lacks(self, text: str) -> bool:
+        """Whether a character of the text has no glyph, so that something else stands for it.
+
+        Examples
+        --------
+        >>> Lettering().lacks("café"), Lettering().lacks("雪豹")
+        (False, True)
+        """
+        if self.file is None:
+            return self.drawable(text).count("?") > text.count("?")
+        drawn = (c for c in printable(text) if unicodedata.category(c)[0] not in _UNSEEN)
+        return any(_glyph(self.file, c) == _glyph(self.file, _NO_CHARACTER) for c in drawn)
 
     def width(self, text: str, size: int) -> int:
         """Pixels that a line of text takes."""
@@ -101,6 +116,14 @@ def _font(file: Path | None, size: int) -> Font:
     try:
         return ImageFont.truetype(file, size)
     except OSError as error:
+        why = error if file.exists() else "there is no such file"
         raise OutputError(
-            f"{printable(file)} can't be used as a font ({error}); take a .ttf or .otf file"
+            f"{printable(file)} can't be used as a font ({why}); take a .ttf or .otf file"
         ) from None
+
+
+@functools.lru_cache(4096)
+def _glyph(file: Path, character: str) -> bytes:
+    """What a font draws for a character, and nothing else does."""
+    mask = _font(file, 32).getmask(character)
+    return bytes(mask) + repr(mask.size).encode()

@@ -5,6 +5,7 @@ const box = at("q"), found = at("found"), nothing = at("nothing"), large = at("l
 const cards = [...document.querySelectorAll("article")];
 const bars = [...document.querySelectorAll(".bars li")]; // in the order of the cards
 const plain = (text) => text.toLowerCase().replaceAll("_", " ").trim();
+const held = JSON.parse(document.body.dataset.held); // images of each split that has any
 const nameOf = (card) => card.querySelector("h2").textContent;
 
 const locateBy = (split, what, number) =>
@@ -15,7 +16,8 @@ const locateBy = (split, what, number) =>
 const choices = [...document.querySelectorAll('[name="show"]')];
 const shownSplit = () => choices.find((choice) => choice.checked)?.value ?? "both";
 function show(split) {
-  for (const choice of choices) choice.checked = choice.value === split;
+  const chosen = choices.some((choice) => choice.value === split) ? split : "both";
+  for (const choice of choices) choice.checked = choice.value === chosen;
   stops();
 }
 function shownImages() {
@@ -25,45 +27,71 @@ function shownImages() {
 
 // The search
 
-const texts = cards.map((card) => {
-  const images = [...card.querySelectorAll("[data-photo]")];
-  const photos = images.map((image) => image.dataset.photo.split("/").pop());
-  return plain(`${card.dataset.find} ${photos.join(" ")}`);
-});
-// A number is a label or the id of an image, whole; a long one may be a part of a WNID too.
+// What there is of a class, and of its images in each split.
+const known = cards.map((card) => [
+  { text: plain(card.dataset.find), numbers: new Set(card.dataset.numbers.split(" ")), paths: "" },
+  ...[...card.querySelectorAll("section")].map((section) => {
+    const paths = [...section.querySelectorAll("[data-photo]")].map((a) => a.dataset.photo);
+    const ids = [...section.querySelectorAll("figcaption")].map((caption) => caption.textContent);
+    return {
+      split: section.className, numbers: new Set(ids), paths: plain(paths.join(" ")),
+      text: plain(paths.map((path) => path.split("/").pop()).join(" ")),
+    };
+  }),
+]);
+// A number is a label, a CLS-LOC id or the id of an image, whole; a long one may be a part of a
+// WNID too. Folders are looked at where a word has one: "train" is no photo's name.
 const number = /^-?[0-9]+$/;
-function matches(card, text, word) {
-  const inText = text.includes(word);
-  if (!number.test(word)) return inText;
-  return ` ${card.dataset.numbers} `.includes(` ${word} `) || (word.length > 4 && inText);
+function matches({ text, numbers, paths }, word) {
+  if (numbers.has(word) || (word.includes("/") && paths.includes(word))) return true;
+  return text.includes(word) && (!number.test(word) || word.length > 4);
 }
-function search() {
-  const words = plain(box.value).split(/\s+/).filter(Boolean);
-  let n = 0;
-  cards.forEach((card, i) => {
-    const isFound = words.every((word) => matches(card, texts[i], word));
-    card.hidden = bars[i].hidden = !isFound;
-    n += isFound;
+function finding(words, split) {
+  const isShown = (part) => split === "both" || (part.split ?? split) === split;
+  return known.map((parts) => {
+    const shown = parts.filter(isShown);
+    return words.every((word) => shown.some((part) => matches(part, word)));
   });
-  const count = (classes) => classes.toLocaleString("en");
-  found.value = words.length && n ? `${count(n)} of ${count(cards.length)} classes` : "";
+}
+let counted = ""; // what the search found, in words
+function search(mayShowBoth = true) {
+  const words = plain(box.value).split(/\s+/).filter(Boolean);
+  let hits = finding(words, shownSplit());
+  if (mayShowBoth && !hits.includes(true) && finding(words, "both").includes(true)) {
+    show("both");
+    hits = finding(words, "both");
+  }
+  hits.forEach((isFound, i) => { cards[i].hidden = bars[i].hidden = !isFound; });
+  const n = hits.filter(Boolean).length, count = (classes) => classes.toLocaleString("en");
+  const classes = `${count(n)} of ${count(cards.length)} classes`;
+  counted = found.value = words.length && n ? classes : "";
+  document.querySelector(".filter .found").textContent =
+    words.length ? `Only what the search for “${box.value.trim()}” finds is shown: ${classes}.` : "";
   nothing.hidden = n > 0 || !words.length;
   if (!nothing.hidden) explain(box.value.trim());
 }
 function explain(query) {
-  nothing.querySelector("strong").textContent = `Nothing found for “${query}”`;
+  nothing.querySelector("bdi").textContent = query;
   const near = nothing.querySelector(".near");
   near.querySelectorAll("button").forEach((button) => button.remove());
   const names = number.test(query) ? [] : nearest(plain(query));
-  nothing.querySelector(".other").hidden = !number.test(query);
-  nothing.querySelector("code").textContent = locateBy("train", "id", query);
+  const split = number.test(query) && splitOf(Number(query));
+  nothing.querySelector(".other").hidden = !split;
+  nothing.querySelector("code").textContent = split ? locateBy(split, "id", query) : "";
   for (const name of names) {
     const button = document.createElement("button");
     button.type = "button";
+    button.dir = "auto";
     button.textContent = name;
     near.append(button);
   }
   near.hidden = !names.length;
+}
+// The split whose ids go that far, rather the one that is shown.
+function splitOf(id) {
+  const shown = (split) => Number(split === shownSplit());
+  const fits = ([, { least, most }]) => least <= id && id <= most;
+  return Object.entries(held).sort(([a], [b]) => shown(b) - shown(a)).find(fits)?.[0];
 }
 function nearest(query) {
   const wanted = pairs(query);
@@ -109,22 +137,43 @@ function write() {
   next = null;
 }
 function follow(scroll = true) {
-  const image = isImage() && at(location.hash.slice(1));
-  if (image) return enlarge(uncovered(image));
+  const [, what, value] = /^#(class|train|val)=(.*)$/.exec(location.hash) ?? [];
+  const named = what && at(`${what}=${value}`);
+  if (named && what !== "class") return enlarge(uncovered(named));
   if (large.open) large.close();
-  if (isImage()) {
-    found.value = `This page doesn't show ${location.hash.slice(1).replace("=", " row ")}`;
-    return undefined;
+  search(); // which also takes back what was said of another address
+  if (named) {
+    uncovered(named);
+    measure();
+    if (scroll) named.scrollIntoView();
+  } else if (what) {
+    found.value = what === "class" ? noClass(value) : noImage(what, value);
+  } else {
+    goBackTo(new URLSearchParams(location.hash.slice(1)));
   }
-  if (location.hash.startsWith("#class=")) {
-    const card = uncovered(at(location.hash.slice(1)));
-    if (scroll) card?.scrollIntoView();
-    return undefined;
-  }
-  const where = new URLSearchParams(location.hash.slice(1));
-  show(where.get("show") ?? "both");
+  return undefined;
+}
+function goBackTo(where) {
+  show(where.get("show"));
   box.value = where.get("find") ?? "";
-  return search();
+  search();
+  if (location.hash.length > 1 && !where.has("show") && !where.has("find")) {
+    found.value = `This page has no ${location.hash}; there are #class=0, #train=0 and #val=0 (a ` +
+      "row), #find=dog and #show=val";
+  }
+}
+function noClass(value) {
+  const labels = cards.map((card) => Number(card.id.split("=")[1]));
+  const range = labels.length ? `: its labels are ${labels[0]} to ${labels.at(-1)}` : "";
+  return `This page has no class ${value || "without a label"}${range}`;
+}
+function noImage(split, value) {
+  if (!/^[0-9]+$/.test(value)) return `#${split}=${value} is no image: after = there has to be a row`;
+  if (!held[split]) return `The file has no ${split} images`;
+  const last = held[split].n - 1;
+  if (Number(value) > last) return `The file has no ${split} row ${value}: its rows are 0 to ${last}`;
+  return `This page doesn't show ${split} row ${value}; this asks the file for it: ` +
+    locateBy(split, "row", value);
 }
 // A link may name what the search or the switch hides.
 function uncovered(element) {
@@ -137,11 +186,18 @@ function uncovered(element) {
   return element;
 }
 
+// Nothing that a link or the focus goes to is below the bar, however many lines that has.
+const tools = document.querySelector(".tools");
+function measure() {
+  document.documentElement.style.setProperty("--bar", `${tools.offsetHeight}px`);
+}
+
 // One image, enlarged
 
 let current = null;
 function enlarge(link) {
   current = link;
+  found.value = counted; // no longer what was said of an address
   const small = link.querySelector("img"), card = link.closest("article");
   const [split, row] = link.id.split("=");
   const id = link.closest("figure").querySelector("figcaption").textContent;
@@ -167,6 +223,10 @@ function enlarge(link) {
     button.ariaDisabled = String(!images[place + Number(button.dataset.step)]);
   }
   if (!large.open) large.showModal();
+  const pixels = Number(document.body.dataset.pixels), enlarged = large.querySelector(".stage img");
+  const size = ["width", "height"].map((side) => Number(small.getAttribute(side)));
+  const isWhole = Math.max(...size) === pixels;
+  enlarged.classList.toggle("coarse", isWhole && enlarged.clientWidth > 2 * pixels);
 }
 function fact(term, value, name = "") {
   if (!value) return [];
@@ -257,7 +317,7 @@ function stops() {
 
 box.addEventListener("input", () => { search(); rememberSearch(); });
 for (const choice of choices) {
-  choice.addEventListener("change", () => { stops(); rememberSearch(); });
+  choice.addEventListener("change", () => { stops(); search(false); rememberSearch(); });
 }
 nothing.addEventListener("click", ({ target }) => {
   if (target.tagName !== "BUTTON") return;
@@ -287,10 +347,17 @@ window.addEventListener("popstate", () => {
   leaving = false;
   history.scrollRestoration = "auto";
 });
+let unfolded = []; // for the paper alone
 window.addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
+  unfolded = [...document.querySelectorAll("details:not([open])")];
+  for (const details of unfolded) details.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const details of unfolded) details.open = false;
 });
 document.querySelector(".search").hidden = false;
 document.querySelector(".keys").hidden = false;
+new ResizeObserver(measure).observe(tools);
+measure();
 stops();
 follow();

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.resources
+import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -23,6 +24,9 @@ from imagenet_subset.system.text import gigabytes
 from imagenet_subset.viewing.budget import encoding_for
 from imagenet_subset.viewing.cards import Cards
 from imagenet_subset.viewing.sampling import ClassSample, Progress, sample_classes
+
+_COARSE = 64
+"""Pixels of images that a card enlarges more than twice."""
 
 
 def write_page(
@@ -76,8 +80,11 @@ def _page(
     most = max((sample.counts[s] for sample in samples for s in SPLITS), default=0)
     return Template(_shipped("page.html")).substitute(
         policy=_policy(script),
-        name=escape(subset.name),
+        name=escape(subset.title),
         file=escape(subset.path.name),
+        held=escape(json.dumps(_held(subset, splits))),
+        pixels=max(subset.X_train.shape[1:3]),
+        coarse="coarse" if max(subset.X_train.shape[1:3]) <= _COARSE else "",
         css=_shipped("page.css"),
         script=script,
         facts=_facts(subset, len(samples)),
@@ -138,13 +145,23 @@ def _provenance(subset: ImagenetSubset) -> str:
     return f"<dl>{''.join(lines)}</dl>"
 
 
+def _held(subset: ImagenetSubset, splits: Sequence[Split]) -> dict[str, dict[str, int]]:
+    """What the script has to know of images that aren't shown: those of the page's splits first."""
+    held = {}
+    for split in (*splits, *(split for split in SPLITS if split not in splits)):
+        ids = subset.ids(split)
+        if len(ids):
+            held[split] = {"n": len(ids), "least": int(ids.min()), "most": int(ids.max())}
+    return held
+
+
 def _bar(sample: ClassSample, most: int) -> str:
     """Line of the chart: the counts of a class, on the scale of all classes and splits."""
     widths = {split: 100 * sample.counts[split] / (most or 1) for split in SPLITS}
     bars = "".join(f'<i class="{s}" style="width:{w:.4g}%"></i>' for s, w in widths.items())
     train, val = (f"{sample.counts[split]:,}" for split in SPLITS)
     return (
-        f'<li><a href="#class={sample.label.number}">{escape(sample.name)}</a>'
+        f'<li><a dir="auto" href="#class={sample.label.number}">{escape(sample.name)}</a>'
         f'<span class="bar" aria-hidden="true">{bars}</span><span class="n">'
         f'<b class="sr">train </b>{train}<b class="sr">, val </b><em>{val}</em></span></li>'
     )

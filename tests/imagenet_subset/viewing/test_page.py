@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
@@ -133,13 +134,40 @@ def test_every_class_can_be_found_by_name_wnid_and_label(
         assert {wnid, label, name} <= set(text.split())
 
 
-def test_a_number_finds_a_label_or_an_image_and_no_part_of_them(
+def test_a_number_finds_a_label_or_a_clsloc_id(write_subset: Write, tmp_path: Path) -> None:
+    csv = "subset_label,original_id,WNID,human_label\n0,327,n1,one\n0,9,n2,two\n1,0,n3,three\n"
+    page = write(open_subset(write_subset([0, 1], [], csv=csv, foreign=True)), tmp_path)
+    assert [article["data-numbers"] for article in page.all("article")] == ["0 327 9", "1"]
+
+
+def test_the_script_knows_how_far_rows_and_ids_of_the_file_go(
     write_subset: Write, tmp_path: Path
 ) -> None:
-    subset = open_subset(write_subset([0, 1, 1], [], ids={"train": [7, 77, 777]}))
+    ids = {"train": [7, 77, 777], "val": [5]}
+    page = write(open_subset(write_subset([0, 1, 1], [0], ids=ids)), tmp_path, ["val"])
+    (body,) = page.all("body")
+    assert list(json.loads(body["data-held"]).items()) == [
+        ("val", {"n": 1, "least": 5, "most": 5}),
+        ("train", {"n": 3, "least": 7, "most": 777}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("three", "three"), ("three_64", "three_64"), ("ten", "ten (list three)")],
+)
+def test_files_of_one_list_have_titles_of_their_own(
+    write_subset: Write, tmp_path: Path, name: str, title: str
+) -> None:
+    stem, _, crop = name.partition("_")
+    written = write_subset([0], [])
+    assert open_subset(written).name == "three"
+    renamed = written.with_name(f"{stem}_cls{f'_{crop}' if crop else ''}.npz")
+    subset = open_subset(written.rename(renamed))
     page = write(subset, tmp_path)
-    numbers = [article["data-numbers"] for article in page.all("article")]
-    assert numbers == ["0 7", "1 77 777", "2"]
+    assert page.text["title"] == [f"{title}: preview"]
+    assert page.text["bdi"][0] == title
+    assert title in subset._repr_html_()
 
 
 def test_a_number_may_be_negative_as_an_id_that_is_made_of_a_name(
@@ -148,7 +176,7 @@ def test_a_number_may_be_negative_as_an_id_that_is_made_of_a_name(
     subset = open_subset(write_subset([0], [], ids={"train": [-1_978_027_183]}))
     write(subset, tmp_path)
     page = (tmp_path / "p.html").read_text()
-    assert 'data-numbers="0 -1978027183"' in page
+    assert "<figcaption>-1978027183</figcaption>" in page
     (number,) = re.findall(r"const number = /(\S+)/;", page)
     assert re.fullmatch(number, "-1978027183")
     assert not re.fullmatch(number, "n12267677")
