@@ -146,28 +146,29 @@ function follow(scroll = true) {
     uncovered(named);
     measure();
     if (scroll) named.scrollIntoView();
-  } else if (what) {
-    found.value = what === "class" ? noClass(value) : noImage(what, value);
-  } else {
-    goBackTo(new URLSearchParams(location.hash.slice(1)));
+    return undefined;
+  }
+  const where = new URLSearchParams(location.hash.slice(1));
+  const isSearch = location.hash.length < 2 || where.has("show") || where.has("find");
+  if (isSearch) {
+    show(where.get("show"));
+    box.value = where.get("find") ?? "";
+    search();
+  } else if (!leaving) { // who comes back from an image was told before
+    found.value = { class: noClass, train: noImage, val: noImage }[what]?.(value, what) ?? noSuch();
   }
   return undefined;
 }
-function goBackTo(where) {
-  show(where.get("show"));
-  box.value = where.get("find") ?? "";
-  search();
-  if (location.hash.length > 1 && !where.has("show") && !where.has("find")) {
-    found.value = `This page has no ${location.hash}; there are #class=0, #train=0 and #val=0 (a ` +
-      "row), #find=dog and #show=val";
-  }
+function noSuch() {
+  return `This page has no ${location.hash}; there are #class=0, #train=0 and #val=0 (a row), ` +
+    "#find=dog and #show=val";
 }
 function noClass(value) {
   const labels = cards.map((card) => Number(card.id.split("=")[1]));
   const range = labels.length ? `: its labels are ${labels[0]} to ${labels.at(-1)}` : "";
   return `This page has no class ${value || "without a label"}${range}`;
 }
-function noImage(split, value) {
+function noImage(value, split) {
   if (!/^[0-9]+$/.test(value)) return `#${split}=${value} is no image: after = there has to be a row`;
   if (!held[split]) return `The file has no ${split} images`;
   const last = held[split].n - 1;

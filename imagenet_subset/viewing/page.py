@@ -147,7 +147,7 @@ def _provenance(subset: ImagenetSubset) -> str:
 
 def _held(subset: ImagenetSubset, splits: Sequence[Split]) -> dict[str, dict[str, int]]:
     """What the script has to know of images that aren't shown: those of the page's splits first."""
-    held = {}
+    held: dict[str, dict[str, int]] = {}
     for split in (*splits, *(split for split in SPLITS if split not in splits)):
         ids = subset.ids(split)
         if len(ids):

@@ -148,7 +148,7 @@ class _Sheet:
     def heading(self, page: str, width: int) -> _Heading:
         height, across = self.subset.X_train.shape[1:3]
         counts = f"{len(self.subset.y_train):,} train and {len(self.subset.y_val):,} val images"
-        pixels = f"{across}\N{MULTIPLICATION SIGN}{height} pixels"
+        pixels = f"{across}x{height} pixels"
         ids = f"the number below an image is its {self.split}_id"
         title = (f"{self.subset.title}, {self.split}{page}", self.measures.title_size, _INK)
         about = f"{counts} \xb7 {pixels} \xb7 seed {self.seed} \xb7 {ids}"

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     seed = "decides which (default: %(default)s)"
     add("--seed", type=arguments.natural, default=0, metavar="N", help=seed)
     size = "pixels of each page of the sheet, as 1920x1080 for a slide: images are as large as "
-    "fits, and text grows with the page"
+    "fits, up to 336 pixels; beyond 1080 lines all grows with the page"
     add("--size", type=arguments.page_size, metavar="WxH", help=size)
     columns = "classes side by side on the sheet (default: as many as have room)"
     add("--columns", type=arguments.positive, metavar="N", help=columns)
@@ -60,7 +60,8 @@ def check(args: argparse.Namespace) -> str:
     if not sheets or args.out or not args.html:
         return ""
     are = "is" if len(sheets) == 1 else "are"
-    return f"{' and '.join(sheets)} {are} for the sheet, and --html alone draws none: add --out PNG"
+    named = " and ".join(filter(None, [", ".join(sheets[:-1]), sheets[-1]]))
+    return f"{named} {are} for the sheet, and --html alone draws none: add --out PNG"
 
 
 def run(args: argparse.Namespace) -> int:

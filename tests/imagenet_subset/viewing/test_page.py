@@ -167,7 +167,7 @@ def test_files_of_one_list_have_titles_of_their_own(
     page = write(subset, tmp_path)
     assert page.text["title"] == [f"{title}: preview"]
     assert page.text["bdi"][0] == title
-    assert title in subset._repr_html_()
+    assert title in (subset._repr_html_() or "")
 
 
 def test_a_number_may_be_negative_as_an_id_that_is_made_of_a_name(

@@ -192,6 +192,62 @@ def test_nothing_found_says_what_was_searched_and_what_is_near(open_page: Open) 
     expect(page.get_by_role("searchbox")).to_be_focused()
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("val/ILSVRC2012_val_00000010.JPEG", "tench"), ("train/n01443537/", "goldfish")],
+)
+def test_the_path_that_the_page_shows_of_a_photo_is_found(
+    open_page: Open, text: str, name: str
+) -> None:
+    page = open_page()
+    page.get_by_role("searchbox").fill(text)
+    expect(page.locator("article:visible h2")).to_have_text([name])
+    page.get_by_role("searchbox").fill("train")
+    expect(page.locator("#nothing")).to_be_visible()
+
+
+def test_the_clsloc_id_that_a_card_shows_is_found(open_page: Open) -> None:
+    page = open_page()
+    shown = page.locator("[id='class=2'] .about").inner_text()
+    page.get_by_role("searchbox").fill(shown.rpartition(" ")[2])
+    expect(page.locator("[id='class=2']")).to_be_visible()
+    expect(page.locator("article:visible")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "number", "split"),
+    [("", "599", "train"), ("#show=val", "599", "val"), ("#show=val", "1999", "train")],
+)
+def test_the_command_for_a_number_is_of_the_split_that_can_have_it(
+    open_page: Open, fragment: str, number: str, split: str
+) -> None:
+    page = open_page(fragment)
+    page.get_by_role("searchbox").fill(number)
+    expect(page.locator("#nothing code")).to_have_text(
+        f"imagenet-subset locate twelve_cls.npz --split {split} --id {number}"
+    )
+
+
+def test_a_number_that_no_image_can_have_is_not_asked_for(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_role("searchbox").fill("99999")
+    expect(page.locator("#nothing")).to_contain_text("Nothing found for “99999”")
+    expect(page.locator("#nothing code")).to_be_hidden()
+
+
+def test_an_image_that_the_switch_hides_is_shown_when_it_is_found(open_page: Open) -> None:
+    page = open_page()
+    hidden = page.locator("[id='class=11'] .train figcaption").last.text_content()
+    assert hidden
+    page.get_by_role("radio", name="val").check()
+    page.get_by_role("searchbox").fill("goldfish")
+    expect(page.get_by_role("radio", name="val")).to_be_checked()
+    page.get_by_role("searchbox").fill(hidden)
+    expect(page.get_by_role("radio", name="both")).to_be_checked()
+    expect(page.locator("article:visible")).to_have_count(1)
+    expect(page.get_by_text(hidden, exact=True)).to_be_visible()
+
+
 def test_a_slash_goes_to_the_search_and_stays_a_slash_in_it(open_page: Open) -> None:
     page = open_page()
     page.keyboard.press("/")
@@ -279,6 +335,34 @@ def test_no_image_with_the_focus_is_below_the_search(open_page: Open) -> None:
         assert tools["y"] + tools["height"] <= box["y"] < 768
 
 
+@pytest.mark.parametrize("width", [320, 1366])
+def test_no_class_link_with_the_focus_is_below_the_search(open_page: Open, width: int) -> None:
+    page = open_page("#class=9", viewport={"width": width, "height": 600})
+    page.locator("[id='class=9'] .thumbs a").first.focus()
+    for _ in range(14):
+        page.keyboard.press("Shift+Tab")
+        box = page.locator(":focus").bounding_box()
+        tools = page.locator(".tools").bounding_box()
+        assert box is not None
+        assert tools is not None
+        assert tools["y"] + tools["height"] <= box["y"] < 600
+
+
+@pytest.mark.parametrize("height", [256, 500, 768])
+def test_the_class_of_a_link_is_in_view_below_a_bar_of_any_height(
+    open_page: Open, height: int
+) -> None:
+    page = open_page("#find=shark", viewport={"width": 320, "height": height})
+    page.evaluate("location.hash = '#class=2'")
+    heading = page.locator("[id='class=2'] h2")
+    expect(heading).to_be_in_viewport(ratio=1)
+    box, tools = heading.bounding_box(), page.locator(".tools").bounding_box()
+    assert box is not None
+    assert tools is not None
+    assert tools["y"] + tools["height"] <= box["y"]
+    shoot(page, f"class-at-320x{height}")
+
+
 def test_tab_stops_at_the_controls_and_twice_in_each_class(open_page: Open) -> None:
     page = open_page()
     stops = []
@@ -321,6 +405,50 @@ def test_a_link_to_an_image_that_is_not_on_the_page_says_so(open_page: Open) -> 
         "The file has no train row 99999: its rows are 0 to 239"
     )
     expect(page.locator("article:visible")).to_have_count(12)
+
+
+def test_a_row_that_is_not_shown_has_a_command_until_something_else_is_done(
+    open_page: Open,
+) -> None:
+    page = open_page()
+    shown = page.locator(".thumbs a").evaluate_all("all => all.map(a => a.id)")
+    row = next(row for row in range(240) if f"train={row}" not in shown)
+    said = f"imagenet-subset locate twelve_cls.npz --split train --row {row}"
+    for then in ("#class=3", "#val=1", "#find=shark", "#show=val"):
+        page.evaluate(f"location.hash = '#train={row}'")
+        expect(page.locator("#found")).to_contain_text(said)
+        page.evaluate(f"location.hash = '{then}'")
+        expect(page.locator("#found")).not_to_contain_text("locate")
+    page.evaluate(f"location.hash = '#train={row}'")
+    expect(page.locator("#found")).to_contain_text(said)
+    shoot(page, "row-not-shown")
+    page.locator(".thumbs a:visible").first.click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#found")).not_to_contain_text("locate")
+
+
+@pytest.mark.parametrize(
+    ("fragment", "said"),
+    [
+        ("#train=", "#train= is no image: after = there has to be a row"),
+        ("#val=x", "#val=x is no image: after = there has to be a row"),
+        ("#class=99", "This page has no class 99: its labels are 0 to 11"),
+        ("#class=x", "This page has no class x: its labels are 0 to 11"),
+        ("#row=5", "This page has no #row=5; there are #class=0, #train=0"),
+    ],
+)
+def test_an_address_that_names_nothing_says_what_there_is(
+    open_page: Open, fragment: str, said: str
+) -> None:
+    page = open_page(fragment)
+    expect(page.locator("#found")).to_contain_text(said)
+    expect(page.locator("article:visible")).to_have_count(12)
+
+
+def test_a_split_that_there_is_not_is_both(open_page: Open) -> None:
+    page = open_page("#show=bogus")
+    expect(page.get_by_role("radio", name="both")).to_be_checked()
+    expect(page.locator("section:visible .thumbs")).to_have_count(24)
 
 
 def test_a_link_brings_back_search_and_split(open_page: Open) -> None:
@@ -462,6 +590,32 @@ def test_paper_has_all_facts_and_no_controls(open_page: Open, tmp_path: Path) ->
     expect(page.locator("details[open]")).to_have_count(0)  # opened for the paper alone
 
 
+def test_paper_says_what_of_the_page_is_on_it(open_page: Open) -> None:
+    page = open_page("#find=shark&show=val")
+    expect(page.locator(".filter")).to_be_hidden()
+    page.emulate_media(media="print")
+    expect(page.locator(".filter")).to_be_visible()
+    assert page.locator(".filter").inner_text() == (
+        "Only images of val are shown. Only what the search for “shark” finds is shown: "
+        "2 of 12 classes."
+    )
+    page = open_page()
+    page.emulate_media(media="print")
+    assert page.locator(".filter").inner_text().strip() == ""
+
+
+def test_details_are_open_on_paper_and_then_as_they_were(open_page: Open) -> None:
+    page = open_page()
+    page.get_by_text("How it was made").click()
+    page.evaluate(
+        "addEventListener('beforeprint', () => {"
+        " window.onPaper = document.querySelectorAll('details[open]').length })"
+    )
+    page.pdf()
+    assert page.evaluate("window.onPaper") == 2
+    expect(page.locator("details[open] summary")).to_have_text(["How it was made"])
+
+
 # Sizes and strangers
 
 
@@ -504,6 +658,35 @@ def test_a_name_of_any_length_keeps_to_a_phone(open_page: Open, tmp_path: Path) 
     shoot(page, "phone-long-names")
     page.locator(".thumbs a").last.click()
     assert page.get_by_role("dialog").evaluate("d => d.scrollWidth <= d.clientWidth")
+
+
+@pytest.mark.parametrize(("side", "shown"), [(16, "pixelated"), (64, "pixelated"), (224, "auto")])
+def test_few_pixels_are_shown_as_they_are(
+    open_page: Open, tmp_path: Path, side: int, shown: str
+) -> None:
+    write_page(open_subset(write_npz(tmp_path / "few.npz", 2, (3, 3), side)), tmp_path / "f.html")
+    page = open_page(path=tmp_path / "f.html")
+    rendering = "e => getComputedStyle(e).imageRendering"
+    assert page.locator(".thumbs img").first.evaluate(rendering) == shown
+    if side == 16:
+        shoot(page, "few-pixels")
+    page.locator(".thumbs a").first.click()
+    assert page.locator(".stage img").evaluate(rendering) == shown
+
+
+def test_names_of_any_script_have_their_own_direction(open_page: Open, tmp_path: Path) -> None:
+    npz = write_npz(tmp_path / "two_cls.npz", 2, (2, 2), side=64)
+    (tmp_path / "two_cls_metadata.csv").write_text(
+        "subset_label,original_id,WNID,human_label\n0,1,n1,سمكة (ذهبية)\n1,2,n2,tench (fish)\n",
+        encoding="utf-8",
+    )
+    write_page(open_subset(npz), tmp_path / "two.html")
+    page = open_page(path=tmp_path / "two.html")
+    for place, direction in ((0, "rtl"), (1, "ltr")):
+        card = page.locator("article").nth(place)
+        assert card.locator("h2 a").evaluate(f"e => e.matches(':dir({direction})')")
+        expect(card.locator("img").first).to_have_attribute("dir", "auto")  # so its alt has its own
+    shoot(page, "right-to-left")
 
 
 def test_names_from_a_file_are_shown_and_never_run(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from imagenet_subset.cli.usage import parse
 from imagenet_subset.errors import OutputError, ReadError
 
 Write = Callable[..., Path]
@@ -100,3 +101,31 @@ def test_wrong_arguments_are_wrong_usage(
     with pytest.raises(SystemExit) as caught:
         command("preview", write_subset([0], []), *arguments)
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ["--font", "nofont.ttf"],
+            "--font is for the sheet, and --html alone draws none: add --out",
+        ),
+        (
+            ["--columns", "3", "--size", "1920x1080"],
+            "--size and --columns are for the sheet, and --html alone draws none: add --out",
+        ),
+        (
+            ["--font", "f.ttf", "--columns", "3", "--size", "1920x1080"],
+            "--size, --columns and --font are for the sheet",
+        ),
+        (["--size", "-5x-5"], "'-5x-5' isn't a width and a height of 480 to 16384 pixels"),
+    ],
+)
+def test_flags_of_the_sheet_without_one_or_out_of_range_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], why: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["preview", "f.npz", "--html", "t.html", *arguments])
+    assert caught.value.code == 2
+    assert why in capsys.readouterr().err
+    assert parse(["preview", "f.npz", "--size", "640x480", "--columns", "3"]).columns == 3

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageFont, features
 
 from imagenet_subset.errors import OutputError
 from imagenet_subset.reading.subset import open_subset
@@ -22,6 +24,18 @@ from tests.imagenet_subset.viewing.photos import write_npz
 
 Write = Callable[..., Path]
 Command = Callable[..., str]
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+needs_freetype = pytest.mark.skipif(
+    not features.check("freetype2"), reason="Pillow has no FreeType"
+)
+
+
+def pillows_own_font() -> bytes:
+    """The file of Pillow's own font: Latin letters."""
+    font = ImageFont.load_default(16)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font.font_bytes
 
 
 def found(path: Path, shade: int) -> tuple[int, int]:
@@ -217,6 +231,97 @@ def test_a_page_ends_before_a_class_that_has_no_room_on_it(
 def test_letters_with_accents_lose_them_unless_a_font_has_them(tmp_path: Path) -> None:
     assert Lettering().drawable("na\xefve caf\xe9 \xb7 \u96ea") == "naive cafe \xb7 ?"
     assert Lettering(tmp_path / "any.ttf").drawable("caf\xe9 \u96ea") == "caf\xe9 \u96ea"
+
+
+def named(write_subset: Write, *names: str) -> Path:
+    rows = "".join(f"{label},{label + 1},n{label},{name}\n" for label, name in enumerate(names))
+    csv = f"subset_label,original_id,WNID,human_label\n{rows}"
+    return write_subset(list(range(len(names))), [], csv=csv, foreign=True)
+
+
+def test_names_without_glyphs_are_told_on_standard_error(
+    write_subset: Write, cli: Cli, tmp_path: Path
+) -> None:
+    npz = named(write_subset, "fish", "سمكة", "caf\xe9", "雪豹")
+    done = cli("preview", npz, "--out", tmp_path / "s.png")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "2 names have characters that the font of the sheet has no glyphs for; give one that has "
+        "by --font FILE\n"
+    )
+    npz = named(write_subset, "fish", "caf\xe9")
+    assert cli("preview", npz, "--out", tmp_path / "s.png").stderr == ""
+
+
+@needs_freetype
+def test_a_given_font_may_lack_glyphs_too(write_subset: Write, cli: Cli, tmp_path: Path) -> None:
+    font = tmp_path / "latin.ttf"
+    font.write_bytes(pillows_own_font())
+    npz = named(write_subset, "fish", "雪豹", "white space")
+    done = cli("preview", npz, "--out", tmp_path / "s.png", "--font", font)
+    assert done.stderr == (
+        f"1 name has characters that {font} has no glyphs for; give another by --font FILE\n"
+    )
+
+
+@needs_freetype
+def test_a_font_that_is_not_there_is_refused(write_subset: Write, command: Command) -> None:
+    why = "nofont.ttf can't be used as a font (there is no such file)"
+    with pytest.raises(OutputError, match=re.escape(why)):
+        command("preview", write_subset([0], []), "--out", "s.png", "--font", "nofont.ttf")
+
+
+def test_pages_that_a_former_sheet_had_beyond_are_removed_and_no_others(
+    write_subset: Write, tmp_path: Path
+) -> None:
+    many = open_subset(write_subset(list(range(61)), [], csv=None, foreign=True))
+    style, out = SheetStyle(columns=1), tmp_path / "s.png"
+    assert len(write_sheets(many, out, "train", style=style)) == 4
+    write_sheets(many, tmp_path / "t.png", "train", style=style)
+    write_sheets(many, tmp_path / "s-9.png", "train")  # a sheet of that name
+    Image.new("RGB", (9, 9)).save(tmp_path / "s-7.png")
+    (tmp_path / "s-8.png").write_bytes((tmp_path / "s-4.png").read_bytes())
+    (tmp_path / "s-x.png").write_bytes((tmp_path / "s-4.png").read_bytes())
+    few = open_subset(write_subset([0], [], csv=None, foreign=True))
+    write_sheets(few, out, "train", style=style)
+    left = {path.name for path in tmp_path.glob("*.png")}
+    others = {"s-7.png", "s-8.png", "s-9.png", "s-x.png"}
+    assert left == {"s.png", *others, "t.png", "t-2.png", "t-3.png", "t-4.png"}
+
+
+@pytest.mark.parametrize("classes", [1, 5, 12])
+def test_a_page_of_twice_the_size_is_the_same_page_in_more_pixels(
+    write_subset: Write, tmp_path: Path, classes: int
+) -> None:
+    subset = open_subset(write_subset(list(range(classes)) * 4, [], csv=None, foreign=True))
+    ink = []
+    for scale in (1, 2):
+        style = SheetStyle(size=(1920 * scale, 1080 * scale))
+        (path,) = write_sheets(subset, tmp_path / "s.png", "train", per_class=4, style=style)
+        with Image.open(path) as image:
+            rows, columns = np.nonzero(np.asarray(image.convert("L"))[120 * scale :] < 200)
+        ink.append([side / scale for side in (rows.max(), columns.min(), columns.max())])
+    assert ink[0] == pytest.approx(ink[1], abs=40)
+
+
+def test_a_single_class_is_in_the_middle_of_a_slide(write_subset: Write, tmp_path: Path) -> None:
+    subset = open_subset(write_subset([5], [], csv=None, foreign=True))
+    style = SheetStyle(size=(1920, 1080))
+    (path,) = write_sheets(subset, tmp_path / "s.png", "train", per_class=1, style=style)
+    with Image.open(path) as image:
+        black = np.argwhere(np.asarray(image.convert("L")) == 0)
+    black = black[black[:, 0] > 120]
+    top, left = black.min(axis=0).tolist()
+    bottom, right = black.max(axis=0).tolist()
+    assert (left + right) / 2 == pytest.approx(960, abs=2)
+    assert (top + bottom) / 2 == pytest.approx(590, abs=60)
+
+
+def test_few_pixels_are_enlarged_as_they_are() -> None:
+    board = np.zeros((8, 8, 3), np.uint8)
+    board[::2, 1::2] = board[1::2, ::2] = 255
+    assert set(np.unique(np.asarray(thumbnail(board, 112)))) == {0, 255}
+    assert len(np.unique(np.asarray(thumbnail(np.tile(board, (8, 8, 1)), 112)))) > 2
 
 
 @thorough("keeps sheets for people to look at")
