@@ -44,8 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", choices=SPLITS, help=split)
     seed = "decides which (default: %(default)s)"
     add("--seed", type=arguments.natural, default=0, metavar="N", help=seed)
-    size = "pixels of each page of the sheet, as 1920x1080 for a slide: images are as large as "
-    "fits, up to 336 pixels; beyond 1080 lines all grows with the page"
+    size = (
+        "pixels of each page of the sheet, as 1920x1080 for a slide: images are as large as fits, "
+        "up to 336 pixels; beyond 1080 lines all grows with the page"
+    )
     add("--size", type=arguments.page_size, metavar="WxH", help=size)
     columns = "classes side by side on the sheet (default: as many as have room)"
     add("--columns", type=arguments.positive, metavar="N", help=columns)
