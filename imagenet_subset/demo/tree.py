@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +35,70 @@ _TELLING = (1009, 10095, 137, 1379, 13801)
 """Numbers in the names of each class's first photos: the train list doesn't have them in plain
 lexicographic order."""
 
+_UNFINISHED = ".partial"
+"""Ends the name of a photo while it is written."""
+
 Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoNames:
+    """What a demo tree has, without the photos' contents."""
+
+    train: list[tuple[str, int]]
+    """``wnid/wnid_k`` and ILSVRC's number of each train photo."""
+    val: list[str]
+    """``[wnid/]ILSVRC2012_val_00000001`` of each val photo."""
+
+    @property
+    def photos(self) -> list[str]:
+        """Their paths below ``Data/CLS-LOC``, train first."""
+        train = [f"train/{name}.JPEG" for name, _ in self.train]
+        return train + [f"val/{name}.JPEG" for name in self.val]
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """Texts of the files below ``ImageSets/CLS-LOC``."""
+        val = sorted((name.rpartition("/")[2], int(name[-8:])) for name in self.val)
+        return {
+            f"{list_name}.txt": "".join(f"{name} {number}\n" for name, number in entries)
+            for list_name, entries in (("train_cls", self.train), ("val", val))
+        }
+
+
+def demo_names(
+    rng: np.random.Generator | None = None,
+    wnids: Sequence[str] = DEMO_WNIDS,
+    train_per_class: int = 20,
+    *,
+    val_folders: bool = False,
+) -> DemoNames:
+    """Names and numbers of a tree that `write_demo_tree` makes, by default of the usual one."""
+    rng = rng or np.random.default_rng(0)
+    classes = [class_table()[wnid] for wnid in sorted(wnids)]
+    train = [entry for c in classes for entry in _train_names(c, train_per_class, rng)]
+    return DemoNames(train, _val_names(classes, folders=val_folders))
+
+
+def foreign_files(root: Path) -> Iterator[Path]:
+    """Files in a folder that the usual demo tree doesn't have, or has with another content.
+
+    Of photos only the names are looked at, since `write_demo_tree` replaces none. Hidden files,
+    which file managers leave, don't count.
+    """
+    names = demo_names()
+    data, lists = root / "Data" / "CLS-LOC", root / "ImageSets" / "CLS-LOC"
+    photos = {data / name for name in names.photos}
+    texts = {lists / name: text.encode() for name, text in names.lists.items()}
+    for folder, _, files in os.walk(root):
+        for path in (Path(folder, file) for file in files if not file.startswith(".")):
+            known = path.with_name(path.name.removesuffix(_UNFINISHED))
+            if known in texts:
+                # A list that was cut short by an interruption is a beginning of it.
+                if not texts[known].startswith(path.read_bytes()):
+                    yield path
+            elif known not in photos:
+                yield path
 
 
 def write_demo_tree(
@@ -48,6 +114,8 @@ def write_demo_tree(
     progress: Progress = lambda _: None,
 ) -> Path:
     """Write ``Data/CLS-LOC`` and ``ImageSets/CLS-LOC`` with numbers as ILSVRC has them.
+
+    A photo that is there stays as it is, so that a rerun writes what an interrupted one left.
 
     Parameters
     ----------
@@ -74,28 +142,31 @@ def write_demo_tree(
     rng = np.random.default_rng(seed)
     data, lists = root / "Data" / "CLS-LOC", root / "ImageSets" / "CLS-LOC"
     lists.mkdir(parents=True, exist_ok=True)
-    classes = [class_table()[wnid] for wnid in sorted(wnids)]
-    train = [entry for c in classes for entry in _train_names(c, train_per_class, rng)]
-    val = _val_names(classes, folders=val_folders)
-    files = [f"train/{name}.JPEG" for name, _ in train] + [f"val/{name}.JPEG" for name in val]
+    names = demo_names(rng, wnids, train_per_class, val_folders=val_folders)
     contents = itertools.chain(
-        _photos(len(train), _SIZES, 100_000 * seed, odd=odd),
-        _photos(len(val), _SMALL_SIZES, 100_000 * seed + 50_000, odd=False),
+        _photos(len(names.train), _SIZES, 100_000 * seed, odd=odd),
+        _photos(len(names.val), _SMALL_SIZES, 100_000 * seed + 50_000, odd=False),
     )
-    begins(len(files))
-    for name, content in zip(files, contents, strict=True):
-        path = data / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    begins(len(names.photos))
+    for name, content in zip(names.photos, contents, strict=True):
+        _write_once(data / name, content)
         progress(1)
     bad = [image.data for image in odd_images() if not image.decodable] if damaged else []
-    for k, place in enumerate(rng.permutation(len(train))[:damaged].tolist()):
-        (data / files[place]).write_bytes(bad[k % len(bad)])
-    numbered_val = sorted((name.rpartition("/")[2], int(name[-8:])) for name in val)
-    for list_name, entries in (("train_cls", train), ("val", numbered_val)):
-        text = "".join(f"{name} {number}\n" for name, number in entries)
-        (lists / f"{list_name}.txt").write_text(text, newline="\n")
+    for k, place in enumerate(rng.permutation(len(names.train))[:damaged].tolist()):
+        (data / names.photos[place]).write_bytes(bad[k % len(bad)])
+    for name, text in names.lists.items():
+        (lists / name).write_text(text, newline="\n")
     return data
+
+
+def _write_once(path: Path, content: Callable[[], bytes]) -> None:
+    """Write a file that isn't there yet; what has its name is whole, whenever this is stopped."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + _UNFINISHED)
+    unfinished.write_bytes(content())
+    os.replace(unfinished, path)
 
 
 def _train_names(c: ImageClass, n: int, rng: np.random.Generator) -> list[tuple[str, int]]:
@@ -119,16 +190,22 @@ def _val_names(classes: list[ImageClass], *, folders: bool) -> list[str]:
     ]
 
 
-def _photos(n: int, sizes: Sequence[tuple[int, int]], seed: int, *, odd: bool) -> Iterator[bytes]:
-    """File contents of ``n`` photos, the odd ones spread among them."""
+def _photos(
+    n: int, sizes: Sequence[tuple[int, int]], seed: int, *, odd: bool
+) -> Iterator[Callable[[], bytes]]:
+    """What makes the contents of ``n`` photos, the odd ones spread among them."""
     strange = [image.data for image in odd_images() if image.decodable] if odd else []
     step = max(1, n // max(1, len(strange)))
     for k in range(n):
         if k % step == step - 1 and k // step < len(strange):
-            yield strange[k // step]
-            continue
-        yield jpeg(
-            photo(seed + k, *sizes[k % len(sizes)]),
-            subsampling="4:2:0" if k % 4 == 0 else "4:4:4",
-            progressive=k % 11 == 0,
-        )
+            yield functools.partial(bytes, strange[k // step])
+        else:
+            yield functools.partial(_content, k, seed, sizes[k % len(sizes)])
+
+
+def _content(k: int, seed: int, size: tuple[int, int]) -> bytes:
+    return jpeg(
+        photo(seed + k, *size),
+        subsampling="4:2:0" if k % 4 == 0 else "4:4:4",
+        progressive=k % 11 == 0,
+    )

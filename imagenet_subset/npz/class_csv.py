@@ -38,20 +38,25 @@ class ClassRow(NamedTuple):
     human_label: str
 
 
+def metadata_text(subset: Subset) -> str:
+    """Text of the CSV: label, ILSVRC 2015 CLS-LOC id, WordNet ID and name of each class."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(ClassRow._fields)
+    for label, c in zip(subset.labels, subset.classes, strict=True):
+        writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
+    return text.getvalue()
+
+
 def write_metadata(path: Path, subset: Subset) -> None:
-    """Write the CSV: label, ILSVRC 2015 CLS-LOC id, WordNet ID and name of each class.
+    """Write the CSV that `metadata_text` makes.
 
     Raises
     ------
     OSError
         It can't be written; nothing is left under its name that wasn't there before.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(ClassRow._fields)
-    for label, c in zip(subset.labels, subset.classes, strict=True):
-        writer.writerow([label, c.clsloc_id, c.wnid, c.human_label])
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, metadata_text(subset).encode())
 
 
 def read_class_rows(path: Path, made: Provenance | None) -> tuple[ClassRow, ...]:

@@ -419,21 +419,6 @@ def test_wnids_only_can_be_redirected_into_a_subset_file(cli, tree, tmp_path) ->
     assert build(cli, tree, "planes.txt", "--dry_run").returncode == 0
 
 
-@thorough("runs the demo twice, which CI does anyhow")
-def test_the_demo_runs_and_runs_again(cli, tmp_path) -> None:
-    for _ in range(2):
-        done = cli("demo")
-        assert done.returncode == 0, done.stderr
-        with np.load(tmp_path / "demo/out_files/demo5_cls.npz") as npz:
-            assert len(npz["X_train"]) == 100
-            assert len(npz["X_val"]) == 250
-
-
-def test_the_demo_leaves_a_real_tree_alone(cli, tmp_path) -> None:
-    (tmp_path / "demo/ILSVRC").mkdir(parents=True)
-    assert "is no demo" in one_line(cli("demo"))
-
-
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no POSIX permissions here")
 def test_an_unreadable_class_folder_is_named(cli, own_tree, subset_file) -> None:
     as_others: list[str] = []
