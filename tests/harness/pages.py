@@ -25,7 +25,7 @@ DATA = {"", "text", "pycon"}
 """Languages of blocks that show something and don't run; docstrings' examples run as doctests."""
 ON_THE_DEMO: Mapping[str, str] = MappingProxyType(
     {
-        "imagenet30_cls": "demo5_cls",
+        "out_files/imagenet30_cls": "demo/out_files/demo5_cls",
         "batch_size=256": "batch_size=16",
         "num_workers=4": "num_workers=2",
         "batch = 256": "batch = 16",

@@ -253,7 +253,7 @@ def test_the_reader_of_the_page_needs_nothing_of_the_program(npz: Path, tmp_path
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     assert "imagenet_subset" not in code
     done = subprocess.run(
-        [sys.executable, "-c", code.replace("out_files/demo5_cls.npz", str(npz))],
+        [sys.executable, "-c", code.replace("demo/out_files/demo5_cls.npz", str(npz))],
         cwd=tmp_path,
         capture_output=True,
         text=True,
