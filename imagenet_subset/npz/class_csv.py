@@ -127,7 +127,7 @@ def _parsed(path: Path, file: Iterable[str]) -> Iterator[ClassRow]:
     header = next(reader, [])
     if header != fields:
         found = printable(",".join(header)[:60])
-        raise ReadError(f"{printable(path)}:1: expected {','.join(fields)}, found {found!r}")
+        raise ReadError(f"{printable(path)}:1: expected {','.join(fields)}, found '{found}'")
     for line in filter(None, reader):
         where = f"{printable(path)}:{reader.line_num}"
         if len(line) != len(fields):

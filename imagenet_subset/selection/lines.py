@@ -13,7 +13,7 @@ from pathlib import Path
 from imagenet_subset.errors import SubsetError
 from imagenet_subset.ilsvrc.classes import MEANINGS, ImageClass, class_table, plain
 from imagenet_subset.system.files import regular
-from imagenet_subset.system.text import printable
+from imagenet_subset.system.text import first_unprintable, printable
 
 _LARGEST = 1_000_000
 """Bytes of a subset file; the 1,000 WNIDs take 10,000, the rest is for comments."""
@@ -88,7 +88,7 @@ def parse_lines(lines: Iterable[tuple[str, str]]) -> list[Line]:
         for c in classes:
             _once(places, c.wnid, where, c.wnid)
         line = Line(classes, name)
-        _once(places, f"name {line.title}", where, f"the name {line.title!r}")
+        _once(places, f"name {line.title}", where, f"the name '{line.title}'")
         parsed.append(line)
         room -= len(json.dumps(name)) if name else 0
         if room < 0:
@@ -111,10 +111,15 @@ def _divided(where: str, text: str) -> tuple[str | None, list[str]]:
             )
         return None, [text] if text else []
     name = " ".join(name.split())
-    if not name or not name.isprintable():
-        raise SubsetError(f"{where}: expected a name before the colon, found {printable(name)!r}")
+    if not name:
+        raise SubsetError(f"{where}: expected a name before the colon, found ''")
+    if (strange := first_unprintable(name)) is not None:
+        raise SubsetError(
+            f"{where}: the name '{printable(name)}' has the character U+{ord(strange):04X}, which "
+            "isn't printed; take it out"
+        )
     if not words:
-        raise SubsetError(f"{where}: no WNID after {printable(name)!r}; expected one or more")
+        raise SubsetError(f"{where}: no WNID after '{printable(name)}'; expected one or more")
     return name, words
 
 
@@ -161,11 +166,11 @@ def _unknown(word: str) -> str:
     named = [c for c in class_table().values() if plain(c.human_label) == plain(word)]
     if named:
         wnids = " or ".join(_with_meaning(c) for c in named)
-        return f"expected a WNID, found the name {shown!r}; write {wnids}"
+        return f"expected a WNID, found the name '{shown}'; write {wnids}"
     near = difflib.get_close_matches(word, class_table(), n=3, cutoff=0.6)
     if not near:
         return (
-            f"expected a WNID of ILSVRC 2012 such as n12267677, found {shown!r}; "
+            f"expected a WNID of ILSVRC 2012 such as n12267677, found '{shown}'; "
             "`imagenet-subset classes` lists them"
         )
     names = " or ".join(f"{wnid} ({class_table()[wnid].title})" for wnid in near)

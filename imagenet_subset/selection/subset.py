@@ -105,7 +105,7 @@ def load_subset(name_or_path: str | os.PathLike[str], out_name: str | None = Non
     """
     given = os.fspath(name_or_path)
     if out_name is not None and not _SAFE_NAME.fullmatch(out_name):
-        raise SubsetError(f"--out_name {printable(out_name)!r}: use {_ALLOWED} only; {_FIRST}")
+        raise SubsetError(f"--out_name '{printable(out_name)}': use {_ALLOWED} only; {_FIRST}")
     if out_name is not None and out_name.lower().endswith(".npz"):
         raise SubsetError(f"--out_name {out_name}: leave out .npz; NAME becomes NAME_cls.npz")
     if looks_like_wnids(given):
@@ -149,6 +149,6 @@ def _no_subset(name: str, folder: Path) -> str:
     nearest = ",".join(words) if all(map(looks_like_wnids, words)) else ", ".join(near(name))
     meant = f"did you mean {nearest}? " if nearest else ""
     return (
-        f"no subset named {printable(name)!r} in ./aux_files{there} or among those shipped; "
+        f"no subset named '{printable(name)}' in ./aux_files{there} or among those shipped; "
         f"{meant}`imagenet-subset subsets` lists them; or give the path of a .txt"
     )

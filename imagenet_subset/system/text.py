@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _NAMED = 3
+JOINERS = frozenset("\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}")
+"""Invisible characters that belong to how Persian, Indic scripts and joined emoji are spelled."""
 
 
 def counted(n: int, one: str, many: str = "") -> str:
@@ -38,7 +40,8 @@ def few(names: Sequence[str]) -> str:
 def printable(path: str | os.PathLike[str]) -> str:
     r"""Path as text that fits in one line of a message.
 
-    Control characters and undecodable bytes appear as escapes.
+    Control characters and undecodable bytes appear as escapes, and so do invisible ones, but for
+    those of `JOINERS` where they join something.
 
     Examples
     --------
@@ -46,9 +49,36 @@ def printable(path: str | os.PathLike[str]) -> str:
     'val/a b\\n.JPEG'
     """
     text = os.fspath(path)
+    if text.isprintable():
+        return text
+    escaped = set(_unprintable(text))
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+        c.encode("unicode_escape", "surrogatepass").decode() if place in escaped else c
+        for place, c in enumerate(text)
     )
+
+
+def first_unprintable(text: str) -> str | None:
+    r"""First character of a text that `printable` escapes.
+
+    Examples
+    --------
+    >>> first_unprintable("a\tb"), first_unprintable("a b"), first_unprintable("a\u200cb")
+    ('\t', None, '\u200c')
+    """
+    return next((text[place] for place in _unprintable(text)), None)
+
+
+def _unprintable(text: str) -> Iterator[int]:
+    """Places of what is escaped."""
+    for place, c in enumerate(text):
+        if c in JOINERS:
+            around = text[place - 1 : place] + text[place + 1 : place + 2]
+            # In ASCII alone, as that of a WNID, they join nothing and would only hide.
+            if len(around) == 2 and around.isprintable() and not around.isascii():
+                continue
+        if not c.isprintable():
+            yield place
 
 
 def gigabytes(size: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import ImageFont, features
 
 from imagenet_subset.errors import OutputError
-from imagenet_subset.system.text import printable
+from imagenet_subset.system.text import JOINERS, printable
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _MORE = "..."  # Pillow's own font has no ellipsis
@@ -52,7 +52,7 @@ class Lettering:
         return "".join(
             c if c.isascii() or c == "\xb7" else "?"
             for c in unicodedata.normalize("NFKD", text)
-            if not unicodedata.combining(c)
+            if not unicodedata.combining(c) and c not in JOINERS
         )
 
     def lacks(self, text: str) -> bool:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     found = find_classes(args.pattern)
     if not found:
         raise SubsetError(
-            f"no class of ILSVRC 2012 matches {printable(args.pattern)!r}; try a part of its name"
+            f"no class of ILSVRC 2012 matches '{printable(args.pattern)}'; try a part of its name"
         )
     if args.json:
         print_json(found)

@@ -67,7 +67,7 @@ def _find(name: str) -> NamedSubset:
         nearest = near(name)
         hint = f"did you mean {', '.join(nearest)}? " if nearest else ""
         raise SubsetError(
-            f"no list named {printable(name[:60])!r} comes with the program; {hint}"
+            f"no list named '{printable(name[:60])}' comes with the program; {hint}"
             "`imagenet-subset subsets` lists them"
         )
     return named_subsets()[found]

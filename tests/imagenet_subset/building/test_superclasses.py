@@ -22,6 +22,7 @@ from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.locate import locate
 from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.records import SPLITS
+from imagenet_subset.viewing.lettering import Lettering
 from imagenet_subset.viewing.page import write_page
 from imagenet_subset.viewing.sheet import write_sheets
 from pipelines.rule import PixelRule
@@ -201,3 +202,26 @@ def test_a_class_that_would_lose_its_last_photo_is_named(subset: Path, tmp_path:
         photo.write_bytes(b"damaged")
     with pytest.raises(UndecodableError, match=rf"2 train images of {AIRLINER} \(airliner\)"):
         carried_out(plan(subset, data, tmp_path / "out", skip_undecodable=True))
+
+
+def test_names_of_any_script_are_shown_as_they_are(
+    tree: Path, tmp_path: Path, command: Callable[..., str]
+) -> None:
+    """Persian, and an emoji: joined by characters that have no width."""
+    persian = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    emoji = "\N{WOMAN}\u200d\N{MICROSCOPE}"
+    text = f"{persian}: {AMBULANCE} {AIRLINER}\n{emoji}: {ACORN} {SHARK}\n"
+    (tmp_path / "names.txt").write_text(text, encoding="utf-8")
+    npz = carried_out(plan(tmp_path / "names.txt", tree, tmp_path)).plan.output.npz
+    subset = open_subset(npz)
+    assert subset.class_names == [persian, emoji]
+    assert persian in (subset._repr_html_() or "")
+    assert persian in command("inspect", npz)
+    assert json.loads(command("inspect", npz, "--json"))["classes"][0]["name"] == persian
+    assert read_class_rows(npz, subset.made)[0].WNID == AMBULANCE
+    assert verify(npz).ok
+    page = tmp_path / "page.html"
+    write_page(subset, page)
+    assert persian in page.read_text(encoding="utf-8")
+    assert Lettering().drawable(f"a {emoji}") == "a ??"
+    assert write_sheets(subset, tmp_path / "sheet.png", "val")

@@ -39,6 +39,7 @@ from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS
 from imagenet_subset.selection.subset import load_subset
 from imagenet_subset.system.files import open_for_update
+from imagenet_subset.system.text import first_unprintable
 from pipelines.base import DecodeError
 from pipelines.jpeg import JpegHeader, route
 from pipelines.rule import DEFAULT
@@ -79,7 +80,7 @@ def mutant(rng: random.Random, data: bytes) -> bytes:
 
 
 def one_line(error: Exception) -> bool:
-    return bool(str(error)) and str(error).isprintable()
+    return bool(str(error)) and first_unprintable(str(error)) is None
 
 
 # Images
@@ -190,7 +191,7 @@ def decode_all(seed: int, count: int) -> dict[str, int]:
         if isinstance(routed, JpegHeader):
             check_header(name, routed, data)
             outcomes["routed"] += 1
-        elif not routed or not routed.isprintable():
+        elif not routed or first_unprintable(routed) is not None:
             raise ValueError(f"{name}: not one line: {routed!r}")
         if time.process_time() - start > SECONDS:
             raise ValueError(f"{name}: took {time.process_time() - start:.0f} s")
@@ -381,7 +382,9 @@ def test_a_mutated_npz_has_a_problem_or_the_right_arrays(
     for k in range(count):
         path.write_bytes(npz_mutant(rng, data))
         report = verify(path)
-        assert all(problem.isprintable() for problem in report.problems), report.problems
+        assert all(first_unprintable(problem) is None for problem in report.problems), (
+            report.problems
+        )
         try:
             subset = ImagenetSubset(path)
         except ReadError as error:

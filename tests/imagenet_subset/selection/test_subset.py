@@ -42,9 +42,16 @@ def test_the_wnids_of_a_line_share_its_label(tmp_path: Path) -> None:
         (f"  odd : name :{ACORN}", "odd : name"),
         (f"caf\N{LATIN SMALL LETTER E WITH ACUTE}\t noir: {ACORN}", "caf\xe9 noir"),
         (f"pair:{ACORN},{AIRLINER}", "pair"),
+        (
+            f"\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645: {ACORN}",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        (f"PDF\u200c\u0647\u0627: {ACORN}", "PDF\u200c\u0647\u0627"),
+        (f"\u0915\u094d\u200d\u0937: {ACORN}", "\u0915\u094d\u200d\u0937"),
+        (f"\N{WOMAN}\u200d\N{MICROSCOPE}: {ACORN}", "\N{WOMAN}\u200d\N{MICROSCOPE}"),
     ],
 )
-def test_a_name_may_have_commas_and_colons(tmp_path: Path, line: str, name: str) -> None:
+def test_a_name_may_have_commas_colons_and_any_script(tmp_path: Path, line: str, name: str) -> None:
     assert load(tmp_path, line).titles == (name,)
 
 
@@ -69,7 +76,17 @@ def test_a_superclass_may_be_called_as_a_wnid_is(tmp_path: Path) -> None:
         (f"{ACORN}\nacorn: {AIRLINER}\n", ":2: the name 'acorn' is in line 1 already"),
         (f": {ACORN}\n", ":1: expected a name before the colon, found ''"),
         ("dogs:\n", ":1: no WNID after 'dogs'; expected one or more"),
-        (f"a\x07b: {ACORN}\n", ":1: expected a name before the colon, found 'a\\\\x07b'"),
+        (f"a\x07b: {ACORN}\n", ":1: the name 'a\\x07b' has the character U+0007"),
+        (f"a\u200cb: {ACORN}\n", ":1: the name 'a\\u200cb' has the character U+200C"),
+        (
+            f"\u0645\u06cc\u200c: {ACORN}\n",
+            "\\u200c' has the character U+200C, which isn't printed; take",
+        ),
+        (f"\u0645\u06cc\u202e\u062e: {ACORN}\n", "has the character U+202E"),
+        (
+            f"\u0645\u06cc\u200c\u062e: {ACORN}\n\u0645\u06cc\u200c\u062e: {AIRLINER}\n",
+            ":2: the name '\u0645\u06cc\u200c\u062e' is in line 1 already",
+        ),
         ("dogs: husky\n", ":1: expected a WNID of ILSVRC 2012 such as n12267677, found 'husky'"),
         (
             f"{'x' * 30_000}: {ACORN}\n",
