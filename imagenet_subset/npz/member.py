@@ -23,6 +23,7 @@ _LOCAL_HEADER = struct.Struct("<4s22x2H")
 _ENCRYPTED = 0x1
 _HEADER_LENGTH = {(1, 0): "<H", (2, 0): "<I"}
 _MAX_HEADER = 1 << 16
+_SHOWN = 24  # bytes of an unreadable header
 _GARBLED_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 _GARBLED_HEADER = (
     *(ValueError, OverflowError, TypeError, SyntaxError, RecursionError, MemoryError),
@@ -121,10 +122,12 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if version not in _HEADER_LENGTH:
         raise ValueError(f"version {version[0]}.{version[1]} of the .npy format")
     length = struct.Struct(_HEADER_LENGTH[version])
-    (nbytes,) = length.unpack(file.read(length.size))
+    if len(size := file.read(length.size)) < length.size:
+        raise ValueError("cut short")
+    (nbytes,) = length.unpack(size)
     if nbytes > _MAX_HEADER:
         raise ValueError(f"a header of {nbytes} bytes")
-    header = ast.literal_eval(file.read(nbytes).decode("latin1"))
+    header = _literal(file.read(nbytes))
     if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
         raise ValueError("not descr, fortran_order and shape")
     shape, order = header["shape"], header["fortran_order"]
@@ -135,6 +138,15 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     dtype = npy.descr_to_dtype(header["descr"])
     np.broadcast_to(np.empty((), dtype), shape)  # refuses a shape that no array of NumPy's has
     return shape, order, dtype
+
+
+def _literal(text: bytes) -> Any:
+    """Value that a header's text is."""
+    try:
+        return ast.literal_eval(text.decode("latin1"))
+    except _GARBLED_HEADER as error:
+        more = "..." if len(text) > _SHOWN else ""
+        raise ValueError(f"it begins {text[:_SHOWN]!r}{more}") from error
 
 
 def _start(info: zipfile.ZipInfo, mapped: NDArray[np.uint8]) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +16,7 @@ from imagenet_subset.npz.labels import Label
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.thumbnails import data_uri, thumbnail
 from imagenet_subset.records import SPLITS, Split
-from imagenet_subset.system.text import counted, gigabytes, printable
+from imagenet_subset.system.text import counted, printable
 
 CLASSES = 10
 """Of so many classes one image is shown."""
@@ -28,9 +27,7 @@ _NAME = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 class Shown(Protocol):
     """What is shown of a subset."""
 
-    path: Path
     made: Provenance | None
-    X_train: NDArray[np.uint8]
 
     @property
     def title(self) -> str:
@@ -51,24 +48,27 @@ class Shown(Protocol):
         ...
 
 
-def as_html(subset: Shown) -> str:
+def as_html(subset: Shown, file: str) -> str:
     """The subset as a piece of HTML, with thumbnails of up to `CLASSES` classes.
+
+    Parameters
+    ----------
+    file
+        What is said of the file.
 
     Raises
     ------
     ReadError
         The CSV beside the file isn't one of ours, or names other classes than the provenance.
-    OSError
-        The file has gone.
     """
-    return "".join(_parts(subset))
+    return "".join(_parts(subset, file))
 
 
-def _parts(subset: Shown) -> Iterator[str]:
+def _parts(subset: Shown, file: str) -> Iterator[str]:
     there = sorted({int(n) for split in SPLITS for n in np.unique(subset.labels(split))})
     yield f'<div style="line-height:1.4"><b>ImagenetSubset {_text(subset.title)}</b>'
     yield '<div style="display:grid;grid-template-columns:max-content 1fr;column-gap:1em">'
-    for term, value in _facts(subset, len(there)):
+    for term, value in [*_facts(subset, len(there)), ("file", file)]:
         yield f'<span style="opacity:.7">{_text(term)}</span><span>{_text(value)}</span>'
     yield '</div><div style="display:flex;flex-wrap:wrap;gap:8px;margin-top:8px">'
     yield from (_figure(subset, label) for label in there[:CLASSES])
@@ -80,7 +80,7 @@ def _parts(subset: Shown) -> Iterator[str]:
 
 
 def _facts(subset: Shown, n_labels: int) -> Iterator[tuple[str, str]]:
-    height, width = subset.X_train.shape[1:3]
+    height, width = subset.images("train").shape[1:3]
     numbers = " and ".join(f"{len(subset.labels(split)):,} {split}" for split in SPLITS)
     yield "images", f"{numbers}, {width}\N{MULTIPLICATION SIGN}{height}"
     if subset.made is None:
@@ -88,7 +88,6 @@ def _facts(subset: Shown, n_labels: int) -> Iterator[tuple[str, str]]:
         yield "provenance", "none: another program wrote this file"
     else:
         yield from (fact for fact in subset.made.describe() if fact[0] != "splits")
-    yield "file", f"{subset.path}, {gigabytes(subset.path.stat().st_size)}"
 
 
 def _figure(subset: Shown, number: int) -> str:

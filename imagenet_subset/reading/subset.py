@@ -6,12 +6,12 @@ import functools
 import os
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imagenet_subset.errors import ReadError
+from imagenet_subset.errors import ImagenetSubsetError, ReadError
 from imagenet_subset.npz.archive import Archive, open_archive
 from imagenet_subset.npz.class_csv import ClassRow, read_class_rows
 from imagenet_subset.npz.labels import Label, labels_of
@@ -20,6 +20,7 @@ from imagenet_subset.npz.member import NpzMember
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
 from imagenet_subset.reading.dataset import SplitDataset
+from imagenet_subset.reading.opened import CUT_SHORT, FileAtOpening
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import gigabytes, printable
 
@@ -31,9 +32,10 @@ class ImagenetSubset:
     """A finished NPZ: six arrays, their classes and their provenance.
 
     The arrays are read-only and, as long as the file is stored uncompressed, memory-mapped: only
-    what is touched is read, every process on the machine shares it through the page cache, and
-    nothing needs closing; the file is let go with the last array that looks into it. (Until then
-    Windows won't let anyone delete or replace it.) Pickling an object writes its path, and
+    what is touched is read, and every process on the machine shares it through the page cache.
+    Nothing needs closing: the file is let go with the last array that looks into it. `close`, or
+    the end of a ``with``, lets go of those that the object has; until the others are gone too,
+    Windows won't let anyone delete or replace the file. Pickling an object writes its path, and
     unpickling opens that again; forked processes go on with the map they have.
 
     A build that replaces the file leaves open maps as they are. A file that is cut short in place
@@ -43,14 +45,6 @@ class ImagenetSubset:
     ----------
     path : Path
         Of the file, absolute.
-    X_train, X_val : NDArray[np.uint8]
-        ``(N, 224, 224, 3) uint8``, RGB. A slice is a view of the file, ``X_train[[5, 2]]`` a copy
-        in memory.
-    y_train, y_val : NDArray[np.integer]
-        ``(N,)``, 0-based line of the class in the subset file.
-    train_id, val_id : NDArray[np.integer]
-        ``(N,)``, the image's ILSVRC number. Where `by_name` is true, ``train_id`` is negative and
-        made of the photo's name; ``imagenet-subset locate`` leads back to it.
     provenance : dict or None
         How the file was made, from the archive's comment; None for files of other programs.
     made : Provenance or None
@@ -86,26 +80,74 @@ class ImagenetSubset:
         self._compressed = tuple(key for key in KEYS if archive.members[key].compressed)
         self._unshared = archive.unshared
         self._crcs = tuple(archive.members[key].crc for key in KEYS)
-        arrays = {key: archive.array(key) for key in KEYS}
-        self.X_train: NDArray[np.uint8] = arrays["X_train"]
-        self.y_train: NDArray[np.integer[Any]] = arrays["y_train"]
-        self.train_id: NDArray[np.integer[Any]] = arrays["train_id"]
-        self.X_val: NDArray[np.uint8] = arrays["X_val"]
-        self.y_val: NDArray[np.integer[Any]] = arrays["y_val"]
-        self.val_id: NDArray[np.integer[Any]] = arrays["val_id"]
+        self._arrays: dict[str, NDArray[Any]] = {key: archive.array(key) for key in KEYS}
+        self._opened = FileAtOpening.of(archive)
         self._class_rows: tuple[ClassRow, ...] | None = None
+
+    def _array(self, key: str) -> NDArray[Any]:
+        if key not in self._arrays:
+            raise ValueError(f"{printable(self.path)} is closed; open it anew by open_subset")
+        return self._arrays[key]
+
+    @property
+    def X_train(self) -> NDArray[np.uint8]:
+        """``(N, 224, 224, 3)``, RGB: a slice is a view of the file, ``X_train[[5, 2]]`` a copy."""
+        return self._array("X_train")
+
+    @property
+    def y_train(self) -> NDArray[np.integer[Any]]:
+        """``(N,)``, 0-based line of the class in the subset file."""
+        return self._array("y_train")
+
+    @property
+    def train_id(self) -> NDArray[np.integer[Any]]:
+        """``(N,)``, the image's ILSVRC number.
+
+        Where `by_name` is true it is negative and made of the photo's name; ``imagenet-subset
+        locate`` leads back to it.
+        """
+        return self._array("train_id")
+
+    @property
+    def X_val(self) -> NDArray[np.uint8]:
+        """``(N, 224, 224, 3)``, as ``X_train``."""
+        return self._array("X_val")
+
+    @property
+    def y_val(self) -> NDArray[np.integer[Any]]:
+        """``(N,)``, as ``y_train``."""
+        return self._array("y_val")
+
+    @property
+    def val_id(self) -> NDArray[np.integer[Any]]:
+        """``(N,)``, the image's ILSVRC number."""
+        return self._array("val_id")
 
     def images(self, split: Split) -> NDArray[np.uint8]:
         """``X_<split>``."""
-        return cast("NDArray[np.uint8]", getattr(self, f"X_{split}"))
+        return self._array(f"X_{split}")
 
     def labels(self, split: Split) -> NDArray[np.integer[Any]]:
         """``y_<split>``."""
-        return cast("NDArray[np.integer[Any]]", getattr(self, f"y_{split}"))
+        return self._array(f"y_{split}")
 
     def ids(self, split: Split) -> NDArray[np.integer[Any]]:
         """``<split>_id``."""
-        return cast("NDArray[np.integer[Any]]", getattr(self, f"{split}_id"))
+        return self._array(f"{split}_id")
+
+    def close(self) -> None:
+        """Let go of the arrays; again does nothing. The end of a ``with`` does it too.
+
+        Arrays that were taken before, views of them and their pixels stay valid: the last one that
+        goes takes the map with it. To ask the object or its datasets for arrays raises ValueError.
+        """
+        self._arrays = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def dataset(
         self, split: Split, transform: Callable[[NDArray[np.uint8]], Any] | None = None
@@ -235,9 +277,13 @@ class ImagenetSubset:
         return len(self.y_train) + len(self.y_val)
 
     def __repr__(self) -> str:
+        name = printable(self.name)
+        if not self._arrays:
+            return f"<ImagenetSubset {name}: closed>"
+        if (since := self._opened.since()) == CUT_SHORT:
+            return f"<ImagenetSubset {name}: {since} it was opened, so that no row can be read>"
         n = len(np.union1d(self.y_train, self.y_val))
         height, width = self.X_train.shape[1:3]
-        name = printable(self.name)
         return (
             f"<ImagenetSubset {name}: {len(self.y_train):,} train and {len(self.y_val):,} "
             f"val images of {n:,} class{'' if n == 1 else 'es'}, {height}x{width}, "
@@ -247,9 +293,13 @@ class ImagenetSubset:
     def _repr_html_(self) -> str | None:
         from imagenet_subset.reading.notebook import as_html
 
+        since = self._opened.since()
+        if not self._arrays or since == CUT_SHORT:
+            return None  # the plain repr says it
+        file = f"{self.path}, {gigabytes(self._opened.size)}{since and f', {since}'}"
         try:
-            return as_html(self)
-        except Exception:  # a cell that only shows the object must not fail: the plain repr is left
+            return as_html(self, file)
+        except ImagenetSubsetError:  # of the CSV: a cell that shows the object must not fail
             return None
 
     def __reduce__(self) -> tuple[Any, ...]:

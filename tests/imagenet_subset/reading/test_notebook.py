@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 
 from imagenet_subset.reading.notebook import CLASSES
-from imagenet_subset.reading.subset import ImagenetSubset, open_subset
+from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.system.text import gigabytes
 from tests.imagenet_subset.conftest import CSV
 
@@ -128,23 +130,51 @@ def test_it_brings_no_colors_of_its_own_and_no_rules_for_the_rest_of_the_page(
     assert not any(re.search("color|background|#", style) for style in styles)
 
 
-@pytest.mark.parametrize("damage", ["a CSV of other classes", "the file has gone"])
-def test_what_cannot_be_shown_leaves_the_plain_repr(
-    write_subset: Callable[..., Path], damage: str
-) -> None:
+def test_a_csv_of_other_classes_leaves_the_plain_repr(write_subset: Callable[..., Path]) -> None:
     path = write_subset([0, 1], [2])
+    other = CSV.replace("n12267677", "n01440764")
+    path.with_name("three_cls_metadata.csv").write_text(other)
     subset = open_subset(path)
-    if damage == "the file has gone":
-        path.unlink()
-    else:
-        other = CSV.replace("n12267677", "n01440764")
-        path.with_name("three_cls_metadata.csv").write_text(other)
     assert subset._repr_html_() is None
     assert repr(subset).startswith("<ImagenetSubset three: 2 train and 1 val images")
 
 
-def test_a_subset_that_was_never_opened_is_not_shown_and_raises_nothing() -> None:
-    assert ImagenetSubset.__new__(ImagenetSubset)._repr_html_() is None
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the names of mapped files")
+@pytest.mark.parametrize("fate", ["deleted", "replaced"])
+def test_a_file_that_lost_its_name_is_shown_and_said_to_have(
+    write_subset: Callable[..., Path], fate: str
+) -> None:
+    path = write_subset([0, 1], [2])
+    size = gigabytes(path.stat().st_size)
+    subset = open_subset(path)
+    if fate == "deleted":
+        path.unlink()
+    else:
+        (path.parent / "short").write_bytes(b"short")
+        (path.parent / "short").replace(path)
+    reader = Reader(subset._repr_html_() or "")
+    assert f"{path}, {size}, {fate} since" in reader.text
+    assert len(reader.images) == 3
+
+
+CUT = """
+import os, sys
+from imagenet_subset import open_subset
+subset = open_subset(sys.argv[1])
+os.truncate(sys.argv[1], 4096)
+print(subset._repr_html_(), subset)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows doesn't cut mapped files short")
+def test_a_file_that_was_cut_short_ends_no_process_that_shows_it(
+    write_subset: Callable[..., Path],
+) -> None:
+    words = [sys.executable, "-c", CUT, str(write_subset([0, 1], [2]))]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = "<ImagenetSubset three: cut short since it was opened, so that no row can be read>"
+    assert done.stdout == f"None {said}\n"
 
 
 class Flip:

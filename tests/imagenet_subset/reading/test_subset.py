@@ -346,6 +346,20 @@ def test_a_member_without_a_npy_header_is_refused(tmp_path: Path, start: bytes) 
     assert "\n" not in str(caught.value)
 
 
+def test_the_bytes_of_an_unreadable_header_are_shown_and_no_parser_s_words(tmp_path: Path) -> None:
+    text = b"{'descr': '<i4', 'fortran_order': False, 'shape': (1,"
+    start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little")
+    for member, said in (
+        (start + text, "it begins b\"{'descr': '<i4', 'fortra\"..."),
+        (start + bytes(len(text)), r"it begins b'\x00\x00"),
+        (start[:9], "cut short"),
+    ):
+        with pytest.raises(ReadError) as caught:
+            open_subset(npz_with(tmp_path / "odd.npz", X_train=member))
+        assert f"X_train has an unreadable header ({said}" in str(caught.value)
+        assert "unknown" not in str(caught.value)
+
+
 def test_a_damaged_compressed_array_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "packed.npz"
     np.savez_compressed(path, **arrays())
@@ -443,6 +457,37 @@ def test_a_dataset_ends_a_plain_loop_after_its_last_image(three: Path) -> None:
 def test_a_transform_gets_the_image(three: Path) -> None:
     dataset = open_subset(three).dataset("train", transform=lambda image: int(image.sum()))
     assert dataset[4][0] == arrays()["X_train"][4].sum()
+
+
+def test_the_end_of_a_with_lets_go_of_the_map_and_keeps_arrays_in_use_valid(three: Path) -> None:
+    with open_subset(three) as subset:
+        dataset = subset.dataset("train")
+        view, pixel = subset.X_train[0], int(subset.X_train[0, 0, 0, 0])
+    subset.close()  # again does nothing
+    assert repr(subset) == "<ImagenetSubset three: closed>"
+    assert subset._repr_html_() is None
+    assert subset.name == "three"
+    for ask in (lambda: subset.X_train, lambda: subset.images("val"), lambda: dataset[0]):
+        with pytest.raises(ValueError, match=r"three_cls.npz is closed; open it anew"):
+            ask()
+    assert view[0, 0, 0] == pixel
+    assert len(pickle.loads(pickle.dumps(subset)).X_train) == len(open_subset(three).X_train)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc to look for maps in")
+def test_the_map_goes_with_close_or_with_the_last_array(three: Path) -> None:
+    def mapped() -> bool:
+        return str(three) in Path("/proc/self/maps").read_text()
+
+    subset = open_subset(three)
+    assert mapped()
+    subset.close()
+    assert not mapped()
+    with open_subset(three) as subset:
+        row = subset.X_val[0]
+    assert mapped()
+    del row
+    assert not mapped()
 
 
 def test_an_unknown_split_is_an_error(three: Path) -> None:
