@@ -1,4 +1,5 @@
-# imagenet-subset with all that it can use: turbo on the CPU, DALI and CuPy on GPUs.
+# imagenet-subset with all that it can use but MPI: turbo on the CPU, DALI and CuPy on GPUs, parquet,
+# Dask. MPI has to be the cluster's own.
 #
 #   docker build -t imagenet-subset .
 #
@@ -14,12 +15,22 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 
-COPY pyproject.toml README.md LICENSE /src/
+# The packages first, so that a change of the source alone downloads none of them anew.
+COPY pyproject.toml /src/
+RUN python3 -m venv /opt/venv \
+    && python3 -c 'import tomllib; \
+whole = tomllib.load(open("/src/pyproject.toml", "rb")); \
+project, extras = whole["project"], ("turbo", "gpu", "parquet", "dask"); \
+print(*whole["build-system"]["requires"], *project["dependencies"], sep="\n"); \
+print(*(p for e in extras for p in project["optional-dependencies"][e]), sep="\n")' \
+    > /src/packages.txt \
+    && /opt/venv/bin/pip install --no-cache-dir --requirement /src/packages.txt
+
+COPY README.md LICENSE /src/
 COPY aux_files /src/aux_files
 COPY imagenet_subset /src/imagenet_subset
 COPY pipelines /src/pipelines
-RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir "/src[turbo,gpu]" \
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src \
     && install --directory --owner=1000 --group=1000 /out
 
 # Whoever the user is, and if the root file system is read-only: caches go to /tmp, results to /out.

@@ -62,7 +62,8 @@ def build(
         ``.txt`` with one WNID per line, or a name, a colon and several, which then share a label;
         or WNIDs with commas between them.
     data_dir
-        ``Data/CLS-LOC`` of ILSVRC 2012, or a folder above it.
+        ImageNet as you have it: ``Data/CLS-LOC`` or a folder above, tars, Kaggle's zip, parquet or
+        WebDataset shards; the file, or the folder of the files.
     out_dir
         Gets ``<subset>_cls.npz``, with ``X_* (N, 224, 224, 3) uint8`` and ``y_*``, ``*_id``
         ``(N,) int32``, and ``<subset>_cls_metadata.csv``. With another crop they are
@@ -253,8 +254,11 @@ def verify(
     ----------
     path
         The ``.npz``.
-    data_dir, train_list
-        Where the photos are, as for `build`. For the choice of train photos one of them is enough.
+    data_dir
+        ImageNet as you have it: ``Data/CLS-LOC`` or a folder above, tars, Kaggle's zip, parquet or
+        WebDataset shards; the file, or the folder of the files.
+    train_list
+        As for `build`. For the choice of train photos it or ``data_dir`` is enough.
     photo_list
         The list of photos that the file was built by.
     sample

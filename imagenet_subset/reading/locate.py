@@ -87,7 +87,9 @@ def locate(
     split, row
         Which image, from 0.
     data_dir
-        Where ImageNet is; without it no file is looked for.
+        ImageNet as you have it: ``Data/CLS-LOC`` or a folder above, tars, Kaggle's zip, parquet or
+        WebDataset shards; the file, or the folder of the files.
+        Without it no file is looked for.
     train_list
         ``train_cls.txt``, where it isn't in its place beside ``data_dir``.
 

@@ -35,7 +35,8 @@ def open_source(data_dir: Path) -> Store:
     Parameters
     ----------
     data_dir
-        ``Data/CLS-LOC`` of ILSVRC 2012, or a folder above it; an archive, or a folder of archives.
+        ImageNet as you have it: ``Data/CLS-LOC`` or a folder above, tars, Kaggle's zip, parquet or
+        WebDataset shards; the file, or the folder of the files.
         Each split is read from the best form that has it.
 
     Raises

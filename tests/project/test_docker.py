@@ -44,8 +44,18 @@ def copied() -> dict[str, str]:
     found: dict[str, str] = {}
     for words in map(str.split, instructions("COPY")):
         *sources, target = words
-        found |= {name: target if len(sources) == 1 else f"{target}{name}" for name in sources}
+        found |= {name: f"{target}{name}" if target.endswith("/") else target for name in sources}
     return found
+
+
+def packages(folder: Path) -> list[str]:
+    """What the image installs before the program, as its own lines of Python find it there."""
+    (code,) = re.findall(r"python3 -c '(.*?)'", DOCKERFILE)
+    done = subprocess.run(
+        [sys.executable, "-Xutf8", "-c", code.replace("/src", str(folder))],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()
 
 
 def settings() -> dict[str, str]:
@@ -82,6 +92,28 @@ def test_the_page_s_commands_give_it_the_user_photos_and_a_place_for_results() -
         assert "imagenet-subset" in words
 
 
+def test_its_packages_are_those_of_the_extras_that_it_says() -> None:
+    # MPI has to be the cluster's; the rest are another CUDA's, or for who works on the program.
+    left_out = {"gpu-cuda13", "mpi", "test", "docs", "bench", "dev"}
+    extras = PROJECT["optional-dependencies"]
+    assert set(packages(ROOT)) == {
+        "hatchling",
+        *PROJECT["dependencies"],
+        *(package for extra in extras.keys() - left_out for package in extras[extra]),
+    }
+    for extra in extras.keys() - left_out:
+        assert f"`{extra}`" in PAGE
+
+
+def test_a_change_of_the_source_installs_no_package_anew() -> None:
+    layers = re.findall(r"^(COPY|RUN) +(.*)$", DOCKERFILE, re.M)
+    (first,) = [n for n, (_, text) in enumerate(layers) if "--requirement" in text]
+    copied_before = [text for name, text in layers[:first] if name == "COPY"]
+    assert copied_before == ["pyproject.toml /src/"]
+    (program,) = [text for _, text in layers[first + 1 :] if "pip install" in text]
+    assert {"--no-deps", "--no-build-isolation", "/src"} <= set(program.split())
+
+
 @thorough("builds a wheel")
 def test_the_files_that_it_copies_make_a_wheel(tmp_path: Path) -> None:
     for name, target in copied().items():
@@ -97,16 +129,15 @@ def test_the_files_that_it_copies_make_a_wheel(tmp_path: Path) -> None:
 @thorough("asks the package registry for all that the image installs")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the image is Linux's")
 def test_all_that_it_installs_can_be_had() -> None:
-    (asked,) = re.findall(r'pip install --no-cache-dir "/src(\S+)"', DOCKERFILE)
     pip = [sys.executable, "-m", "pip", "install", "-q", "--ignore-installed", "--dry-run"]
     done = subprocess.run(
-        [*pip, "--report", "-", f".{asked}"], cwd=ROOT, capture_output=True, text=True
+        [*pip, "--report", "-", *packages(ROOT)], cwd=ROOT, capture_output=True, text=True
     )
     if "No matching distribution found" in done.stderr:
         pytest.skip("there is no package registry here")
     assert done.returncode == 0, done.stderr
     names = {entry["metadata"]["name"] for entry in json.loads(done.stdout)["install"]}
-    assert {"nvidia-dali-cuda120", "cupy-cuda12x", "numba", "simplejpeg", "isal"} <= names
+    assert {"nvidia-dali-cuda120", "cupy-cuda12x", "numba", "simplejpeg", "pyarrow"} <= names
 
 
 @thorough("mounts file systems")
