@@ -76,7 +76,7 @@ def test_wnids_only_prints_a_subset_file(command, tmp_path, name: str) -> None:
         (["tiny-imagenet"], "did you mean tinyimagenet200? `imagenet-subset subsets` lists them"),
         (["ImageNet-10"], "did you mean imagenet10, mcm_imagenet10?"),
         (["?"], "no list named '?' comes with the program; `imagenet-subset subsets` lists them"),
-        (["a\nb" * 99], r"no list named 'a\\nba"),
+        (["a\nb" * 99], r"no list named 'a\nba"),
     ],
 )
 def test_what_is_no_list_is_refused_with_the_nearest(command, words, message: str) -> None:
