@@ -125,7 +125,7 @@ def test_what_reads_a_file_has_its_path_as_it_was_given(cli, write_subset) -> No
 
 @thorough("a measurement of some ten seconds")
 def test_a_selftest_tells_its_report_and_the_pipeline_is_on_stderr(cli) -> None:
-    done = cli("selftest", *CPU, "--json")
+    done = cli("selftest", *CPU, "--json", "--progress", "none")
     report = parsed(done)
     assert report["ok"]
     assert report["whole_rate"] > 0
