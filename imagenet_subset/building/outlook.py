@@ -12,7 +12,6 @@ from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.sample import Sample, take_sample
 from imagenet_subset.building.standing import Standing, look
 from imagenet_subset.execution.runner import Runner
-from imagenet_subset.system.files import writing
 from imagenet_subset.system.space import Room, look_for_room
 from imagenet_subset.system.text import gigabytes, printable
 
@@ -84,7 +83,7 @@ class Outlook:
         act, done, left, discards_unfinished
             What the build does with what is there, `imagenet_subset.building.standing.Act`; images.
         free, largest_file, fits
-            Bytes that are free for the file; the largest that is allowed, or null.
+            Bytes that are free for the file; the largest that is allowed; null if unknown.
         time
             ``seconds`` is an estimate or null: ``left`` by ``images_per_second`` of one worker,
             which tried so many ``photos``, times ``workers``, 0 if unknown. ``undecodable`` and
@@ -121,6 +120,18 @@ class Outlook:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class NoOutlook:
+    """What a dry run has to say of a build that can't be planned."""
+
+    problem: str
+    """The line that the build would end with."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """``ok``, which is false, and ``problems``, the line; as `Outlook` has them."""
+        return {"ok": False, "problems": [self.problem]}
+
+
 def look_ahead(plan: BuildPlan, runner: Runner) -> Outlook:
     """Find out what a build would do, make and take; a worker tries a few photos.
 
@@ -129,16 +140,10 @@ def look_ahead(plan: BuildPlan, runner: Runner) -> Outlook:
     runner
         Has the workers that would carry out the plan, as `imagenet_subset.building.start.begun`
         gives it.
-
-    Raises
-    ------
-    imagenet_subset.errors.OutputError
-        The system doesn't say what is free in the output's folder.
     """
     here = runner.on_this_machine
     standing = look(plan, elsewhere=not here)
-    with writing(plan.output.partial):
-        room = look_for_room(plan.layout.size, plan.output.partial)
+    room = look_for_room(plan.layout.size, plan.output.partial)
     idle = standing.act in ("nothing", "refuse") or not sum(plan.rows.values())
     sample = None if idle else take_sample(plan, runner)
     workers = (len(plan.config.cards) or plan.config.processes) if here else runner.workers

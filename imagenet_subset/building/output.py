@@ -21,9 +21,16 @@ from imagenet_subset.npz.layout import Layout, finish
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.selection.subset import Subset
 from imagenet_subset.system.files import writing
+from imagenet_subset.system.folders import check_lengths, nearest_folder
 from imagenet_subset.system.mounts import sync_flag
-from imagenet_subset.system.publishing import locked, publish, removable, temporary_name
-from imagenet_subset.system.space import reserve
+from imagenet_subset.system.publishing import (
+    TEMPORARY,
+    locked,
+    publish,
+    removable,
+    temporary_name,
+)
+from imagenet_subset.system.space import check_holds_files, reserve
 from imagenet_subset.system.text import printable
 
 
@@ -82,9 +89,9 @@ def unfinished(
     """
     files = target.files
     with contextlib.ExitStack() as stack:
+        check_names(files)
         with writing(files.folder):
             files.folder.mkdir(parents=True, exist_ok=True)
-        check_names(files)
         with writing(files.partial):
             fd = stack.enter_context(locked(files.partial))
             if not is_begun(files):
@@ -112,15 +119,36 @@ def _check_not_finished_meanwhile(files: NpzFiles, *, overwrite: bool) -> None:
         )
 
 
-def check_names(files: NpzFiles) -> None:
-    """Refuse now what would be refused when all is decoded.
+def check_output(files: NpzFiles) -> None:
+    """Refuse names that can't be those of files, whatever is there.
 
     Raises
     ------
     OutputError
-        A folder has the name of a file, or something odd that of a temporary one.
+        Something else than a folder is where the folder is to be, or a name is too long.
     """
-    for path in (files.npz, files.csv):
+    with writing(files.npz):
+        try:
+            folder = nearest_folder(files.npz)
+        except NotADirectoryError as error:
+            raise OutputError(f"{error.strerror}; choose another --out_dir") from error
+    to_be_made = files.folder.absolute().parts[len(folder.parts) :]
+    names = [*to_be_made, *(path.name for path in files.every)]
+    check_lengths(folder, [*names, *(f"{path.name}{TEMPORARY}" for path in files.tables)])
+
+
+def check_names(files: NpzFiles) -> None:
+    """Refuse now what would be refused when all is decoded; nothing is written.
+
+    Raises
+    ------
+    OutputError
+        The folder can't hold files, a folder has the name of a file, or something odd that of a
+        temporary one.
+    """
+    with writing(files.folder):
+        check_holds_files(nearest_folder(files.npz))
+    for path in files.every:
         check_no_folder(path)
     temporary_name(files.csv)
 

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagenet_subset.building.options import BuildOptions
-from imagenet_subset.building.output import Target
+from imagenet_subset.building.output import Target, check_output
 from imagenet_subset.building.resolution import Resolved, resolve_here
 from imagenet_subset.columns import Indices
-from imagenet_subset.errors import OutputError
 from imagenet_subset.npz.layout import Layout
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.npz.provenance import Provenance
@@ -168,7 +167,7 @@ def read_inputs(options: BuildOptions) -> Inputs:
     imagenet_subset.errors.SubsetError
         The subset file or the list of photos is wrong.
     imagenet_subset.errors.OutputError
-        ``out_dir`` is a file.
+        ``out_dir`` is no folder, or ``out_name`` is too long.
     imagenet_subset.errors.SourceError
         There is no ImageNet at ``data_dir``.
     """
@@ -176,10 +175,7 @@ def read_inputs(options: BuildOptions) -> Inputs:
     name = options.out_name or subset.name
     crop = None if options.rule.crop == DEFAULT.crop else options.rule.crop
     output = NpzFiles.of_subset(Path(options.out_dir), name, crop)
-    if output.folder.exists() and not output.folder.is_dir():
-        raise OutputError(
-            f"{printable(output.folder)} is a file, not a folder; choose another --out_dir"
-        )
+    check_output(output)
     return subset, options.choice(subset.classes), open_source(Path(options.data_dir)), output
 
 

@@ -5,7 +5,6 @@ It decides by what `imagenet_subset.building.run.run_build` decides by, in the s
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -18,11 +17,9 @@ from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shared_disk import check_folder
 from imagenet_subset.building.way_on import on_with_journal
 from imagenet_subset.errors import OutputError
-from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.system.files import writing
+from imagenet_subset.system.folders import check_access, nearest_folder
 from imagenet_subset.system.publishing import check_not_locked
-from imagenet_subset.system.space import nearest_folder
-from imagenet_subset.system.text import printable
 
 Act = Literal["build", "go_on", "replace", "nothing", "refuse"]
 
@@ -62,10 +59,11 @@ def _look(plan: BuildPlan, *, elsewhere: bool) -> Standing:
         return Standing("nothing", sum(complete.rows.values()) - complete.undecodable)
     if elsewhere:
         check_folder(files.folder)
-    _check_writable(files)
+    check_names(files)
+    with writing(files.partial if files.folder.exists() else files.folder):
+        check_access(nearest_folder(files.npz))
     act: Act = "build"
     with writing(files.npz):
-        check_names(files)
         if files.npz.exists():
             act = "replace"
     with writing(files.partial):
@@ -81,19 +79,3 @@ def _look(plan: BuildPlan, *, elsewhere: bool) -> Standing:
         if not overwrite:
             raise
         return Standing(act, discards=True)
-
-
-def _check_writable(files: NpzFiles) -> None:
-    """Refuse a folder that the system says it won't let be written to.
-
-    Raises
-    ------
-    OutputError
-        It is one.
-    """
-    folder = nearest_folder(files.npz)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"{printable(folder)} can't be written to by this user; put that right, or choose "
-            "another --out_dir"
-        )

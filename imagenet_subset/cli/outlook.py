@@ -76,12 +76,13 @@ def _classes(outlook: Outlook) -> Iterator[str]:
 
 
 def _file(outlook: Outlook) -> str:
-    room = outlook.room
-    size, free = gigabytes(room.size), gigabytes(room.free)
+    room, npz = outlook.room, printable(outlook.plan.output.npz)
+    size = gigabytes(room.size)
+    if room.free is None:
+        return f"{npz}, {size}; what is free is unknown ({room.unknown})"
     fits = "too little" if room.size > room.free else "enough"
     limit = f"; files of {gigabytes(room.limit)} at most" if room.limit is not None else ""
-    npz = printable(outlook.plan.output.npz)
-    return f"{npz}, {size}; {free} are free, which is {fits}{limit}"
+    return f"{npz}, {size}; {gigabytes(room.free)} are free, which is {fits}{limit}"
 
 
 def _there(outlook: Outlook) -> str:

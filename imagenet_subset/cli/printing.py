@@ -1,6 +1,7 @@
 """How a command prints its report as JSON: alone on standard output, all else on standard error.
 
-After an error standard output is empty: the line on standard error and the exit code say it.
+After an error standard output is empty: the line on standard error and the exit code say it. Only
+a dry run, which was asked for what is wrong, has the error as its report.
 """
 
 from __future__ import annotations

@@ -84,6 +84,16 @@ class NpzFiles:
         return _ENDING.sub(r"\1", self.stem)
 
     @property
+    def every(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.npz, self.partial, self.journal, *self.tables
+
+    @property
+    def tables(self) -> tuple[Path, Path]:
+        """Those that are written at once, under a temporary name."""
+        return self.csv, self.failures
+
+    @property
     def subset_name(self) -> str:
         """Name of the subset, as the file's name has it."""
         return _ENDING.sub("", self.stem)

@@ -26,6 +26,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+TEMPORARY = ".tmp"
+"""What the name of a file ends in that `write_atomically` is at."""
 _LOCKED_BYTE = 1 << 42  # on Windows; after any data, and within what file systems count to
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK}  # the latter on Windows
 
@@ -212,7 +214,7 @@ def temporary_name(path: Path) -> Path:
     OutputError
         The name is that of a folder, a link, a pipe or a device.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(path.name + TEMPORARY)
     with contextlib.suppress(OSError):  # nothing is there, or writing reports why not
         mode = os.lstat(temporary).st_mode
         if not stat.S_ISREG(mode):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagenet_subset.errors import OutputError
+from imagenet_subset.system.folders import nearest_folder
 from imagenet_subset.system.mounts import file_system_of
 from imagenet_subset.system.text import gigabytes, printable
 
@@ -60,12 +61,14 @@ class Room:
 
     size: int
     """Of the file, in bytes."""
-    free: int
-    """Bytes that are free for it, with those that it has already."""
+    free: int | None
+    """Bytes that are free for it, with those that it has already; None if unknown."""
     limit: int | None
     """The largest file that is allowed here, in bytes; None where no limit is known."""
     limited_by: str = ""
     """What sets the limit, and is to be raised or done without."""
+    unknown: str = ""
+    """Why the system doesn't say what is free."""
 
     @property
     def why_not(self) -> str:
@@ -77,6 +80,8 @@ class Room:
                 if self.limited_by != ULIMIT
                 else f"{ULIMIT} allows files of {most} at most; raise it"
             )
+        if self.free is None:
+            return f"what is free can't be looked at ({self.unknown}); put that right"
         if self.size > self.free:
             return f"{gigabytes(self.free)} are free; make room or choose another --out_dir"
         return ""
@@ -86,24 +91,29 @@ def look_for_room(size: int, path: Path) -> Room:
     """See whether a file of a size will have room under a name; it may be there already.
 
     Quotas aren't seen: a build hears of them when it reserves the space.
-
-    Raises
-    ------
-    OSError
-        The system doesn't say it.
     """
-    folder = nearest_folder(path)
-    free = _free(folder, os.stat(path) if path.exists() else None)
-    by, limit = min(_limits(folder), key=lambda pair: pair[1], default=("", None))
+    try:
+        folder = nearest_folder(path)
+        free = _free(folder, os.stat(path) if path.exists() else None)
+        by, limit = min(_limits(folder), key=lambda pair: pair[1], default=("", None))
+    except OSError as error:
+        return Room(size, None, None, unknown=error.strerror or str(error))
     return Room(size, free, limit, by)
 
 
-def nearest_folder(path: Path) -> Path:
-    """The folder of a file or, if it is still to be made, the first above it that is there."""
-    folder = path.absolute().parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder
+def check_holds_files(folder: Path) -> None:
+    """Refuse a file system without any space, as those by which Linux shows its state.
+
+    Raises
+    ------
+    OutputError
+        The folder is on such a one.
+    """
+    if not shutil.disk_usage(folder).total:
+        raise OutputError(
+            f"{printable(folder)} is on a file system ({file_system_of(folder) or 'unknown'}) that "
+            "has no space for files; choose another --out_dir"
+        )
 
 
 def _free(folder: Path, stat: os.stat_result | None) -> int:

@@ -11,6 +11,7 @@ from imagenet_subset.cli.outlook import outlook_lines
 from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.cli.report import print_summary
 from imagenet_subset.cli.showing import add_progress, display_of
+from imagenet_subset.errors import ImagenetSubsetError
 from imagenet_subset.execution.engines import check_engine, hush
 from imagenet_subset.progress.display import Display
 from imagenet_subset.progress.meter import Work
@@ -19,8 +20,7 @@ from imagenet_subset.selection.asked import check_choice
 from imagenet_subset.selection.lines import looks_like_wnids
 
 if TYPE_CHECKING:
-    from imagenet_subset.building.plan import BuildPlan
-    from imagenet_subset.execution.runner import Runner
+    from imagenet_subset.building.options import BuildOptions
 
 HELP = "build the NPZ and the CSV of a subset (the default command)"
 
@@ -151,12 +151,20 @@ def _add_talk(group: arguments.Arguments) -> None:
         "--dry_run",
         action="store_true",
         help="say what the same command would do with what is there, what it makes, the space and "
-        "the time that it takes; a worker decodes a few photos, nothing is written; exit code 1 if "
-        "it would end in an error",
+        "the time that it takes; the workers decode a few photos, and nothing is written but "
+        "numba's cache; exit code 1 if it would end in an error",
     )
     add_progress(group)
-    add("--quiet", action="store_true", help="no progress, no summary")
-    add_json(group, "print the summary, or what --dry_run finds, as JSON")
+    add(
+        "--quiet",
+        action="store_true",
+        help="no progress, no summary; what --dry_run finds is printed all the same",
+    )
+    add_json(
+        group,
+        "print the summary, or what --dry_run finds, as JSON; of a "
+        "build that can't be planned --dry_run has ok and problems alone",
+    )
 
 
 def check(args: argparse.Namespace) -> str:
@@ -184,9 +192,9 @@ def run(args: argparse.Namespace) -> int:
     hush(args.executor)
     with display_of(args) as display:
         display.begin(looking(options))
+        if args.dry_run:
+            return _dry_run(args, options, display)
         with begun(options, args.executor, display.tell) as (plan, runner):
-            if args.dry_run:
-                return _print_outlook(plan, runner, display, as_json=args.json)
             result = build_shown(plan, runner, display, name_fallbacks=args.debug)
     if args.json:
         print_json(result)
@@ -195,14 +203,27 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_outlook(plan: BuildPlan, runner: Runner, display: Display, *, as_json: bool) -> int:
-    """Print what the build would do; 1 if it would end in an error."""
-    from imagenet_subset.building.outlook import look_ahead
+def _dry_run(args: argparse.Namespace, options: BuildOptions, display: Display) -> int:
+    """Print what the build would do; 1 if it would end in an error.
 
-    display.begin(Work("tries a few photos", leave=False))
-    outlook = look_ahead(plan, runner)
-    display.done()
-    if as_json:
+    As JSON also an error that leaves nothing else to report: a program asks for ``ok`` alone.
+    """
+    from imagenet_subset.building.outlook import NoOutlook, look_ahead
+    from imagenet_subset.building.start import begun
+    from pipelines.base import PipelineUnavailableError
+
+    try:
+        with begun(options, args.executor, display.tell) as (plan, runner):
+            display.begin(Work("tries a few photos", leave=False))
+            outlook = look_ahead(plan, runner)
+            display.done()
+    except (ImagenetSubsetError, PipelineUnavailableError) as error:
+        if not args.json or args.debug:
+            raise
+        display.stop()
+        print_json(NoOutlook(str(error)))
+        return 1
+    if args.json:
         print_json(outlook)
     else:
         print("\n".join(outlook_lines(outlook)))
