@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.sample import Sample, take_sample
 from imagenet_subset.building.standing import Standing, look
 from imagenet_subset.execution.runner import Runner
+from imagenet_subset.records import Record, Split
 from imagenet_subset.system.space import Room, look_for_room
 from imagenet_subset.system.text import gigabytes, printable
 
@@ -28,10 +29,9 @@ class Outlook:
     sample: Sample | None
     """How some photos fared; None where there is nothing to decode, or the build would refuse."""
     workers: int
-    """Workers that decode side by side, each as fast as one alone at best: processes on the CPU,
-    GPUs otherwise; 0 if that isn't known."""
+    """Workers that will decode side by side; 0 if that isn't known."""
     here: bool
-    """Whether they are processes of this machine."""
+    """Whether they are processes of this machine, all of which try photos; else one does."""
 
     @property
     def problems(self) -> list[str]:
@@ -48,14 +48,22 @@ class Outlook:
         if self.sample and self.sample.problem:
             yield self.sample.problem
         if self.sample and self.sample.unreadable:
-            path, reason = self.sample.unreadable[0]
+            record, reason = self.sample.unreadable[0]
+            path = self.plan.path(record)
             yield f"photos can't be read, as {path} ({reason}); put that right"
         if self.sample and self.sample.undecodable and not options.skip_undecodable:
-            path, reason = self.sample.undecodable[0]
+            record, reason = self.sample.undecodable[0]
             yield (
-                f"photos can't be decoded, as {path} ({reason}); put good files in place, or add "
-                "--skip_undecodable to finish without them"
+                f"photos can't be decoded, as {self.plan.path(record)} ({reason}); put good files "
+                "in place, or add --skip_undecodable to finish without them"
             )
+        for split, wnid, tried, left in self._without_good():
+            if not left:
+                yield (
+                    f"none of the {tried:,} {split} photos of {wnid} can be decoded, and without "
+                    f"them the class has none; put good files in place, or take {wnid} out of the "
+                    "subset file"
+                )
 
     @property
     def left(self) -> int:
@@ -64,12 +72,38 @@ class Outlook:
 
     @property
     def seconds(self) -> float | None:
-        """Estimate of the time to decode what is left, if all workers keep up; None if unknown."""
+        """Estimate of the time to start and to decode what is left; None if unknown.
+
+        Of an executor's workers it is the least that it takes, as if they didn't hinder one
+        another.
+        """
         if self.standing.act == "nothing":
             return 0.0
         if self.sample is None or self.sample.rate is None or not self.workers:
             return None
-        return self.left / (self.sample.rate * self.workers)
+        together = self.sample.rate / self.sample.workers * self.workers
+        return self.sample.start + self.left / together
+
+    @property
+    def notes(self) -> list[str]:
+        """What may be odd: a line each, on the photos and of the pipeline."""
+        found = [*self.plan.notes[1:], *(self.sample.notices if self.sample else ())]
+        for split, wnid, tried, left in self._without_good():
+            if left:
+                found.append(
+                    f"none of the {tried:,} {split} photos of {wnid} that were tried can be "
+                    f"decoded; if the {left:,} others can't either, the build will end in an error"
+                )
+        return found
+
+    def _without_good(self) -> Iterator[tuple[Split, str, int, int]]:
+        """Of classes none of whose photos were good: how many were tried, and how many not."""
+        if not self.sample or not self.plan.options.skip_undecodable:
+            return
+        counts = {each.image_class.wnid: each.counts for each in self.balance.classes}
+        for split, wnid in self.sample.classes_without_good:
+            tried = self.sample.of_classes[split, wnid]
+            yield split, wnid, tried, counts[wnid][split] - tried
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON takes them.
@@ -78,15 +112,20 @@ class Outlook:
         ----
         ok, problems
             Whether nothing is known for which the build would end in an error, and what is.
-        npz, csv, subset, splits, images, size, pipeline, pixel_rule, missing, reencoded, notes
-            What is built: see `imagenet_subset.building.facts.facts_of`.
+        npz, csv, subset, splits, images, size, pipeline, pixel_rule, missing, undecodable, \
+        reencoded, notes
+            What is built: see `imagenet_subset.building.facts.facts_of`. ``undecodable`` is 0 as
+            nothing was decoded yet; ``notes`` are of the sample too.
         act, done, left, discards_unfinished
             What the build does with what is there, `imagenet_subset.building.standing.Act`; images.
         free, largest_file, fits
             Bytes that are free for the file; the largest that is allowed; null if unknown.
         time
-            ``seconds`` is an estimate or null: ``left`` by ``images_per_second`` of one worker,
-            which tried so many ``photos``, times ``workers``, 0 if unknown. ``undecodable`` and
+            ``seconds`` is an estimate, or null if unknown. So many ``photos`` were tried by
+            ``tried_by`` workers at once, which made ``images_per_second`` together after a start
+            of ``start_seconds``. ``workers``, 0 if unknown, is how many will do what is ``left``:
+            those that tried or, on an executor, of which one tried alone, as many as there are;
+            ``seconds`` supposes that they don't hinder one another. ``undecodable`` and
             ``unreadable`` are among those tried. Null where nothing was tried.
         images_of_a_class, images_of_a_label, small_classes, short_of_per_class, few_val, \
         equal_names, classes
@@ -96,6 +135,7 @@ class Outlook:
             "ok": not self.problems,
             "problems": self.problems,
             **facts_of(self.plan),
+            "notes": self.notes,
             "act": self.standing.act,
             "done": self.standing.done,
             "left": self.left,
@@ -113,11 +153,16 @@ class Outlook:
         return {
             "seconds": self.seconds,
             "photos": self.sample.photos,
+            "tried_by": self.sample.workers,
             "images_per_second": self.sample.rate,
+            "start_seconds": self.sample.start,
             "workers": self.workers,
-            "undecodable": photos_with_reasons(self.sample.undecodable),
-            "unreadable": photos_with_reasons(self.sample.unreadable),
+            "undecodable": self._photos(self.sample.undecodable),
+            "unreadable": self._photos(self.sample.unreadable),
         }
+
+    def _photos(self, images: Iterable[tuple[Record, str]]) -> list[dict[str, str]]:
+        return photos_with_reasons((self.plan.path(record), why) for record, why in images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +178,7 @@ class NoOutlook:
 
 
 def look_ahead(plan: BuildPlan, runner: Runner) -> Outlook:
-    """Find out what a build would do, make and take; a worker tries a few photos.
+    """Find out what a build would do, make and take; workers try a few photos.
 
     Parameters
     ----------
@@ -146,5 +191,5 @@ def look_ahead(plan: BuildPlan, runner: Runner) -> Outlook:
     room = look_for_room(plan.layout.size, plan.output.partial)
     idle = standing.act in ("nothing", "refuse") or not sum(plan.rows.values())
     sample = None if idle else take_sample(plan, runner)
-    workers = (len(plan.config.cards) or plan.config.processes) if here else runner.workers
+    workers = plan.config.processes if here else runner.workers
     return Outlook(plan, standing, room, Balance.of(plan), sample, workers, here)

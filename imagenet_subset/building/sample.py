@@ -1,6 +1,6 @@
-"""How fast one worker reads and decodes: a few photos of a build, tried by a worker.
+"""How fast workers read and decode: a few photos of a build, tried by them.
 
-Nothing is written, and the process that plans loads no pipeline for it.
+Nothing is written but what libraries cache, and the process that plans loads no pipeline for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imagenet_subset.building.notices import noticed
@@ -22,7 +23,7 @@ from imagenet_subset.columns import Location
 from imagenet_subset.errors import ImagenetSubsetError, SourceError
 from imagenet_subset.execution.context import current
 from imagenet_subset.execution.runner import Runner, WorkerDied
-from imagenet_subset.records import Record, Records
+from imagenet_subset.records import Record, Records, Split
 from imagenet_subset.sources.base import DAMAGED, PhotoReader, Store
 from imagenet_subset.sources.patience import closing
 from imagenet_subset.system.text import printable
@@ -31,7 +32,7 @@ from pipelines.choice import PipelineConfig
 from pipelines.request import PipelineRequest
 
 PHOTOS = 50
-"""Photos of a sample; of a pipeline that takes whole batches, two batches at least."""
+"""Photos that each worker tries; of a pipeline that takes whole batches, two batches at least."""
 _FIRST = 2
 """Photos that are decoded before time is taken: with the first ones memory is allocated and code
 is compiled. Of a pipeline that takes whole batches, the first half."""
@@ -53,62 +54,91 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How some photos of a build fared with one worker."""
+    """How some photos of a build fared."""
 
     photos: int
     """How many were tried."""
+    workers: int = 0
+    """Workers that tried them, all at once."""
     rate: float | None = None
-    """Images/s of one worker, reading and decoding; None if nothing was decoded."""
-    undecodable: tuple[tuple[str, str], ...] = ()
-    """Photos that can't be decoded: path, and the reason."""
-    unreadable: tuple[tuple[str, str], ...] = ()
-    """Photos whose files can't be read, likewise."""
+    """Images/s of these together, reading and decoding; None if nothing was decoded."""
+    start: float = 0.0
+    """Seconds until they were at it: to start, to open the pipeline, and for the first photos."""
+    undecodable: tuple[tuple[Record, str], ...] = ()
+    """Images that can't be decoded, each with the reason."""
+    unreadable: tuple[tuple[Record, str], ...] = ()
+    """Images whose files can't be read, likewise."""
+    of_classes: Mapping[tuple[Split, str], int] = field(default_factory=dict)
+    """How many were tried of each split of a class."""
     notices: tuple[str, ...] = ()
     problem: str = ""
     """Why no worker could try them, in a line; empty if one could."""
 
+    @property
+    def classes_without_good(self) -> list[tuple[Split, str]]:
+        """Splits of classes of which no photo that was tried can be decoded."""
+        bad = Counter((record.split, record.wnid) for record, _ in self.undecodable)
+        return [which for which, count in bad.items() if count == self.of_classes[which]]
+
 
 def take_sample(plan: BuildPlan, runner: Runner) -> Sample:
-    """Have one of the workers try some photos of a plan; the same ones each time."""
-    records = chosen(plan)
+    """Have workers try some photos of a plan; the same ones each time.
+
+    Those of this machine all try at once, each a share, as they hinder one another in a build too.
+    Of an executor's, whose number may change, one does.
+    """
+    workers = plan.config.processes if runner.on_this_machine else 1
+    shares = chosen(plan, workers)
+    photos = sum(map(len, shares))
+    tasks = ((number, _task(plan, runner, share)) for number, share in enumerate(shares))
+    answers: dict[int, Tried] = {}
+    began = time.perf_counter()
+    try:
+        runner.run(tasks, answers.__setitem__)
+    except WorkerDied as died:
+        return Sample(photos, problem=died.told("while it tried some of the photos"))
+    except (ImagenetSubsetError, PipelineUnavailableError, DeviceFailedError) as error:
+        return Sample(photos, problem=str(error))
+    except MemoryError:
+        return Sample(photos, problem="out of memory while a worker tried some of the photos")
+    took = time.perf_counter() - began
+    tried = [answers[number] for number in range(len(shares))]
+    pairs = list(zip(shares, tried, strict=True))
+    return Sample(
+        photos,
+        len(shares),
+        sum(one.timed / one.seconds for one in tried if one.timed and one.seconds) or None,
+        max(0.0, took - max(one.seconds for one in tried)),
+        tuple((share[k], why) for share, one in pairs for k, why in one.undecodable),
+        tuple((share[k], why) for share, one in pairs for k, why in one.unreadable),
+        Counter((image.split, image.wnid) for share in shares for image in share),
+        tuple(dict.fromkeys(line for one in tried for line in one.notices)),
+    )
+
+
+def _task(plan: BuildPlan, runner: Runner, share: Sequence[Record]) -> Callable[[], Tried]:
     here = runner.on_this_machine
-    task = functools.partial(
+    return functools.partial(
         try_photos,
         plan.store,
         plan.config.for_pool() if here else plan.config,
         None if here else plan.options.request,
         plan.options.workers,
-        [record.location for record in records],
-    )
-    answers: dict[int, Tried] = {}
-    try:
-        runner.run(iter([(0, task)]), answers.__setitem__)
-    except WorkerDied as died:
-        return Sample(len(records), problem=died.told("while it tried some of the photos"))
-    except (ImagenetSubsetError, PipelineUnavailableError, DeviceFailedError) as error:
-        return Sample(len(records), problem=str(error))
-    except MemoryError:
-        return Sample(len(records), problem="out of memory while a worker tried some of the photos")
-    tried = answers[0]
-    return Sample(
-        len(records),
-        tried.timed / tried.seconds if tried.timed and tried.seconds else None,
-        tuple((plan.path(records[k]), reason) for k, reason in tried.undecodable),
-        tuple((plan.path(records[k]), reason) for k, reason in tried.unreadable),
-        tuple(tried.notices),
+        [record.location for record in share],
     )
 
 
-def chosen(plan: BuildPlan) -> list[Record]:
-    """Photos to try: from all over each split, as many as is its share."""
+def chosen(plan: BuildPlan, workers: int) -> list[list[Record]]:
+    """Photos to try: from all over each split, as many as is its share; a part for each worker."""
     total = sum(plan.rows.values())
-    size = max(PHOTOS, 2 * plan.config.batch_size if plan.config.kind.threaded else 0)
+    each = max(PHOTOS, 2 * plan.config.batch_size if plan.config.kind.threaded else 0)
     found: list[Record] = []
     for records in plan.records.values():
         if count := len(records):
-            share = min(count, max(1, round(size * count / total)))
+            share = min(count, max(1, round(each * workers * count / total)))
             found += [records[row] for row in _spread(plan.store, records, share)]
-    return found
+    size = math.ceil(len(found) / workers)
+    return [found[k : k + size] for k in range(0, len(found), size)]
 
 
 def _spread(store: Store, records: Records, count: int) -> list[int]:

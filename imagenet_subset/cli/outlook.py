@@ -13,6 +13,7 @@ from imagenet_subset.system.text import counted, duration, gigabytes, printable
 if TYPE_CHECKING:
     from imagenet_subset.building.balance import Balance, ClassImages, Spread
     from imagenet_subset.building.outlook import Outlook
+    from imagenet_subset.building.plan import BuildPlan
     from imagenet_subset.building.sample import Sample
 
 _ALL_SHOWN = 100
@@ -45,8 +46,8 @@ def _facts(outlook: Outlook) -> Iterator[tuple[str, str]]:
     yield "pipeline", plan.config.why
     if outlook.sample:
         yield "time", _time(outlook, outlook.sample)
-        yield from _tried(outlook.sample)
-    for note in (*plan.notes[1:], *(outlook.sample.notices if outlook.sample else ())):
+        yield from _tried(plan, outlook.sample)
+    for note in outlook.notes:
         yield "note", note
     for problem in outlook.problems:
         yield "PROBLEM", problem
@@ -146,28 +147,35 @@ def _time(outlook: Outlook, sample: Sample) -> str:
         return "unknown, see below"
     if sample.rate is None:
         return "unknown: none of the photos that were tried was decoded"
-    where = "here" if outlook.here else "of the executor"
-    alone = f"a worker {where} read and decoded {sample.rate:,.0f} images/s alone"
+    left = counted(outlook.left, "image")
+    if outlook.here:
+        who = counted(sample.workers, "worker")
+        rate = f"{who} read and decoded {sample.rate:,.0f} images/s"
+        rate += " together" if sample.workers > 1 else ""
+    else:
+        rate = f"a worker of the executor read and decoded {sample.rate:,.0f} images/s alone"
     if outlook.seconds is None:
         one = duration(math.ceil(outlook.left / sample.rate))
-        return f"{one} for one worker, an estimate: {alone}; how many there are is unknown"
-    about = f"about {duration(math.ceil(outlook.seconds))} for {counted(outlook.left, 'image')}"
+        return f"{one} for one worker, an estimate: {rate}; how many there are is unknown"
+    time = f"{duration(math.ceil(outlook.seconds))} for {left}"
+    if outlook.here:
+        return f"about {time}, an estimate: {rate} after a start of {duration(sample.start)}"
     if outlook.workers == 1:
-        return f"{about}, an estimate: {alone}"
-    what = "GPUs" if outlook.here and outlook.plan.config.cards else "workers"
+        return f"about {time}, an estimate: {rate}"
     return (
-        f"{about} if the {outlook.workers:,} {what} don't hinder one another, an estimate: {alone}"
+        f"{time} at least, if the {outlook.workers:,} workers don't hinder one another, an "
+        f"estimate: {rate}"
     )
 
 
-def _tried(sample: Sample) -> Iterator[tuple[str, str]]:
+def _tried(plan: BuildPlan, sample: Sample) -> Iterator[tuple[str, str]]:
     for what, photos in (("decoded", sample.undecodable), ("read", sample.unreadable)):
         if photos:
-            path, reason = photos[0]
+            record, reason = photos[0]
             yield (
                 "tried",
                 (
                     f"{len(photos):,} of {counted(sample.photos, 'photo')} can't be {what}: "
-                    f"{path} ({reason})" + (", ..." if len(photos) > 1 else "")
+                    f"{plan.path(record)} ({reason})" + (", ..." if len(photos) > 1 else "")
                 ),
             )

@@ -285,7 +285,7 @@ def test_a_dry_run_tries_a_card_and_says_how_many_there_are_or_why_it_will_not_d
     where = "--subset_name", photos / "two.txt", "--data_dir", photos, "--dry_run"
     done = cli(*where, "--gpu", "all", env=machine(tmp_path / "two", [H100, H100], set()))
     assert done.returncode == 0, done.stderr
-    assert "if the 2 GPUs don't hinder one another, an estimate" in " ".join(done.stdout.split())
+    assert "an estimate: 2 workers read and decoded" in " ".join(done.stdout.split())
     failing = machine(tmp_path / "ill", [H100], set(), fails_at=2)
     done = cli(*where, "--gpu", 0, "--batch_size", 4, env=failing)
     assert (done.returncode, done.stderr) == (1, "")

@@ -22,7 +22,7 @@ from imagenet_subset.building.outlook import Outlook, look_ahead
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.start import begun
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
-from imagenet_subset.errors import OutputError
+from imagenet_subset.errors import OutputError, UndecodableError
 from imagenet_subset.execution.borrowed import Borrowed
 from imagenet_subset.records import SPLITS
 from imagenet_subset.system.publishing import locked
@@ -129,8 +129,8 @@ def test_the_sample_is_the_same_each_time_and_from_all_over_both_splits(
     tree: Path, subset_file: Path, tmp_path: Path
 ) -> None:
     todo = plan(tree, subset_file, tmp_path)
-    records = sample.chosen(todo)
-    assert records == sample.chosen(todo)
+    (records,) = sample.chosen(todo, 1)
+    assert [records] == sample.chosen(todo, 1)
     assert len(records) == sample.PHOTOS
     assert {record.split for record in records} == set(SPLITS)
     assert {record.wnid for record in records} == set(todo.subset.wnids)
@@ -140,7 +140,12 @@ def test_the_sample_is_the_same_each_time_and_from_all_over_both_splits(
 
 def test_a_small_subset_is_tried_whole(tree: Path, subset_file: Path, tmp_path: Path) -> None:
     todo = plan(tree, subset_file, tmp_path, per_class=1, splits=("train",))
-    assert [record.row for record in sample.chosen(todo)] == list(range(5))
+    assert [record.row for record in sample.chosen(todo, 1)[0]] == list(range(5))
+    assert [[record.row for record in share] for share in sample.chosen(todo, 2)] == [
+        [0, 1, 2],
+        [3, 4],
+    ]
+    assert len(sample.chosen(todo, 9)) == 5
     assert looked_ahead(todo).seconds
 
 
@@ -163,7 +168,8 @@ def test_photos_that_cannot_be_decoded_or_read_are_said(subset_file: Path, tmp_p
     found = outlook.sample
     assert found is not None
     assert (found.photos, len(found.undecodable), len(found.unreadable)) == (20, 2, 1)
-    assert found.unreadable[0] == (str(gone), "No such file or directory")
+    record, reason = found.unreadable[0]
+    assert (todo.path(record), reason) == (str(gone), "No such file or directory")
     unread, undecoded = outlook.problems
     assert unread == f"photos can't be read, as {gone} (No such file or directory); put that right"
     assert undecoded.endswith("or add --skip_undecodable to finish without them")
@@ -180,7 +186,38 @@ def test_the_estimate_is_of_what_is_left_by_all_workers(
     assert outlook.sample.rate is not None
     left = sum(todo.rows.values()) - outlook.standing.done
     assert 0 < outlook.left == left < sum(todo.rows.values())
-    assert outlook.seconds == pytest.approx(left / 3 / outlook.sample.rate)
+    assert (outlook.sample.workers, outlook.sample.photos) == (3, 3 * sample.PHOTOS)
+    expected = outlook.sample.start + left / outlook.sample.rate
+    assert outlook.seconds == pytest.approx(expected)
+    assert outlook.sample.start > 0
+    told = outlook.to_dict()["time"]
+    assert (told["tried_by"], told["workers"]) == (3, 3)
+    assert told["images_per_second"] == outlook.sample.rate
+    twice = outlook.sample.start + left / 2 / outlook.sample.rate
+    assert replace(outlook, workers=6).seconds == pytest.approx(twice)
+
+
+def test_a_class_without_a_good_photo_among_those_tried_is_named(
+    subset_file: Path, tmp_path: Path
+) -> None:
+    tree = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[::2], train_per_class=30)
+    for photo in (tree / "train/n12267677").iterdir():
+        photo.write_bytes(b"")
+    options: dict[str, Any] = {"splits": ("train",), "skip_undecodable": True, "workers": 1}
+    todo = plan(tree, subset_file, tmp_path / "out", **options)
+    outlook = looked_ahead(todo)
+    assert outlook.problems == []
+    assert outlook.notes[-1] == (
+        "none of the 10 train photos of n12267677 that were tried can be decoded; if the 20 others "
+        "can't either, the build will end in an error"
+    )
+    whole = looked_ahead(plan(tree, subset_file, tmp_path / "out", **{**options, "workers": 3}))
+    assert whole.problems == [
+        "none of the 30 train photos of n12267677 can be decoded, and without them the class has "
+        "none; put good files in place, or take n12267677 out of the subset file"
+    ]
+    with pytest.raises(UndecodableError, match="without them the class has none"):
+        carried_out(todo)
 
 
 def test_nothing_is_tried_where_nothing_is_to_be_done(
