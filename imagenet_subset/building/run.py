@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -80,8 +81,10 @@ class BuildResult:
             What was built: see `imagenet_subset.building.facts.facts_of`.
         already_complete, decoded, kept, seconds, on_this_machine, notices
             As the attributes.
-        failures, fallbacks
-            Images, each with ``split``, ``id``, ``photo`` and ``reason``.
+        failures
+            Images that can't be decoded, each with ``split``, ``id``, ``photo`` and ``reason``.
+        fallbacks
+            How many images were left to Pillow for each reason; the attribute has them all.
         by_worker
             ``host``, ``pid`` and ``images`` of each worker.
         """
@@ -94,7 +97,7 @@ class BuildResult:
             "on_this_machine": self.on_this_machine,
             "notices": list(self.notices),
             "failures": [self._image(*failure) for failure in self.failures],
-            "fallbacks": [self._image(*fallback) for fallback in self.fallbacks],
+            "fallbacks": dict(Counter(reason for _, reason in self.fallbacks)),
             "by_worker": [
                 {"host": host, "pid": pid, "images": images}
                 for (host, pid), images in self.by_worker.items()

@@ -15,6 +15,17 @@ _SHOWN = 40
 _KEPT = _SHOWN - len("...")
 _WAYS = ("per_class", "fraction", "photo_list")
 """Fields of a choice of train photos, of which it has one."""
+_FLAGS = {
+    ("choice", "seed"): "--seed",
+    ("choice", "per_class"): "--per_class",
+    ("choice", "fraction"): "--fraction",
+    ("choice", "photo_list", "name"): "--photo_list",
+    ("pipeline", "name"): "--pipeline",
+    ("pipeline", "device"): "--device",
+}
+"""Flags that set a field, and say more to a user than its name."""
+_OUTER = ("provenance",), ("records",)
+"""What a journal puts fields in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +48,17 @@ class Difference:
 
     @property
     def name(self) -> str:
-        """The field, as in ``pipeline.versions.pillow``."""
-        return printable(".".join(self.path))
+        """The field, as in ``pipeline.versions.pillow``, or the flag that sets it."""
+        path = self.path[1:] if self.path[:1] in _OUTER and self.path[1:] else self.path
+        return _FLAGS.get(path) or printable(".".join(path))
 
     def __str__(self) -> str:
         there, here = _text(self.there), _text(self.here)
         if max(len(there), len(here)) > _SHOWN and there[:_KEPT] == here[:_KEPT]:
             start = _alike(there, here)
             there, here = (f"...{text[start:]}" for text in (there, here))
-        return f"{self.name}: {_brief(there)} there, {_brief(here)} here"
+        after = "" if self.name.startswith("--") else ":"
+        return f"{self.name}{after} {_brief(there)} there, {_brief(here)} here"
 
 
 def compare(
@@ -63,7 +76,9 @@ def compare(
     >>> [str(d) for d in compare({"pipe": {"name": "dali"}, "a": 1}, {"pipe": {"name": "x"}})]
     ['a: 1 there, nothing here', 'pipe.name: dali there, x here']
     >>> [str(d) for d in compare({"choice": {"per_class": 3, "seed": 0}}, {})]
-    ['choice: per_class 3, seed 0 there, nothing here']
+    ['train photos: --per_class 3 --seed 0 there, all here']
+    >>> [str(d) for d in compare({"choice": {"seed": 1}}, {"choice": {"seed": 0}})]
+    ['--seed 1 there, 0 here']
     """
     found: list[Difference] = []
     keys = theirs.keys() | ours.keys()
@@ -72,7 +87,7 @@ def compare(
     for key in sorted(keys):
         there, here = theirs.get(key), ours.get(key)
         if key == "choice" and _way(there) != _way(here):
-            found.append(Difference((*path, key), _choice(there), _choice(here)))
+            found.append(Difference((*path, "train photos"), _choice(there), _choice(here)))
         elif isinstance(there, Mapping) and isinstance(here, Mapping):
             found += compare(there, here, (*path, key))
         elif there != here:
@@ -85,13 +100,13 @@ def _way(choice: Any) -> list[str]:
     return [way for way in _WAYS if isinstance(choice, Mapping) and way in choice]
 
 
-def _choice(fields: Any) -> str | None:
-    """A choice of train photos on a line, by the names of its flags: ``per_class 3, seed 0``."""
+def _choice(fields: Any) -> str:
+    """A choice of train photos on a line, by its flags: ``--per_class 3 --seed 0``."""
     if not isinstance(fields, Mapping):
-        return None
+        return "all"
     shown = {name: fields[name] for name in (*_WAYS, "seed") if name in fields}
-    return ", ".join(
-        f"{name} {_text(value.get('name') if isinstance(value, Mapping) else value)}"
+    return " ".join(
+        f"--{name} {_text(value.get('name') if isinstance(value, Mapping) else value)}"
         for name, value in shown.items()
     )
 

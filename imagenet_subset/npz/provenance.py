@@ -211,7 +211,7 @@ class Provenance:
         return f", out of {counted(self.chosen_from.photos, 'photo')} and not of all ILSVRC's"
 
     def differences(self, other: Provenance) -> list[str]:
-        """Fields in which another one differs: "pipeline.name: dali there, pillow here".
+        """Fields in which another one differs: "--pipeline dali there, pillow here".
 
         A line each; this one is "there", the other one "here".
         """

@@ -30,6 +30,8 @@ class Located:
     photo: str
     """Path of the JPEG; without a data folder, as much of it below ``CLS-LOC`` as is known, which
     is nothing for an id that ILSVRC doesn't have, and all for one that is made of a name."""
+    saved: str = ""
+    """File that its image was written to; empty if to none."""
 
     def to_dict(self) -> dict[str, Any]:
         """The image as JSON takes it, its class by the names that the CSV gives it."""
@@ -41,6 +43,7 @@ class Located:
             "WNID": self.wnid,
             "human_label": self.name,
             "photo": self.photo,
+            "saved": self.saved,
         }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.save:
         _save(subset, found, args.save)
+        found = replace(found, saved=os.fspath(args.save))
     if args.json:
         print_json(found)
     else:

@@ -163,13 +163,11 @@ def test_a_class_whose_only_listed_photo_can_t_be_decoded_is_refused(tmp_path) -
 
 def test_another_choice_is_no_resume_and_not_the_same_file(few: Path, tmp_path: Path) -> None:
     built(few, tmp_path / "out", **TEN)
-    with pytest.raises(OutputExistsError, match=r"choice\.seed: 3 there, 4 here"):
+    with pytest.raises(OutputExistsError, match=r"\(--seed 3 there, 4 here\)"):
         built(few, tmp_path / "out", per_class=10, seed=4)
-    with pytest.raises(
-        OutputExistsError, match=r"choice: per_class 10, seed 3 there, nothing here"
-    ):
+    with pytest.raises(OutputExistsError, match=r"photos: --per_class 10 --seed 3 there, all here"):
         built(few, tmp_path / "out")
-    with pytest.raises(OutputExistsError, match=r"seed 3 there, fraction 0\.1, seed 0 here"):
+    with pytest.raises(OutputExistsError, match=r"seed 3 there, --fraction 0\.1 --seed 0 here"):
         built(few, tmp_path / "out", fraction=0.1)
 
 
@@ -184,7 +182,7 @@ def test_a_killed_build_of_a_choice_goes_on_to_the_same_bytes(photos: Path, tmp_
         assert sent(process, signal.SIGKILL)[0] == -signal.SIGKILL
     other = Build(photos, tmp_path / "out", "--per_class", "45", "--seed", "2").run()
     assert other.returncode == 1
-    assert "choice.seed: 1 there, 2 here" in other.stderr
+    assert "--seed 1 there, 2 here" in other.stderr
     assert build.sha256() == expected
 
 

@@ -102,15 +102,15 @@ def test_what_is_no_journal_is_refused_in_one_line(tmp_path: Path, content: byte
 def test_differences_name_the_field_and_both_sides() -> None:
     other = {"records": "3f", "provenance": {"pipeline": {"name": "dali", "batch": 3}}}
     assert journal.differences(FINGERPRINT, other) == [
-        "provenance.pipeline.batch: nothing there, 3 here",
-        "provenance.pipeline.name: pillow there, dali here",
+        "pipeline.batch: nothing there, 3 here",
+        "--pipeline pillow there, dali here",
     ]
 
 
 def test_other_photos_are_told_in_words_and_not_by_their_hashes() -> None:
     there, here = ({"records": {"train": c * 64, "val": "f" * 64}} for c in "ab")
     assert journal.differences(there, here) == [
-        "records.train: other photos, or another order or numbering of them"
+        "train: other photos, or another order or numbering of them"
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_build_tells_what_it_made_and_its_notes_are_on_stderr(build, tmp_path:
     assert (tmp_path / made["csv"]).exists()
     assert made["images"] == {"train": 100, "val": 0}
     assert (made["decoded"], made["kept"], made["already_complete"]) == (100, 0, False)
-    assert (made["failures"], made["fallbacks"]) == ([], [])
+    assert (made["failures"], made["fallbacks"]) == ([], {})
     assert made["pipeline"]["name"] == "pillow"
     assert made["pixel_rule"] == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
     assert sum(worker["images"] for worker in made["by_worker"]) == 100
@@ -61,6 +61,38 @@ def test_images_that_were_left_out_are_listed_with_their_photos(
     failure = parsed(cli(*words, "--skip_undecodable"))["failures"][0]
     assert failure.keys() == {"split", "id", "photo", "reason"}
     assert Path(failure["photo"]).exists()
+
+
+def test_images_that_were_left_to_pillow_are_counted_by_reason(build) -> None:
+    pytest.importorskip("numba")
+    pytest.importorskip("simplejpeg")
+    made = parsed(build("--pipeline", "turbo", "--overwrite"))
+    assert made["fallbacks"]
+    assert sum(made["fallbacks"].values()) < made["decoded"]
+    assert {type(count) for count in made["fallbacks"].values()} == {int}
+
+
+def test_a_dry_run_of_what_can_t_be_planned_has_the_line_alone(
+    cli, subset_file: Path, tmp_path: Path
+) -> None:
+    words = ("--subset_name", subset_file, "--dry_run", *CPU)
+    (tmp_path / "none").mkdir()
+    line = refused(cli(*words, "--data_dir", "none")).removeprefix("imagenet-subset: ")
+    assert parsed(cli(*words, "--data_dir", "none", "--json"), 1) == {
+        "ok": False,
+        "problems": [line.strip()],
+    }
+
+
+def test_a_dry_run_of_photos_that_are_missing_has_the_line_alone(
+    cli, subset_file: Path, tmp_path: Path
+) -> None:
+    from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+
+    tree = write_demo_tree(tmp_path / "ILSVRC", wnids=DEMO_WNIDS[:2], train_per_class=4)
+    words = ("--subset_name", subset_file, "--data_dir", tree, "--dry_run", *CPU)
+    line = refused(cli(*words)).removeprefix("imagenet-subset: ")
+    assert parsed(cli(*words, "--json"), 1) == {"ok": False, "problems": [line.strip()]}
 
 
 def test_a_refused_build_prints_no_json(build) -> None:
@@ -117,7 +149,9 @@ def test_what_reads_a_file_has_its_path_as_it_was_given(cli, write_subset) -> No
     for command in ("inspect", "verify"):
         assert json.loads(cli(command, path, "--json").stdout)["path"] == str(path)
     row = parsed(cli("locate", path, "--split", "train", "--row", 1, "--json"))
-    assert (row["WNID"], row["label"]) == ("n02690373", 1)
+    assert (row["WNID"], row["label"], row["saved"]) == ("n02690373", 1, "")
+    which = ("--split", "train", "--row", 1)
+    assert parsed(cli("locate", path, *which, "--save", "x.png", "--json"))["saved"] == "x.png"
     for command in ("inspect", "verify", "locate"):
         where = ("--split", "val", "--row", 0) if command == "locate" else ()
         refused(cli(command, "none.npz", *where, "--json"))

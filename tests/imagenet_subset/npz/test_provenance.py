@@ -122,7 +122,7 @@ def test_a_changed_one_says_what_was_changed() -> None:
 def test_differences_name_the_field_and_both_sides() -> None:
     other = replace(MADE, versions={"pillow": "12.0.0"}, pipeline="turbo")
     assert other.differences(MADE) == [
-        "pipeline.name: turbo there, pillow here",
+        "--pipeline turbo there, pillow here",
         "pipeline.versions.pillow: 12.0.0 there, 13.0.0 here",
     ]
     assert MADE.differences(MADE) == []
