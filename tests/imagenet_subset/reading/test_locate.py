@@ -215,6 +215,7 @@ def test_the_command_prints_json(path: Path, command: Command, ilsvrc: Path) -> 
         "WNID": "n02690373",
         "human_label": "airliner",
         "photo": str(ilsvrc / "Data/CLS-LOC/train/n02690373/n02690373_10.JPEG"),
+        "saved": "",
     }
 
 
