@@ -362,7 +362,7 @@ def test_resuming_with_other_numbers_for_the_same_photos_is_refused(
     (first, one), (second, two), *others = [x.split() for x in path.read_text().splitlines()]
     swapped = [(first, two), (second, one), *others]
     path.write_text("".join(f"{name} {number}\n" for name, number in swapped))
-    with pytest.raises(ResumeMismatchError, match=r"records\.train.*--overwrite"):
+    with pytest.raises(ResumeMismatchError, match=r"\(train: other photos.*--overwrite"):
         carried_out(plan(own_tree, subset_file, tmp_path / "out"))
 
 
