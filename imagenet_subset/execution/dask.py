@@ -64,6 +64,7 @@ class DaskRunner(Borrowed):
         super().__init__(self._on_cluster, self._twice_the_threads)
         self._client, self._where = client, printable(where)
         self._threads: dict[str, int] = {}
+        self._warming: list[Any] = []
         self._warm = False
         self._asked_at = 0.0
         self._lines: list[str] = []
@@ -74,13 +75,18 @@ class DaskRunner(Borrowed):
         return len(self._ask())
 
     def warm_up(self, modules: Sequence[str]) -> None:
-        """Have each worker that is there import what it will need; once."""
+        """Have each worker that is there import what it will need; once.
+
+        Nobody waits for it. The client's own futures, unlike those of its executor, may be under
+        way when it closes: they are cancelled without a word.
+        """
         if not self._warm:
             self._warm = True
-            load = functools.partial(import_all, modules)
+            load = _as_bytes(functools.partial(import_all, modules))
             for address in self._ask():
                 with contextlib.suppress(Exception):  # which the first shard meets too
-                    self._on_cluster.submit(_as_bytes(load), workers=[address])
+                    future = self._client.submit(load, workers=[address], pure=False)
+                    self._warming.append(future)  # one that nobody has is dropped
 
     def run(
         self,

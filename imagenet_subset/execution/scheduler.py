@@ -186,6 +186,6 @@ def hush() -> None:
     with contextlib.suppress(ModuleNotFoundError):  # which `connected` reports
         import distributed  # noqa: F401 - sets up its loggers, some of them with levels of their own
     for name in ["distributed", *logging.root.manager.loggerDict]:
-        if name.partition(".")[0] == "distributed":
+        if name.partition(".")[0] in ("distributed", "tornado"):  # the latter runs its callbacks
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", module=r"distributed\.")

@@ -251,3 +251,28 @@ def test_a_cluster_of_this_process_is_an_engine_and_an_executor(
             assert sha256(result.npz) == expected
             assert sum(result.by_worker.values()) == result.decoded == 900
             assert not result.on_this_machine
+
+
+def test_a_client_that_closes_before_its_workers_have_answered_prints_nothing(tmp_path):
+    # As a build does that is refused just when its workers have imported what they need.
+    (tmp_path / "slow_to_send.py").write_text(
+        "import asyncio\n"
+        "from distributed.worker import get_worker\n"
+        "handlers = get_worker().handlers\n"
+        "send = handlers['get_data']\n"
+        "async def late(*args, **more):\n"
+        "    await asyncio.sleep(3)\n"
+        "    return await send(*args, **more)\n"
+        "handlers['get_data'] = late\n"
+    )
+    leaves = (
+        "import sys, time\n"
+        "from imagenet_subset.execution.dask import connected\n"
+        "with connected(sys.argv[1], print) as runner:\n"
+        "    runner.warm_up(['slow_to_send'])\n"
+        "    time.sleep(1)\n"
+        "    raise SystemExit('refused')\n"
+    )
+    with Cluster(tmp_path / "cluster", env={"PYTHONPATH": str(tmp_path)}).with_workers(1) as own:
+        done = run([sys.executable, "-c", leaves, str(own.file)])
+        assert done == (1, "refused\n")
