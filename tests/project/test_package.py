@@ -79,7 +79,7 @@ def test_a_wheel_works_outside_the_clone(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
         "import imagenet_subset; print(imagenet_subset.__file__)\n"
-        "from imagenet_subset.cli.program import main; main(['classes', 'acorn'])\n"
+        "from imagenet_subset.cli.main import main; main(['classes', 'acorn'])\n"
         "main(['subsets', 'living17', '--wnids_only'])\n"
         "from imagenet_subset.ilsvrc.classes import val_ground_truth\n"
         "from imagenet_subset.selection.subset import load_subset\n"

@@ -265,7 +265,7 @@ def test_a_worker_that_dies_is_said_and_the_rest_is_printed(
 
 LEAN = """
 import sys
-from imagenet_subset.cli.program import main
+from imagenet_subset.cli.main import main
 code = main(sys.argv[1:])
 loaded = {"numba", "simplejpeg", "nvidia.dali", "cupy", "pipelines.turbo.pipeline"} & {*sys.modules}
 print(sorted(loaded), file=sys.stderr)

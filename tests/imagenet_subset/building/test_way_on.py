@@ -20,7 +20,7 @@ from imagenet_subset.building.plan import plan_build
 from imagenet_subset.building.resolution import resolve_on_worker
 from imagenet_subset.building.run import run_build
 from imagenet_subset.cli.commands import arguments, build
-from imagenet_subset.cli.program import main
+from imagenet_subset.cli.main import main
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import ResumeMismatchError
 from imagenet_subset.execution.borrowed import Borrowed

@@ -22,7 +22,7 @@ import pytest
 import imagenet_subset
 from imagenet_subset.checking.file import VerifyReport, verify
 from imagenet_subset.checking.pixels import compare_with_photos
-from imagenet_subset.cli.program import main
+from imagenet_subset.cli.main import main
 from imagenet_subset.demo.tree import write_demo_tree
 from imagenet_subset.errors import ReadError, ReadRefusedError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth

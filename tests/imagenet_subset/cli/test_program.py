@@ -16,10 +16,11 @@ import pytest
 from imagenet_subset.building.run import BuildResult
 from imagenet_subset.building.shown import come_through
 from imagenet_subset.building.tasks import ShardResult
-from imagenet_subset.cli.program import main
+from imagenet_subset.cli.main import main
 from imagenet_subset.cli.report import work_done
 from imagenet_subset.cli.usage import COMMANDS
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from tests.harness.executors import hook
 from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[3]
@@ -313,9 +314,62 @@ def test_every_module_of_a_command_is_named_in_the_table_of_commands() -> None:
     assert modules - {"__init__", "arguments"} == set(COMMANDS)
 
 
+STOPPED_AT_AN_IMPORT = """
+import os, sys
+def stop(event, args):
+    if event == "import" and args[0] == os.environ["AT"]:
+        if "imagenet_subset.cli.program" in sys.modules:
+            os.environ["AT"] = ""
+            os.kill(os.getpid(), 2)
+sys.addaudithook(stop)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+@pytest.mark.parametrize("start", [("-m", "imagenet_subset"), (ROOT / "main.py",)])
+@pytest.mark.parametrize(
+    "module",
+    ["numpy", "datetime", "numpy.linalg", "imagenet_subset.cli.main", "argparse",
+     "imagenet_subset.records", "imagenet_subset.cli.showing"],
+)  # fmt: skip
+def test_a_stop_during_the_first_imports_is_a_line_and_no_traceback(
+    module, start, tmp_path
+) -> None:
+    env = os.environ | hook(tmp_path / "hook", STOPPED_AT_AN_IMPORT) | {"AT": module}
+    command = [sys.executable, *start, "classes", "acorn"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "imagenet-subset: stopped\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no nohup")
+def test_a_stop_that_the_caller_ignores_stays_ignored() -> None:
+    ignoring = "trap '' INT; exec \"$@\""
+    code = (
+        "import os, sys\n"
+        "from imagenet_subset.cli.program import program\n"
+        "sys.argv[1:] = ['classes', 'acorn']\n"
+        "os.kill(os.getpid(), 2)\n"
+        "assert program() == 0\n"
+    )
+    command = ["sh", "-c", ignoring, "sh", sys.executable, "-c", code]
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_the_package_itself_is_imported_without_numpy_and_has_all_its_names() -> None:
+    code = (
+        "import sys, imagenet_subset as package\n"
+        "assert 'numpy' not in sys.modules\n"
+        "assert not {*package.__all__} - {*dir(package)}\n"
+        "assert package.open_subset.__name__ == 'open_subset'\n"
+        "from imagenet_subset import *\n"
+        "assert issubclass(ImagenetSubsetError, Exception) and build and verify\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_help_and_import_take_no_heavy_library() -> None:
     code = (
-        "import sys; from imagenet_subset.cli import program as cli\n"
+        "import sys; from imagenet_subset.cli import main as cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'pandas', 'PIL', 'numba', 'nvidia.dali', 'cupy', 'torch', 'simplejpeg'}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from imagenet_subset.cli.program import main
+from imagenet_subset.cli.main import main
 from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.errors import OutputError, SourceError
 from imagenet_subset.ilsvrc.classes import class_table

@@ -23,7 +23,7 @@ from imagenet_subset.building import journal
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.run import BuildResult
 from imagenet_subset.checking.file import verify
-from imagenet_subset.cli.program import main
+from imagenet_subset.cli.main import main
 from imagenet_subset.errors import ImagenetSubsetError, OutputError, OutputExistsError, ReadError
 from imagenet_subset.npz.comment import encode_comment
 from imagenet_subset.npz.crc import crc32
