@@ -25,8 +25,6 @@ class Bar(Messages):
     def begin(self, work: Work) -> None:
         """Draw the bar of a work."""
         self.stop()
-        unit = {"unit": BYTES, "unit_scale": True} if work.unit == BYTES else {}
-        plain = {} if work.unit else {"bar_format": "{desc} {elapsed}"}
         self._bar = _bar_class()(
             total=work.total,
             desc=work.title,
@@ -35,7 +33,8 @@ class Bar(Messages):
             file=sys.stderr,
             smoothing=0.05,
             miniters=1,
-            **({"unit": f" {work.unit}"} | unit | plain),
+            dynamic_ncols=True,  # people make windows narrower
+            **_form(work),
         )
         self._clock = Clock(_REDRAW_SECONDS, self._redraw)
 
@@ -78,6 +77,18 @@ def in_notebook() -> bool:
     """Whether this is a notebook's process, by the rule of ``tqdm.auto``."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "IPKernelApp" in getattr(shell, "config", ())
+
+
+def _form(work: Work) -> dict[str, Any]:
+    """How its amount is drawn; numbers as in all other lines, where tqdm has no commas."""
+    if work.unit == BYTES:
+        return {"unit": BYTES, "unit_scale": True}
+    if not work.unit:
+        return {"bar_format": "{desc} {elapsed}"}
+    if not work.total:
+        return {"unit": f" {work.unit}"}
+    bar = "{l_bar}{bar}| {n:,}/{total:,} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+    return {"unit": f" {work.unit}", "bar_format": bar}
 
 
 def _bar_class() -> Any:

@@ -13,6 +13,10 @@ BYTES = "B"
 """Unit of a work that is measured in bytes."""
 
 
+_LONGEST_LEFT = 30 * 86_400
+"""Seconds left that are said as a number; more of them say that hardly anything comes through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A work whose progress is shown."""
@@ -67,15 +71,15 @@ class Meter:
             self._last = self._clock()
 
     def line(self, note: str = "") -> str:
-        """How it goes. If nothing was added since the last line, it says for how long."""
+        """How it goes: the pace, or for how long there was none since the last line."""
         now = self._clock()
-        parts = [self._amount(), *self._speed(now - self._start)]
-        if self._complete:
-            parts += [self.work.ending] if self.work.ending else []
-        elif self.work.unit and self.done == self._told:
-            parts.append(f"nothing new for {duration(now - self._last)}")
+        if self.work.unit and not self._complete and self.done == self._told:
+            pace = [f"nothing new for {duration(now - self._last)}"]
+        else:
+            pace = self._speed(now - self._start)
         self._told = self.done
-        text = ", ".join(filter(None, [*parts, note]))
+        ending = self.work.ending if self._complete else ""
+        text = ", ".join(filter(None, [self._amount(), *pace, ending, note]))
         return "; ".join(filter(None, [f"{self.work.title}: {text}", self.work.place]))
 
     def last_line(self) -> str:
@@ -108,7 +112,7 @@ class Meter:
             return [rate]
         new = self.done - self._earlier
         left = max(0, self.work.total - max(self.work.known, self._earlier) - new)
-        return [rate, f"{duration(math.ceil(left * seconds / new))} left"]
+        return [rate, _left(left * seconds / new)]
 
     def _rate(self, seconds: float) -> str:
         """What this run alone does in a second, or in a minute; empty if nothing yet."""
@@ -117,10 +121,17 @@ class Meter:
             return ""
         rate = new / seconds
         if self.work.unit == BYTES:
-            return f"{gigabytes(int(rate))}/s"
+            return f"{gigabytes(int(rate))}/s" if rate >= 1000 else "less than 1 kB/s"
         if rate < 1:
             return f"{60 * rate:.1f} {self.work.unit}/min"
         return f"{rate:,.{0 if rate >= 10 else 1}f} {self.work.unit}/s"
 
     def _told_as(self, n: int) -> str:
         return gigabytes(n) if self.work.unit == BYTES else f"{n:,} {self.work.unit}"
+
+
+def _left(seconds: float) -> str:
+    """Time left, for people."""
+    if seconds > _LONGEST_LEFT:
+        return f"more than {duration(_LONGEST_LEFT)} left"
+    return f"{duration(math.ceil(seconds))} left"

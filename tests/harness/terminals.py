@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,14 +19,27 @@ SIZE = (24, 80)
 def terminal() -> Iterator[tuple[int, int]]:
     """Both ends of a terminal: ours, and that of the program, which the caller closes."""
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals")
-    termios = pytest.importorskip("termios", reason="there are no pseudo-terminals")
     ours, theirs = pty.openpty()
-    if hasattr(termios, "tcsetwinsize"):
-        termios.tcsetwinsize(theirs, SIZE)
+    resize(theirs, *SIZE)
     try:
         yield ours, theirs
     finally:
         os.close(ours)
+
+
+def resize(theirs: int, lines: int, columns: int) -> None:
+    """Give a terminal another size, as the edge of a window that is dragged."""
+    fcntl = pytest.importorskip("fcntl", reason="there are no pseudo-terminals")
+    termios = pytest.importorskip("termios", reason="there are no pseudo-terminals")
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
+def read_until(ours: int, end: str) -> str:
+    """What a program draws, up to and with some words."""
+    text = ""
+    while end not in text:
+        text += os.read(ours, 100_000).decode()
+    return text
 
 
 def drawn(command: Sequence[str | Path], **options: object) -> tuple[int, str, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +18,7 @@ from imagenet_subset.progress.choice import FORMS, display_for, display_for_call
 from imagenet_subset.progress.display import Display, Lines, Messages
 from imagenet_subset.progress.meter import Work
 from tests.harness.processes import wait_for
+from tests.harness.terminals import read_until, resize, terminal
 
 OFTEN = 0.01
 """Seconds between lines."""
@@ -137,7 +141,7 @@ def test_a_bar_shows_what_an_earlier_run_did_but_not_in_its_rate(capsys) -> None
         assert bar._bar.format_dict["n"] - bar._bar.format_dict["initial"] == 10
     drawn = capsys.readouterr().err
     assert "x: 100%" in drawn
-    assert "1000/1000" in drawn
+    assert "1,000/1,000" in drawn
     assert "2 workers" in drawn
 
 
@@ -150,6 +154,42 @@ def test_a_bar_of_a_work_that_cannot_be_counted_flashes_up_only_if_it_takes_long
         bar._redraw()
         assert "looks 00:0" in capsys.readouterr().err
     assert capsys.readouterr().err.endswith("\r"), "it is wiped away"
+
+
+RESIZED = """
+import sys
+from imagenet_subset.progress.bar import Bar
+from imagenet_subset.progress.meter import Work
+with Bar() as bar:
+    bar.begin(Work("x", 1000, "images"))
+    for _ in range(3):
+        bar.advance(1)
+        bar._redraw()
+    print("\\nnarrower", file=sys.stderr)
+    input()
+    for _ in range(3):
+        bar.advance(1)
+        bar._redraw()
+    print("\\nend", file=sys.stderr)
+"""
+
+
+def test_a_bar_follows_a_terminal_that_gets_narrower() -> None:
+    with terminal() as (ours, theirs):
+        process = subprocess.Popen(
+            [sys.executable, "-c", RESIZED], stdin=subprocess.PIPE, stderr=theirs
+        )
+        shown = read_until(ours, "narrower")
+        assert max(map(len, re.split("[\r\n]+", shown))) > 60
+        resize(theirs, 24, 50)
+        process.send_signal(signal.SIGWINCH)
+        process.communicate(b"\n", timeout=60)
+        os.close(theirs)
+        drawn = re.split("[\r\n]+", read_until(ours, "end"))
+    bars = [line.rstrip() for line in drawn if "x:" in line]
+    assert len(bars) >= 3
+    assert max(map(len, bars)) <= 50
+    assert all(len(line) <= 50 for line in drawn[3:]), "what is wiped away is no wider either"
 
 
 def test_a_bar_leaves_no_thread_and_changes_no_lock_of_tqdm_s() -> None:
