@@ -54,7 +54,8 @@ class BuildOptions:
         if self.missing not in ("error", "skip"):
             raise ValueError(f"missing is 'error' or 'skip', not {self.missing!r}")
         if not self.splits or not set(self.splits) <= set(SPLITS):
-            raise ValueError(f"splits are some of {', '.join(SPLITS)}, not {self.splits!r}")
+            some = f"some of {', '.join(SPLITS)}, in a sequence such as {SPLITS[:1]}"
+            raise ValueError(f"splits are {some}, not {self.splits!r}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers is 1 or more, or None for all cores, not {self.workers}")
         ways = self.per_class, self.fraction, self.photo_list

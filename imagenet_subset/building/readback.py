@@ -94,7 +94,7 @@ def _check_rows(fd: int, path: Path, layout: Layout, row_crcs: RowCrcs, step: in
         pool.shutdown(cancel_futures=True)
     if found:
         looked_at = sum(len(rows) for _, rows in parts)
-        first = f"{len(found)} of {looked_at} rows read back differ, the first {found[0]}"
+        first = f"{len(found):,} of {looked_at:,} rows read back differ, the first {found[0]}"
         raise changed(path, first)
 
 

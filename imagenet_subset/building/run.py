@@ -205,9 +205,9 @@ def _how_to_go_on(journal: Journal) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
+        done, rows = np.count_nonzero(journal.done), len(journal.done)
         stop.add_note(
-            f"{np.count_nonzero(journal.done)} of {len(journal.done)} images are done and kept: "
-            "run the same command again to go on"
+            f"{done:,} of {rows:,} images are done and kept: run the same command again to go on"
         )
         raise
 

@@ -44,8 +44,8 @@ class _Parser(argparse.ArgumentParser):
         known = self._option_string_actions  # argparse alone would ask for required flags first
         for word in _before_the_end(words):
             name = word.partition("=")[0]
-            if name.startswith("--") and name not in known:
-                return f"no flag {name}{_near(name, [*known, '--version'])}"
+            if _is_flag(name) and name not in known:
+                return f"no flag {name}{_near(name, known)}"
         return ""
 
 
@@ -70,8 +70,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if unknown := _unknown_command(words):
         parser.error(unknown)
     command = commands.get(words[0], parser)
-    if unknown := command.unknown_flag(words[1:]):
-        command.error(unknown)
+    if wrong := command.unknown_flag(words[1:]) or _nothing_to_build(words):
+        command.error(wrong)
     args, rest = parser.parse_known_args(words)
     if rest:
         command.error(f"{rest[0]!r} isn't expected")
@@ -88,12 +88,14 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "WordNet IDs in, one NPZ and one CSV out.",
         epilog="Without a command, build: imagenet-subset --subset_name imagenet30",
     )
-    parser.add_argument("--version", action="version", version=f"imagenet-subset {__version__}")
-    adder = parser.add_subparsers(metavar="COMMAND", required=True)
+    version = f"imagenet-subset {__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
         sub = adder.add_parser(name, help=module.HELP, description=module.HELP)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.add_argument("--version", action="version", version=version, help=argparse.SUPPRESS)
         module.add_arguments(sub)
         sub.set_defaults(run=module.run, check=getattr(module, "check", _nothing_wrong))
     return parser, dict(adder.choices)
@@ -140,6 +142,17 @@ def _flag(word: str) -> str:
     return "--" + name.replace("-", "_") + equals + value
 
 
+def _is_flag(word: str) -> bool:
+    """Whether a word is a flag, and not the ``-3`` or ``-`` that is a value.
+
+    Examples
+    --------
+    >>> [_is_flag(word) for word in ("--json", "-v", "-", "-3", "-.5", "a-b")]
+    [True, True, False, False, False, False]
+    """
+    return word.startswith("-") and word.lstrip("-")[:1].isalpha()
+
+
 def _unknown_command(words: Sequence[str]) -> str:
     """Message on a word where a command should be; empty if there is none.
 
@@ -151,11 +164,36 @@ def _unknown_command(words: Sequence[str]) -> str:
     words = [*words, "", ""]
     if words[0] != DEFAULT or not words[1] or words[1].startswith("-"):
         return ""
-    return f"no command {words[1]!r}{_near(words[1], COMMANDS)}"
+    return f"no command {words[1]!r}{_near(words[1], [*COMMANDS, '--help', '--version'])}"
+
+
+def _nothing_to_build(words: Sequence[str]) -> str:
+    """Message on a build of which nobody says what it builds; empty for all others.
+
+    Examples
+    --------
+    >>> _nothing_to_build(["build", "--quiet"])[:25]
+    '--subset_name is missing:'
+    """
+    names = {word.partition("=")[0] for word in _before_the_end(words)}
+    if words[0] != DEFAULT or names & {"--subset_name", "-h", "--help", "--version"}:
+        return ""
+    return "--subset_name is missing: a list of classes, such as imagenet30"
 
 
 def _near(word: str, known: Collection[str]) -> str:
-    """End of a message that asks for the name that was meant; empty if none is close."""
-    begun = sorted(name for name in known if name.startswith(word) and len(word) > len("--"))
-    near = begun or difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    """End of a message that asks for the name that was meant; empty if none is close.
+
+    Examples
+    --------
+    >>> _near("-v", ["--help", "--version"]), _near("-d", ["--debug", "--device"])
+    (' (did you mean --version?)', '')
+    """
+    names = {name.lstrip("-"): name for name in known}
+    bare = word.lstrip("-")
+    begun = sorted(name for name in names if name.startswith(bare)) if bare else []
+    if len(bare) == 1:
+        near = begun if len(begun) == 1 else []
+    else:
+        near = begun or difflib.get_close_matches(bare, names, n=1)
+    return f" (did you mean {names[near[0]]}?)" if near else ""

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from imagenet_subset.errors import ImagenetSubsetError
+from imagenet_subset.errors import ImagenetSubsetError, LockedError
 from imagenet_subset.system.text import printable
 
 _DATA_DIR, _OUT_DIR = Path("Data/CLS-LOC"), Path("out_files")
@@ -61,16 +61,30 @@ def _page() -> Iterator[str]:
 
 
 def _unfinished() -> Iterator[str]:
-    """A line on each build in the usual folder that can go on."""
+    """A line on each build in the usual folder that is at work or can go on."""
     partials = sorted(_OUT_DIR.glob("*_cls*.npz.partial"))
-    for partial in partials[:_NAMED]:
+    at_work = [_is_at_work(partial) for partial in partials[:_NAMED]]
+    for partial, being_built in zip(partials[:_NAMED], at_work, strict=True):
         npz = partial.with_suffix("")
         done = _done(npz.with_name(f"{npz.name}.journal"))
-        yield f"{printable(npz)} is unfinished{done}."
+        yield f"{printable(npz)} is {'being built' if being_built else 'unfinished'}{done}."
     if len(partials) > _NAMED:
         yield f"{len(partials) - _NAMED} more in {_OUT_DIR} are unfinished."
-    if partials:
+    if partials and not all(at_work):
         yield "The same command as before goes on with an unfinished file."
+
+
+def _is_at_work(partial: Path) -> bool:
+    """Whether a build holds the lock of its file."""
+    from imagenet_subset.system.publishing import check_not_locked
+
+    try:
+        check_not_locked(partial)
+    except LockedError:
+        return True
+    except OSError:  # it has just got its name, or can't be read
+        return False
+    return False
 
 
 def _done(journal: Path) -> str:

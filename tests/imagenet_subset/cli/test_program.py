@@ -20,6 +20,7 @@ from imagenet_subset.cli.main import main
 from imagenet_subset.cli.report import work_done
 from imagenet_subset.cli.usage import COMMANDS
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
+from imagenet_subset.version import __version__
 from tests.harness.executors import hook
 from tests.harness.tiers import thorough
 
@@ -192,7 +193,13 @@ def test_wrong_usage_exits_with_2(cli, arguments) -> None:
         (["verify", "--zzz=3"], "verify: no flag --zzz; imagenet-subset verify --help lists"),
         (["--versoin"], "build: no flag --versoin (did you mean --version?); "),
         (["classes", "a", "b"], "classes: 'b' isn't expected; imagenet-subset classes --help"),
-        (["classes", "-x"], "classes: '-x' isn't expected; "),
+        (["classes", "-x"], "classes: no flag -x; "),
+        (["demo", "--json"], "demo: no flag --json; "),
+        (["-v"], "build: no flag -v (did you mean --version?); "),
+        (["-q"], "build: no flag -q (did you mean --quiet?); "),
+        (["--debug"], "build: --subset_name is missing: a list of classes, such as imagenet30; "),
+        (["--json", "--quiet"], "build: --subset_name is missing: "),
+        (["help"], "imagenet-subset: no command 'help' (did you mean --help?); "),
         (["inspect", "--", "--a.npz", "--b"], "inspect: '--b' isn't expected; "),
         (["\n"], "imagenet-subset: no command "),
         (["selftest", "--resize", "64"], "224 is more than a resize of 64: give both; "),
@@ -208,6 +215,12 @@ def test_a_word_that_is_not_known_points_to_the_command_s_help(cli, words, says)
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.endswith("--help lists what there is\n")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["demo", "--version"], ["--quiet", "--version"]])
+def test_the_version_is_said_with_any_command(cli, words) -> None:
+    done = cli(*words)
+    assert (done.returncode, done.stdout) == (0, f"imagenet-subset {__version__}\n")
 
 
 def test_words_after_two_hyphens_are_left_alone(cli) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from imagenet_subset.cli.usage import parse
+from imagenet_subset.system.publishing import locked
 from tests.harness.builds import two_classes
 from tests.harness.terminals import drawn
 
@@ -63,6 +64,14 @@ def test_an_unfinished_file_is_named_with_what_is_done(cli, begun: Path) -> None
     said = cli().stdout
     assert "\nout_files/two_cls.npz is unfinished: 100 of 110 images are done.\n" in said
     assert "The same command as before goes on with an unfinished file." in said
+
+
+def test_a_file_that_a_build_is_writing_is_said_to_be_built(cli, begun: Path) -> None:
+    with locked(begun):
+        said = cli().stdout
+    assert "\nout_files/two_cls.npz is being built: 100 of 110 images are done.\n" in said
+    assert "unfinished" not in said
+    assert "is unfinished" in cli().stdout
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no journal"])
