@@ -33,10 +33,14 @@ DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 
 SAMPLE = 300
 """Photos taken of the user's."""
-_STEPS = 4
-"""It compares, and measures three times."""
-
-Progress = Callable[[int], object]
+Begins = Callable[[str], object]
+"""Called with the step that begins; each takes another time, so that no share of all is known."""
+_STEPS = (
+    "step 1 of 4: compares with Pillow",
+    "step 2 of 4: decodes from memory",
+    "step 3 of 4: goes from file to file",
+    "step 4 of 4: times all pipelines in turns",
+)
 
 
 @dataclass(slots=True)
@@ -117,8 +121,7 @@ def selftest(
     *,
     sample: int = SAMPLE,
     rate_photos: int = rates.PHOTOS,
-    begins: Progress = nothing,
-    progress: Progress = nothing,
+    begins: Begins = nothing,
 ) -> SelftestReport:
     """Compare a pipeline with Pillow, and time it.
 
@@ -129,8 +132,8 @@ def selftest(
         compared too.
     rate_photos
         Photos of each measurement, if they don't take longer than `rates.SECONDS`.
-    begins, progress
-        Called with the number of its steps, and with 1 after each of them.
+    begins
+        Called with each step that begins, in words.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def selftest(
         There is no image at ``data_dir``, or one of the sample can't be read.
     """
     report = SelftestReport(config, machine_versions(config), config.bounds)
-    begins(_STEPS)
+    begins(_STEPS[0])
     pipeline = config.open()
     try:
         report.decoders = config.kind.running_decoders(config.gpu)
@@ -148,8 +151,7 @@ def selftest(
         photos = your_photos(data_dir, sample) if data_dir is not None else ()
         yours = ((_yours(data), data) for data in photos)
         compare(pipeline, itertools.chain(generated_photos(), odd, yours), report)
-        progress(1)
-        _measure(pipeline, report, rate_photos, progress)
+        _measure(pipeline, report, rate_photos, begins)
     finally:
         pipeline.close()
     return report
@@ -245,13 +247,13 @@ def _yours(data: bytes) -> str:
     return "yours: colour" if header.components == 3 else "yours: gray"
 
 
-def _measure(pipeline: Pipeline, report: SelftestReport, count: int, progress: Progress) -> None:
+def _measure(pipeline: Pipeline, report: SelftestReport, count: int, begins: Begins) -> None:
     photos = rates.usual_photos(count)
+    begins(_STEPS[1])
     report.decode_rate = rates.decode_rate(pipeline, photos, count)
-    progress(1)
+    begins(_STEPS[2])
     report.whole_rate = rates.whole_rate(pipeline, photos, count)
-    progress(1)
+    begins(_STEPS[3])
     with rates.others_opened(report.config, report.cores) as others:
         both = [(report.config, pipeline), *others]
         report.side_by_side = rates.side_by_side(both, photos, count)
-    progress(1)

@@ -18,24 +18,24 @@ _YOURS = "yours: "
 _WIDTH, _NARROW = 100, 79
 _NAMED = 3
 """Problems that are shown of many."""
+_NOT_OF_PIXELS = ("Python", "system", "driver")
+"""Versions that don't decide pixels."""
 
 
 def short(report: SelftestReport) -> Iterator[str]:
     """Lines on the worst of each sort of image, on all pipelines' rates, and the verdict."""
-    versions = ", ".join(f"{name} {value}" for name, value in report.versions.items())
-    yield from textwrap.wrap(versions, _NARROW, break_on_hyphens=False)
+    deciding = (f"{k} {v}" for k, v in report.versions.items() if k not in _NOT_OF_PIXELS)
+    yield from textwrap.wrap(", ".join(deciding), _NARROW, break_on_hyphens=False)
     if report.decoders:
         yield report.decoders
-    bounds = report.bounds
-    yield f"{'off Pillow, of 255':20} {'images':>6} {'largest':>8} {'mean':>7}"
+    head = f"{'off Pillow (0 to 255)':22} {'images':>6} {'largest':>8} {'mean':>7}"
+    yield f"{head}  allowed: {report.bounds.largest}, {report.bounds.mean:.3f} in the mean"
     for title, kinds in _sorts(_decoded(report)).items():
         yield _worst(title, kinds)
-    yield f"{'allowed':20} {'':6} {bounds.largest:8} {bounds.mean:7.3f}"
     if not report.config.kind.is_pillow:
-        left = f"{_share(report.kinds)}{_of_yours(report.kinds)}"
-        yield f"{'left to Pillow':20} {left}; --all names them"
-    yield f"{'decode, images/s':20} {', '.join(map(_rate, report.side_by_side))}"
-    yield f"{'whole, images/s':20} {_whole(report)}"
+        yield f"left to Pillow: {_share(report.kinds)}{_of_yours(report.kinds)} (see --all)"
+    yield f"decode, images/s: {_rates(report.side_by_side)}"
+    yield f"whole, images/s: {_whole(report)}"
     for problem in report.problems[:_NAMED]:
         yield f"WRONG  {problem}"
     if len(report.problems) > _NAMED:
@@ -60,7 +60,7 @@ def full(report: SelftestReport) -> Iterator[str]:
     for rate in report.side_by_side:
         threads = counted(rate.threads, "core")
         title = f"{rate.device} ({rate.pipeline})"
-        yield f"{title:15} {rate.images_per_second:7.0f} images/s decode alone, {threads}"
+        yield f"{title:15} {rate.images_per_second:7,.0f} images/s decode alone, {threads}"
     yield f"images/s, whole: {_whole(report)}"
     yield ""
     yield from (f"WRONG  {problem}" for problem in report.problems)
@@ -84,29 +84,31 @@ def _sorts(kinds: list[Kind]) -> dict[str, list[Kind]]:
 def _sort(kind: Kind) -> str:
     if kind.name.startswith(_YOURS):
         return "yours"
-    if not kind.name.startswith("photos "):
-        return "odd images"
-    return "progressive photos" if kind.name.endswith("progressive") else "photos"
+    return "photos" if kind.name.startswith("photos ") else "odd images"
 
 
 def _worst(title: str, kinds: list[Kind]) -> str:
     """A row of the table; it names the worst kind, if any image is off."""
     worst = max(kinds, key=lambda kind: (kind.largest, kind.mean))
     images, mean = sum(kind.images for kind in kinds), max(kind.mean for kind in kinds)
-    row = f"{title:20} {images:6} {worst.largest:8} {mean:7.3f}"
+    row = f"{title:22} {images:6} {worst.largest:8} {mean:7.3f}"
     return f"{row}  worst: {worst.name.removeprefix(_YOURS)}" if worst.largest else row
 
 
-def _rate(rate: Rate) -> str:
-    cores = counted(rate.threads, "core")
-    device = "" if rate.device == "cpu" else f" on the {rate.device.upper()}"
-    return f"{rate.pipeline}{device} {rate.images_per_second:.0f} ({cores})"
+def _rates(rates: list[Rate]) -> str:
+    """Rates that can be compared: of one CPU core, however many a pipeline uses, or of a GPU."""
+    gpus = [
+        f"{r.pipeline} {r.images_per_second:,.0f} on the GPU" for r in rates if r.device != "cpu"
+    ]
+    cpus = [(r.images_per_second / r.threads, r.pipeline) for r in rates if r.device == "cpu"]
+    cores = ", ".join(f"{name} {rate:,.0f}" for rate, name in sorted(cpus, reverse=True))
+    return "; ".join([*gpus, *([f"{cores} on each CPU core"] if cores else [])])
 
 
 def _whole(report: SelftestReport) -> str:
     processes = report.config.processes
-    more = f"; a build here runs {processes}" if processes > 1 else ""
-    return f"{report.config.name} {report.whole_rate:.0f} from file to file in one process{more}"
+    one = f"one of a build's {processes} processes" if processes > 1 else "one process"
+    return f"{report.config.name} {report.whole_rate:,.0f} from file to file in {one}"
 
 
 def _verdict(report: SelftestReport) -> str:
@@ -133,9 +135,9 @@ def _left_to_pillow(kinds: list[Kind]) -> Iterator[str]:
 
 def _of_yours(kinds: list[Kind]) -> str:
     yours = [kind for kind in kinds if kind.name.startswith(_YOURS)]
-    return f"; of yours {_share(yours)}" if yours else ""
+    return f"; of yours {_share(yours, '')}" if yours else ""
 
 
-def _share(kinds: list[Kind]) -> str:
+def _share(kinds: list[Kind], noun: str = " images") -> str:
     images, left = sum(kind.images for kind in kinds), sum(kind.by_pillow for kind in kinds)
-    return f"{left} of {images} images, {left / images:.1%}"
+    return f"{left:,} of {images:,}{noun}, {left / images:.1%}"

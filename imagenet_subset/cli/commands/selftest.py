@@ -54,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         report = selftest(
             config,
             data_dir,
-            begins=lambda steps: display.begin(Work("selftest", steps, "steps", leave=False)),
-            progress=display.advance,
+            begins=lambda step: display.begin(Work(f"selftest, {step}", leave=False)),
         )
     if args.json:
         print_json(report)
