@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from imagenet_subset.cli.ranks import ranks
-from imagenet_subset.cli.streams import drop_unwritten, mend_streams
+from imagenet_subset.cli.streams import STANDARD_OUTPUT, drop_unwritten, mend_streams
 from imagenet_subset.cli.usage import parse
 from imagenet_subset.errors import EngineError, ImagenetSubsetError
 from imagenet_subset.execution.signals import ignore_signals
@@ -119,7 +119,8 @@ def _unforeseen(error: Exception) -> str:
         return "out of memory; --debug shows where"
     if isinstance(error, OSError) and error.strerror:
         where = f"{printable(os.fsdecode(error.filename))}: " if error.filename else ""
-        return f"{where}{error.strerror}; --debug shows what for"
+        hint = "" if error.filename == STANDARD_OUTPUT else "; --debug shows what for"
+        return f"{where}{error.strerror}{hint}"
     what = printable(" ".join(str(error).split()))
     if isinstance(error, ImportError):
         return f"a library can't be imported: {what}; --debug shows where"

@@ -6,7 +6,11 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
+
+STANDARD_OUTPUT = "standard output"
+"""What an `OSError` has for a file name when stdout didn't take something."""
 
 
 def mend_streams() -> None:
@@ -36,6 +40,18 @@ def drop_unwritten() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@contextlib.contextmanager
+def reporting(made: str) -> Iterator[None]:
+    """Have an error of stdout say what is made all the same, while that is reported."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename != STANDARD_OUTPUT:
+            raise
+        raise OSError(error.errno, f"{error.strerror}; {made}", STANDARD_OUTPUT) from error
+
+
 class _Stream:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -62,7 +78,7 @@ class _Stream:
 
 class _Output(_Stream):
     def _failed(self, error: OSError) -> None:
-        raise OSError(error.errno, error.strerror, "standard output") from error
+        raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
 
 
 class _Messages(_Stream):

@@ -11,6 +11,7 @@ from imagenet_subset.cli.outlook import outlook_lines
 from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.cli.report import print_summary
 from imagenet_subset.cli.showing import add_progress, display_of
+from imagenet_subset.cli.streams import reporting
 from imagenet_subset.errors import ImagenetSubsetError
 from imagenet_subset.execution.engines import check_engine, hush
 from imagenet_subset.progress.display import Display
@@ -18,6 +19,7 @@ from imagenet_subset.progress.meter import Work
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.asked import check_choice
 from imagenet_subset.selection.lines import looks_like_wnids
+from imagenet_subset.system.text import printable
 
 if TYPE_CHECKING:
     from imagenet_subset.building.options import BuildOptions
@@ -196,10 +198,11 @@ def run(args: argparse.Namespace) -> int:
             return _dry_run(args, options, display)
         with begun(options, args.executor, display.tell) as (plan, runner):
             result = build_shown(plan, runner, display, name_fallbacks=args.debug)
-    if args.json:
-        print_json(result)
-    elif not args.quiet:
-        print_summary(result)
+    with reporting(f"{printable(result.plan.output.npz)} is complete"):
+        if args.json:
+            print_json(result)
+        elif not args.quiet:
+            print_summary(result)
     return 0
 
 

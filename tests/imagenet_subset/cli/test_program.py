@@ -442,7 +442,24 @@ def test_a_full_disk_for_output_is_a_line(tmp_path, unbuffered) -> None:
             [sys.executable, "-m", "imagenet_subset", "classes"], cwd=tmp_path, env=env,
             stdout=out, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-    assert "standard output: No space left on device" in one_line(done)
+    assert one_line(done) == "imagenet-subset: standard output: No space left on device"
+
+
+@full
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_full_disk_for_the_report_leaves_a_complete_file_and_says_so(
+    tree, subset_file, tmp_path, more
+) -> None:
+    command = [sys.executable, "-m", "imagenet_subset", "--subset_name", subset_file,
+               "--data_dir", tree, *CPU, "--progress", "none", *more]  # fmt: skip
+    with open("/dev/full", "w") as out:
+        done = subprocess.run(command, cwd=tmp_path, stdout=out, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "imagenet-subset: standard output: No space left on device; out_files/five_cls.npz is "
+        "complete"
+    )
+    assert (tmp_path / "out_files/five_cls.npz").exists()
 
 
 def test_a_name_that_the_terminal_can_not_show_is_no_failure(cli, tree, subset_file) -> None:
