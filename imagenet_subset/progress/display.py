@@ -119,13 +119,17 @@ class Lines(Messages):
 
 
 class Clock:
-    """Calls something again and again from a thread of its own, until it is stopped."""
+    """Calls something again and again from a thread of its own, until it is stopped.
+
+    Where the system gives no thread, as where memory is short, it calls nothing.
+    """
 
     def __init__(self, seconds: float, action: Callable[[], None]) -> None:
         self._seconds, self._action = seconds, action
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._seconds):
@@ -134,4 +138,5 @@ class Clock:
     def stop(self) -> None:
         """End the thread. Idempotent."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()

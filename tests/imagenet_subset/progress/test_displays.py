@@ -205,3 +205,19 @@ def test_a_bar_leaves_no_thread_and_changes_no_lock_of_tqdm_s() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux's limits")
+def test_without_a_thread_a_work_is_still_shown(capsys) -> None:
+    usual = threading.stack_size(1 << 46)  # more than there are addresses for
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threading.Thread(target=print).start()
+        with Lines() as display:
+            display.begin(Work("five", 5, "images", opening="builds 5 images"))
+            display.advance(5)
+    finally:
+        threading.stack_size(usual)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "five: builds 5 images"
+    assert last.startswith("five: 5 of 5 images (100%) in ")
