@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.charts import processor
 from benchmarks.gpu.setting import Numbers, Setting, say
 from benchmarks.tree import write_photo
 from imagenet_subset.checking.selftest import machine_versions
@@ -30,7 +31,7 @@ def versions(setting: Setting) -> Numbers:
     found: Numbers = {
         "commit": _commit(),
         "cores": setting.cores,
-        "cpu": _cpu(),
+        "cpu": processor(),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "versions": machine_versions(resolve(_request(setting), setting.cores)),
@@ -56,14 +57,6 @@ def _commit() -> str:
     with contextlib.suppress(OSError):
         return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
     return ""
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def prepare(setting: Setting) -> Numbers:

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from imagenet_subset.building.plan import BuildPlan
-from imagenet_subset.ilsvrc.classes import ImageClass
+from imagenet_subset.ilsvrc.classes import VAL_IMAGES, ImageClass
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.choice import PerClass
 
-VAL_IMAGES = 50
-"""Val images that ILSVRC has of each class."""
 _SMALL = 0.5
 """A class is small that has less than this share of the median."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -49,8 +48,3 @@ def facts_of(plan: BuildPlan) -> dict[str, Any]:
         "reencoded": plan.reencoded,
         "notes": list(plan.notes[1:]),
     }
-
-
-def photos_with_reasons(photos: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """Photos, each with the reason why it is named."""
-    return [{"photo": path, "reason": reason} for path, reason in photos]

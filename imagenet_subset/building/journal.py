@@ -178,13 +178,11 @@ def count_done(path: Path) -> tuple[int, int]:
     ResumeMismatchError
         It is damaged, or no journal.
     """
-    with open(path, "rb", buffering=0) as file:
-        _, start = _read_header(file.fileno(), path)
-        rows = (os.fstat(file.fileno()).st_size - start) // 8 - 1
-        buffer = bytearray(8 * max(0, rows))
-        pread_into(file.fileno(), memoryview(buffer), start)
-    done = np.frombuffer(buffer, "<u8") >> np.uint64(32) == 1
-    return int(np.count_nonzero(done)), len(done)
+    with open(path, "rb", buffering=0, opener=regular) as file:
+        header, start = _read_header(file.fileno(), path)
+        rows = max(0, (os.fstat(file.fileno()).st_size - start) // 8 - 1)
+        done = Journal(path, file, start, header, rows).done
+    return int(np.count_nonzero(done)), rows
 
 
 def _read_header(fd: int, path: Path) -> tuple[dict[str, Any], int]:

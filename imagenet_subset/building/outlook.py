@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagenet_subset.building.balance import Balance
-from imagenet_subset.building.facts import facts_of, photos_with_reasons
+from imagenet_subset.building.facts import facts_of
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.sample import Sample, take_sample
 from imagenet_subset.building.standing import Standing, look
@@ -162,7 +162,7 @@ class Outlook:
         }
 
     def _photos(self, images: Iterable[tuple[Record, str]]) -> list[dict[str, str]]:
-        return photos_with_reasons((self.plan.path(record), why) for record, why in images)
+        return [{"photo": self.plan.path(record), "reason": why} for record, why in images]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from imagenet_subset.ilsvrc.classes import VAL_IMAGES
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.text import counted, duration, gigabytes, printable
 
@@ -115,7 +116,7 @@ def _balance(balance: Balance) -> Iterator[tuple[str, str]]:
     few: tuple[tuple[str, list[ClassImages], Split, str], ...] = (
         ("small", balance.small, "train", "less than half of the median's train images"),
         ("short", balance.short, "train", f"fewer train images than {balance.wanted}"),
-        ("few val", balance.few_val, "val", "fewer than the 50 val images of ILSVRC"),
+        ("few val", balance.few_val, "val", f"fewer than the {VAL_IMAGES} val images of ILSVRC"),
     )
     for word, classes, split, what in few:
         if classes:

@@ -27,6 +27,9 @@ MEANINGS = {
 }
 """Meanings of the classes that share their name with another, from WordNet's glosses."""
 
+VAL_IMAGES = 50
+"""Val images of each class."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageClass:

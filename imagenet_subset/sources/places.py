@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from imagenet_subset.errors import SourceError
-from imagenet_subset.ilsvrc.classes import ImageClass, class_table
+from imagenet_subset.ilsvrc.classes import VAL_IMAGES, ImageClass, class_table
 from imagenet_subset.ilsvrc.numbering import val_ids_of, val_name
 from imagenet_subset.ilsvrc.train_list import TrainList
 from imagenet_subset.records import Split
@@ -40,7 +40,9 @@ def named(
     SourceError
         A place is there twice or not at all, or a label isn't that of the class that has it.
     """
-    counts = [c.num_train_images if split == "train" else 50 for c in class_table().values()]
+    counts = [
+        c.num_train_images if split == "train" else VAL_IMAGES for c in class_table().values()
+    ]
     firsts = np.cumsum([0, *counts]).tolist()
     wnids, total = list(class_table()), firsts.pop()
     seen = np.zeros(total, np.bool_)

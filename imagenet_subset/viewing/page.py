@@ -23,7 +23,7 @@ from imagenet_subset.system.publishing import write_atomically
 from imagenet_subset.system.text import gigabytes
 from imagenet_subset.viewing.budget import encoding_for
 from imagenet_subset.viewing.cards import Cards
-from imagenet_subset.viewing.sampling import ClassSample, Progress, sample_classes
+from imagenet_subset.viewing.sampling import PER_CLASS, ClassSample, Progress, sample_classes
 
 _COARSE = 64
 """Pixels of images that a card enlarges more than twice."""
@@ -34,7 +34,7 @@ def write_page(
     out: Path,
     splits: Sequence[Split] = SPLITS,
     *,
-    per_class: int = 8,
+    per_class: int = PER_CLASS,
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> None:

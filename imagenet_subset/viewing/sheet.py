@@ -20,7 +20,7 @@ from imagenet_subset.viewing.grid import Block, Grid, Line, Look, divided, fitte
 from imagenet_subset.viewing.lettering import Lettering, line_height
 from imagenet_subset.viewing.measures import Measures
 from imagenet_subset.viewing.pages import mark_of, page_path, remove_former_pages
-from imagenet_subset.viewing.sampling import ClassSample, Progress, sample_classes
+from imagenet_subset.viewing.sampling import PER_CLASS, ClassSample, Progress, sample_classes
 
 _PAPER, _INK, _FAINT, _RULE = "#ffffff", "#1b1f24", "#5c6570", "#dfe3e8"
 _FARTHEST = 1.25  # of the least that is between blocks
@@ -44,7 +44,7 @@ def write_sheets(
     out: Path,
     split: Split,
     *,
-    per_class: int = 8,
+    per_class: int = PER_CLASS,
     seed: int = 0,
     style: SheetStyle | None = None,
     progress: Progress = lambda _: None,

@@ -323,16 +323,21 @@ def test_arrows_go_through_images_and_lines_of_them(open_page: Open) -> None:
     expect(images.nth(2)).to_be_focused()
 
 
+def assert_focus_in_sight(page: Page, height: int) -> None:
+    """What has the focus is neither below the search nor off a window of this height."""
+    box = page.locator(":focus").bounding_box()
+    tools = page.locator(".tools").bounding_box()
+    assert box is not None
+    assert tools is not None
+    assert tools["y"] + tools["height"] <= box["y"] < height
+
+
 def test_no_image_with_the_focus_is_below_the_search(open_page: Open) -> None:
     page = open_page("#class=11")
     page.locator("[id='class=11'] .thumbs a").first.focus()
     for _ in range(12):
         page.keyboard.press("ArrowUp")
-        box = page.locator(":focus").bounding_box()
-        tools = page.locator(".tools").bounding_box()
-        assert box is not None
-        assert tools is not None
-        assert tools["y"] + tools["height"] <= box["y"] < 768
+        assert_focus_in_sight(page, 768)
 
 
 @pytest.mark.parametrize("width", [320, 1366])
@@ -341,11 +346,7 @@ def test_no_class_link_with_the_focus_is_below_the_search(open_page: Open, width
     page.locator("[id='class=9'] .thumbs a").first.focus()
     for _ in range(14):
         page.keyboard.press("Shift+Tab")
-        box = page.locator(":focus").bounding_box()
-        tools = page.locator(".tools").bounding_box()
-        assert box is not None
-        assert tools is not None
-        assert tools["y"] + tools["height"] <= box["y"] < 600
+        assert_focus_in_sight(page, 600)
 
 
 @pytest.mark.parametrize("height", [256, 500, 768])
