@@ -17,7 +17,7 @@ import heapq
 import random
 import statistics
 
-from imagenet_subset.building.shards import rows_per_shard
+from imagenet_subset.building.shard_sizes import rows_per_shard
 
 RATE = 600.0
 """Images that a worker decodes in a second: turbo on one core."""

@@ -15,6 +15,8 @@ GPU_INSTALL = {
 }
 """What the extras ``gpu`` and ``gpu-cuda13`` install. Drivers for CUDA 13 run both."""
 FOR_CUDA_13 = ("nvidia-dali-cuda130", "cupy-cuda13x")
+UNKNOWN = "unknown"
+"""Version of what isn't installed."""
 ARM = ("aarch64", "arm64")
 _HAVE_WHEELS = ("x86_64", "amd64", *ARM)
 _BOARD = Path("/proc/device-tree/model")
@@ -44,7 +46,7 @@ def wheel_version(*names: str) -> str:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return "unknown"
+    return UNKNOWN
 
 
 def cuda_of_packages() -> int:
@@ -52,10 +54,7 @@ def cuda_of_packages() -> int:
 
     On a Jetson Thor it is 13.
     """
-    from importlib import metadata
-
-    here = {str(package.metadata["Name"]).lower() for package in metadata.distributions()}
-    return 13 if here.intersection(FOR_CUDA_13) or "Thor" in _board() else 12
+    return 13 if wheel_version(*FOR_CUDA_13) != UNKNOWN or "Thor" in _board() else 12
 
 
 def without_dali_wheels() -> str:

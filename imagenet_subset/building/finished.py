@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from imagenet_subset.building.journal import differences
 from imagenet_subset.building.output import check_no_folder
 from imagenet_subset.building.plan import BuildPlan
-from imagenet_subset.building.way_on import NoWayError, flags_for
 from imagenet_subset.errors import OutputError, OutputExistsError, ReadError, ReadRefusedError
 from imagenet_subset.npz.class_csv import write_metadata
 from imagenet_subset.npz.provenance import Provenance
-from imagenet_subset.reading.subset import ImagenetSubset
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.system.files import reading, writing
 from imagenet_subset.system.publishing import removable
@@ -44,6 +42,8 @@ def already_complete(plan: BuildPlan) -> BuildPlan | None:
     with writing(path):
         if not path.exists():
             return None
+    from imagenet_subset.reading.subset import ImagenetSubset
+
     try:
         there = ImagenetSubset(path)
         with reading(path):
@@ -62,6 +62,8 @@ def already_complete(plan: BuildPlan) -> BuildPlan | None:
 def _as_carried_out(plan: BuildPlan, made: Provenance | None, ids: Ids, size: int) -> BuildPlan:
     if not (differing := _differing(plan, made, ids, size)):
         return _carried_out(plan, made)
+    from imagenet_subset.building.way_on import NoWayError, flags_for
+
     why, way = "; ".join(differing), ""
     if made:
         with contextlib.suppress(NoWayError):

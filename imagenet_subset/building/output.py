@@ -94,7 +94,8 @@ def unfinished(
             files.folder.mkdir(parents=True, exist_ok=True)
         with writing(files.partial):
             fd = stack.enter_context(locked(files.partial))
-            if not is_begun(files):
+            taking_up = is_begun(files)
+            if not taking_up:
                 _check_not_finished_meanwhile(files, overwrite=overwrite)
                 _begin(fd, target)
             try:
@@ -104,7 +105,8 @@ def unfinished(
                     raise
                 _begin(fd, target)
                 journal = stack.enter_context(taken_up(target, way_on))
-            reserve(fd, target.layout.size, files.folder)
+            if taking_up:  # it may have lost space, or what it should have
+                reserve(fd, target.layout.size, files.folder)
         yield fd, journal
         journal.remove()  # without an error the file has its final name
 

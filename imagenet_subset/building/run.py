@@ -13,9 +13,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,10 @@ from imagenet_subset.building import leaving_out
 from imagenet_subset.building.facts import facts_of
 from imagenet_subset.building.finished import already_complete, tidy
 from imagenet_subset.building.journal import Journal
-from imagenet_subset.building.output import seal, unfinished
+from imagenet_subset.building.output import WayOn, seal, unfinished
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.shards import Progress, Run, local_pool
 from imagenet_subset.building.shared_disk import check_folder, end_run, reopened
-from imagenet_subset.building.way_on import on_with_journal
 from imagenet_subset.execution.runner import Runner, Worker, nothing
 from imagenet_subset.records import Record
 from imagenet_subset.system.publishing import check_in_place
@@ -163,17 +161,16 @@ def run_build(
     if shared:
         check_folder(plan.output.folder)
     with (
-        unfinished(plan.target, overwrite=overwrite, way_on=partial(on_with_journal, plan)) as (
-            fd,
-            journal,
-        ),
+        unfinished(plan.target, overwrite=overwrite, way_on=_way_on(plan)) as (fd, journal),
         _how_to_go_on(journal),
+        # While the file is sealed, the workers end.
+        contextlib.closing(runner or local_pool(plan.config)) as runner,
     ):
         run = Run(plan, fd, journal, progress)
         begins(int(np.count_nonzero(journal.done)))
         _say_where_photos_were(plan, journal, run)
         leaving_out.move_rows_back(fd, plan, journal)
-        run.run(runner or local_pool(plan.config))
+        run.run(runner)
         with reopened(fd, plan.output.partial) if shared else contextlib.nullcontext(fd) as last:
             if shared:
                 end_run(last, plan.output.partial)
@@ -186,6 +183,8 @@ def run_build(
                 shared=shared,
                 keep_failures=carried_out.undecodable > 0,
             )
+        runner.close()
+        run.tell(*runner.new_lines())
     return BuildResult(
         carried_out,
         decoded=run.decoded,
@@ -197,6 +196,15 @@ def run_build(
         on_this_machine=not shared,
         seconds=time.perf_counter() - start,
     )
+
+
+def _way_on(plan: BuildPlan) -> WayOn:
+    def way_on(begun: Mapping[str, Any]) -> str:
+        from imagenet_subset.building.way_on import on_with_journal
+
+        return on_with_journal(plan, begun)
+
+    return way_on
 
 
 @contextlib.contextmanager

@@ -12,16 +12,19 @@ from dataclasses import replace
 import numpy as np
 
 from imagenet_subset.building import proof
+from imagenet_subset.building.ahead import MODULES
 from imagenet_subset.building.journal import Journal
 from imagenet_subset.building.lost import photos_in_hand, worker_died
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.building.readback import changed
+from imagenet_subset.building.shard_sizes import rows_of_next, rows_per_shard
 from imagenet_subset.building.tasks import Job, Shard, ShardResult
 from imagenet_subset.building.waiting import release
 from imagenet_subset.building.worker import run_shard
 from imagenet_subset.columns import Location
 from imagenet_subset.errors import UnfitWorkerError, WorkerDiedError
 from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.execution.processes import Workers
 from imagenet_subset.execution.runner import Runner, Worker, WorkerDied
 from imagenet_subset.records import Record
 from imagenet_subset.sources.grouping import divided
@@ -40,14 +43,17 @@ _RELEASE_SECONDS = 1.0
 """How long the workers of an executor are asked to let go of what they hold for a build."""
 
 
-def local_pool(config: PipelineConfig) -> LocalPool:
-    """A pool of processes on this machine for a build with this pipeline."""
-    return LocalPool(config.processes, config.environments)
+def local_pool(config: PipelineConfig, workers: Workers | None = None) -> LocalPool:
+    """A pool of processes on this machine for a build with this pipeline.
+
+    ``workers`` are what starts them, where that has begun already.
+    """
+    return LocalPool(config.processes, config.environments, workers)
 
 
 def warm_up(runner: Runner, config: PipelineConfig) -> None:
     """Have workers import in the background what a build with this pipeline will need."""
-    runner.warm_up([run_shard.__module__, *config.modules])
+    runner.warm_up([*MODULES, *config.modules])
 
 
 class Run:
@@ -87,24 +93,23 @@ class Run:
             self._progress(ShardResult([], notices=new))
 
     def run(self, runner: Runner) -> None:
-        """Run all shards; in the end the workers keep nothing of the build."""
+        """Run all shards; in the end the workers keep nothing of the build, or are about to end."""
 
         def tell_news() -> None:
             self.tell(*runner.new_lines())
 
-        with contextlib.closing(runner):
-            warm_up(runner, self._plan.config)
-            job = self._job(runner)
-            try:
-                with self._looking_here_first():
-                    runner.run(self._tasks(job, runner.workers), self._take, tell_news)
-                tell_news()
-            except WorkerDied as died:
-                card = None if died.slot is None else self._plan.config.card(died.slot)
-                raise worker_died(died, self._in_hand(runner, died.task), card) from died
-            finally:
-                let_go = functools.partial(release, job.proof.token)
-                runner.visit(self.by_worker.keys(), let_go, _RELEASE_SECONDS)
+        warm_up(runner, self._plan.config)
+        job = self._job(runner)
+        try:
+            with self._looking_here_first():
+                runner.run(self._tasks(job, runner.workers), self._take, tell_news)
+            tell_news()
+        except WorkerDied as died:
+            card = None if died.slot is None else self._plan.config.card(died.slot)
+            raise worker_died(died, self._in_hand(runner, died.task), card) from died
+        finally:
+            let_go = functools.partial(release, job.proof.token)
+            runner.visit(self.by_worker.keys(), let_go, _RELEASE_SECONDS)
         self._check_that_all_came_through()
 
     def _check_that_all_came_through(self) -> None:
@@ -165,17 +170,28 @@ class Run:
         self, job: Job, workers: int
     ) -> Iterator[tuple[list[int], Callable[[], ShardResult]]]:
         done, crcs = self._journal.done, self._journal.crcs
-        size = self._plan.config.shard_size
-        if job.shared:
-            size = rows_per_shard(size, len(self._rows), workers)
+        size = self._size_of_shards(job, workers)
         for split, records in self._plan.records.items():
             first = self._rows.indices(split).start
-            for rows in divided(self._plan.store, records.locations, size):
+            of_next = functools.partial(size, first)
+            for rows in divided(self._plan.store, records.locations, of_next):
                 indices = [first + row for row in rows]
                 locations: list[Location] = [*records.locations.at(rows)]
                 known = [int(crcs[i]) if done[i] else None for i in indices]
                 shard = Shard(indices, locations, known)
                 yield indices, functools.partial(run_shard, job, shard)
+
+    def _size_of_shards(self, job: Job, workers: int) -> Callable[[int, int], int]:
+        """How many rows the next shard has, by the first row of its split and those before it."""
+        config, count = self._plan.config, len(self._rows)
+        size = config.shard_size
+        if job.shared:
+            size = rows_per_shard(size, count, workers)
+        elif not config.kind.threaded:
+            return lambda first, given: rows_of_next(
+                first + given, count, workers, config.batch_size, size
+            )
+        return lambda first, given: size
 
     def _some_photos(self) -> Iterator[Location]:
         """The first, the middle and the last photo of each split, as far as they can be read."""
@@ -207,36 +223,3 @@ class Run:
             if found != self._token:
                 raise changed(self._partial, "its first bytes differ") from None
             raise
-
-
-def rows_per_shard(size: int, rows: int, workers: int) -> int:
-    """Rows of a shard for the workers of an engine.
-
-    A shard costs Dask's client, scheduler and worker some milliseconds whatever its size, and MPI
-    two that a worker waits for its next one. So there are up to 256 rows, if each worker still has
-    16 shards: the last ones keep others waiting. With more workers than that the process that leads
-    is the limit, and a shard has as many rows as there are workers, up to 512, if each still has 4
-    of them. See ``benchmarks/README.md``.
-
-    Parameters
-    ----------
-    size
-        What suits the pipeline.
-    rows
-        Of the whole build.
-    workers
-        How many there are; 0 if unknown.
-
-    Examples
-    --------
-    >>> [rows_per_shard(64, 1_331_167, workers) for workers in (0, 2, 100, 400, 5000)]
-    [64, 256, 256, 512, 64]
-    >>> [rows_per_shard(64, rows, 2) for rows in (900, 4_500, 12_000)]
-    [64, 128, 256]
-    """
-    while workers and 2 * size <= (512 if size < workers else 256):
-        shards = 4 if size < workers else 16
-        if rows < shards * workers * 2 * size:
-            break
-        size *= 2
-    return size

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 
+from imagenet_subset.building.ahead import begin_workers_of_builds
 from imagenet_subset.building.finished import already_complete
 from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import BuildPlan, plan_build, read_inputs
@@ -22,6 +23,7 @@ from imagenet_subset.building.worker import open_pipeline
 from imagenet_subset.errors import WorkerDiedError
 from imagenet_subset.execution.engines import LOCAL, Engine, check_engine, opened
 from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.execution.processes import Workers
 from imagenet_subset.execution.runner import Runner, WorkerDied, nothing
 from pipelines.base import PipelineUnavailableError
 from pipelines.choice import PipelineConfig
@@ -30,7 +32,10 @@ from pipelines.cuda import CPU_WORKS
 
 @contextlib.contextmanager
 def begun(
-    options: BuildOptions, executor: Engine = LOCAL, tell: Callable[[str], None] = nothing
+    options: BuildOptions,
+    executor: Engine = LOCAL,
+    tell: Callable[[str], None] = nothing,
+    workers: Workers | None = None,
 ) -> Iterator[tuple[BuildPlan, Runner]]:
     """Plan a build for the workers that will carry it out.
 
@@ -41,6 +46,8 @@ def begun(
         they need before the images are looked for.
     tell
         Called with lines for the user, where an engine has to be waited for.
+    workers
+        What starts processes of this machine, where that has begun already.
 
     Yields
     ------
@@ -57,7 +64,7 @@ def begun(
         See `imagenet_subset.building.plan.plan_build`.
     """
     if executor == LOCAL:
-        with _begun_here(options) as begun_here:
+        with _begun_here(options, workers) as begun_here:
             yield begun_here
         return
     check_engine(executor, workers=options.workers, gpus=options.gpu)
@@ -73,11 +80,14 @@ def begun(
 
 
 @contextlib.contextmanager
-def _begun_here(options: BuildOptions) -> Iterator[tuple[BuildPlan, Runner]]:
+def _begun_here(
+    options: BuildOptions, workers: Workers | None = None
+) -> Iterator[tuple[BuildPlan, Runner]]:
     """Plan a build for processes of this machine."""
-    config = resolve_here(options.request, options.workers)
     with contextlib.ExitStack() as pools:
-        pool, openings = _opening_pool(config, pools)
+        workers = workers or pools.enter_context(contextlib.closing(begin_workers_of_builds()))
+        config = resolve_here(options.request, options.workers)
+        pool, openings = _opening_pool(config, pools, workers)
         # Now, since the versions import Pillow.
         plan = plan_build(options, Resolved(config, config.versions()))
         while openings and not _is_done(plan):
@@ -94,14 +104,14 @@ def _begun_here(options: BuildOptions) -> Iterator[tuple[BuildPlan, Runner]]:
 
 
 def _opening_pool(
-    config: PipelineConfig, pools: contextlib.ExitStack
+    config: PipelineConfig, pools: contextlib.ExitStack, workers: Workers | None = None
 ) -> tuple[LocalPool, list[Future[list[str]]]]:
     """A pool whose workers begin to import what they need, and those on GPUs to open them.
 
     So a GPU shows whether it takes the work while the images are looked for, before there is a
     file.
     """
-    pool = pools.enter_context(local_pool(config))
+    pool = pools.enter_context(local_pool(config, workers))
     warm_up(pool, config)
     task = functools.partial(open_pipeline, config.for_pool())
     return pool, [pool.first(task) for _ in range(config.processes)] if config.cards else []

@@ -8,12 +8,14 @@ Each command is a module of `imagenet_subset.cli.commands`. Only these and this 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.ranks import ranks
 from imagenet_subset.cli.streams import STANDARD_OUTPUT, drop_unwritten, mend_streams
@@ -23,6 +25,9 @@ from imagenet_subset.execution.signals import ignore_signals
 from imagenet_subset.system.shadowed import check_pipelines
 from imagenet_subset.system.text import printable
 
+if TYPE_CHECKING:
+    from imagenet_subset.execution.processes import Workers
+
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
@@ -30,8 +35,8 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: what Slurm sends before a time limit. Unwinds as Ctrl-C does."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return the exit code.
+def main(argv: Sequence[str] | None = None, workers: Workers | None = None) -> int:
+    """Run a command line and return the exit code; ``workers`` were begun for it already.
 
     0 is success; 1 a wrong input or a failure, reported in one line on stderr; 2 wrong usage; 130
     and 143 a build stopped by Ctrl-C and by SIGTERM.
@@ -44,7 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 0
             if wrong := _wrong_place():
                 return _fail(wrong, 1)
-            return _run(parse(words))
+            with contextlib.closing(workers) if workers else contextlib.nullcontext():
+                args = parse(words)
+                args.workers_begun = workers
+                return _run(args)
     except EngineError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt as stop:
@@ -55,11 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
 
 
-def run_process() -> int:
-    """Run the process's command line. Once it is done, Ctrl-C and SIGTERM are ignored."""
+def run_process(workers: Workers | None = None) -> int:
+    """Run the process's command line. Once it is done, Ctrl-C and SIGTERM are ignored.
+
+    ``workers`` are those that were begun when there was no more than a glance at it.
+    """
     mend_streams()
     sys.unraisablehook = _stop_anyway
-    code = main()
+    code = main(workers=workers)
     drop_unwritten()
     ignore_signals()
     # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, such as those by

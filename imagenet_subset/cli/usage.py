@@ -66,7 +66,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if not words:
         return argparse.Namespace(run=welcome.run, debug=False)
     words = _normalize(words)
-    parser, commands = _parsers()
+    parser, commands = _parsers([words[0]] if words[0] in COMMANDS else COMMANDS)
     if unknown := _unknown_command(words):
         parser.error(unknown)
     command = commands.get(words[0], parser)
@@ -80,8 +80,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
-    """The whole program's parser, and that of each command."""
+def _parsers(names: Sequence[str]) -> tuple[_Parser, dict[str, _Parser]]:
+    """The program's parser, and that of each of some commands, which are imported for it."""
     parser = _Parser(
         prog="imagenet-subset",
         description="Make a small classification set out of ImageNet (ILSVRC 2012): a list of "
@@ -91,7 +91,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     version = f"imagenet-subset {__version__}"
     parser.add_argument("--version", action="version", version=version)
     adder = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in names:
         module = importlib.import_module(f"imagenet_subset.cli.commands.{name}")
         sub = adder.add_parser(name, help=module.HELP, description=module.HELP)
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")

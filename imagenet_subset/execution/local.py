@@ -7,7 +7,6 @@ the pool is an ordinary executor of these threads.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import pickle
 import signal
@@ -19,10 +18,14 @@ from types import TracebackType
 from typing import Any
 
 from imagenet_subset.errors import WorkerStartError
-from imagenet_subset.execution.channel import Channel
+from imagenet_subset.execution.channel import Channel, SharedNumbers
 from imagenet_subset.execution.listening import Listener
-from imagenet_subset.execution.nursery import FEWER
-from imagenet_subset.execution.processes import Workers, standard_streams_taken, start_workers
+from imagenet_subset.execution.processes import (
+    Workers,
+    begin_workers,
+    forks,
+    starting,
+)
 from imagenet_subset.execution.runner import Key, T, Worker, WorkerDied, nothing, work_through
 from imagenet_subset.system.cgroup import count_oom_kills
 
@@ -30,7 +33,6 @@ STOP_SECONDS = 1.0
 """How long workers have to end by themselves after they were asked to stop."""
 OUT_OF_MEMORY = "the kernel did it when memory ran out: try fewer --workers"
 _SIGKILL = 9  # Windows has no name for it
-_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 
 
 class _InWorker(Exception):  # noqa: N818 - the cause of an error, and its traceback in the worker
@@ -39,7 +41,9 @@ class _InWorker(Exception):  # noqa: N818 - the cause of an error, and its trace
 
 
 class LocalPool:
-    """Worker processes, from `warm_up` until the end of `run` or of the context.
+    """Worker processes, from `warm_up` until the end of the context.
+
+    At the end of `run` they begin to end.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ class LocalPool:
     environments
         Variables of the worker of each slot, in turn, beside those of this process. They are set
         before the worker's first task.
+    begun
+        What starts the workers, if that has begun already; the pool ends it.
 
     Attributes
     ----------
@@ -57,16 +63,21 @@ class LocalPool:
 
     on_this_machine = True
 
-    def __init__(self, slots: int, environments: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        slots: int,
+        environments: Sequence[Mapping[str, str]] = (),
+        begun: Workers | None = None,
+    ) -> None:
         self.in_hand: list[int] = []
         self._slots, self._environments = slots, environments
-        self._listener = Listener()
-        self._workers: Workers | None = None
+        self._workers = begun
+        self._listener = begun.listener if begun else Listener()
         self._executor: ThreadPoolExecutor | None = None
         self._channels: list[Channel] = []
         self._first: list[Future[Any]] = []
         self._oom_kills = 0
-        self._killed = False
+        self._ended = self._killed = False
 
     def warm_up(self, modules: Sequence[str] = ()) -> None:
         """Start to import what the workers will need, in the background; once.
@@ -83,12 +94,17 @@ class LocalPool:
         """
         if self._executor is not None:
             return
-        self._executor = ThreadPoolExecutor(self._slots, "worker")
         self._mine = threading.local()
         self._unused = iter(range(self._slots))
         self._oom_kills = count_oom_kills()
-        with _starting():
-            self._workers = start_workers(self._slots, modules, self._listener, self._environments)
+        with starting(), contextlib.ExitStack() as undo:
+            self._numbers = SharedNumbers.create(self._slots, inherited=forks())
+            undo.callback(self._numbers.close)
+            self._workers = self._workers or begin_workers()
+            self._workers.load(modules)
+            undo.pop_all()
+        self._listener = self._workers.listener
+        self._executor = ThreadPoolExecutor(self._slots, "worker")
 
     def first(self, task: Callable[[], T]) -> Future[T]:
         """Have the worker of the first slot run a task now, before `run`."""
@@ -143,15 +159,20 @@ class LocalPool:
         self.close()
 
     def close(self) -> None:
-        """End all workers. Idempotent."""
+        """End all workers, and wait until they have ended. Idempotent."""
         self._end([])
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.close()
+            if self._executor:
+                self._numbers.close()
 
     def _end(self, running: Collection[Future[Any]]) -> None:
-        """End all workers. Those that still work after `STOP_SECONDS` are killed."""
-        if self._workers is None or self._executor is None:
+        """Have all workers end. Those that still work after `STOP_SECONDS` are killed."""
+        if self._workers is None or self._executor is None or self._ended:
             return
-        workers, self._workers = self._workers, None
-        workers.numbers.stop = True
+        workers, self._ended = self._workers, True
+        self._numbers.stop = True
         try:
             self._executor.shutdown(wait=False, cancel_futures=True)
             if wait_for_futures([*running, *self._first], STOP_SECONDS).not_done:
@@ -161,19 +182,18 @@ class LocalPool:
         finally:
             for channel in self._channels:
                 channel.close()
-            workers.close()
-            self._listener.join()
+            workers.let_end()
 
     def _submit(self, call: Callable[[], T]) -> Future[T]:
         if self._executor is None:
             raise ValueError("warm_up comes first")
-        with _starting():
+        with starting():
             return self._executor.submit(call)
 
     def _run(self, task: Callable[[], T]) -> T:
         """Have this thread's worker run a task."""
         workers, mine = self._workers, self._mine
-        if workers is None:
+        if workers is None or self._ended:
             raise WorkerDied("was stopped")
         if dead := getattr(mine, "dead", None):
             raise dead
@@ -193,23 +213,28 @@ class LocalPool:
         return answer  # type: ignore[no-any-return]
 
     def _start(self, workers: Workers, mine: threading.local) -> None:
-        with _starting():
-            mine.slot = next(self._unused)
-            mine.channel = workers.start(mine.slot)
+        with starting():
+            mine.slot = slot = next(self._unused)
+            mine.channel = workers.start(slot, self._numbers, self._variables(slot))
         self._channels.append(mine.channel)
         if self._killed:  # while it started, so that it may have been missed
             workers.kill()
 
+    def _variables(self, slot: int) -> Mapping[str, str]:
+        """Variables of the worker of a slot; the slots have them in turn."""
+        environments = self._environments
+        return environments[slot % len(environments)] if environments else {}
+
     def _death(self, workers: Workers, slot: int) -> Exception:
-        place = workers.numbers.place(slot)
+        place, started = self._numbers.place(slot), self._numbers.has_started(slot)
         if place >= 0 and not self._killed:
             self.in_hand.append(place)
-        status, said = workers.exit_status(slot), self._listener.last
+        status, said = workers.exit_status(slot, started=started), self._listener.last
         how, why = how_it_ended(status), f"it said: {said}" if said else ""
         if status == -_SIGKILL:
             by_kernel = self._oom_kills < count_oom_kills()
             why = OUT_OF_MEMORY if by_kernel else "by whom is unknown"
-        if workers.numbers.has_started(slot):
+        if started:
             return WorkerDied(how, why, slot)
         if not said or status == -_SIGKILL:
             said = f"one {how}" + (f"; {why}" if why else "")
@@ -233,17 +258,3 @@ def how_it_ended(status: int | None) -> str:
     except ValueError:
         name = f"signal {-status}"
     return f"{'was killed' if name in ('SIGKILL', 'SIGTERM') else 'crashed'} ({name})"
-
-
-@contextlib.contextmanager
-def _starting() -> Iterator[None]:
-    """Turn the system's refusal of another process, file or thread into an error."""
-    try:
-        with standard_streams_taken():
-            yield
-    except (OSError, RuntimeError) as error:
-        limited = isinstance(error, RuntimeError) or error.errno in _LIMITS
-        raise WorkerStartError(
-            f"worker processes can't start: {getattr(error, 'strerror', None) or error}"
-            + (f"; {FEWER}" if limited else "")
-        ) from error

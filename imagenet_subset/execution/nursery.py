@@ -2,11 +2,16 @@
 
 ::
 
-    parent  --slot-->  nursery  --fork-->  worker  <--tasks, answers-->  parent
+    parent  --requests-->  nursery  --fork-->  worker  <--tasks, answers-->  parent
 
 Where there is ``fork``, one process, the nursery, imports what all workers need and forks them:
 they start in milliseconds and share that memory. The parent itself is never forked: it may have
 threads, locks and a CUDA context. Elsewhere each worker is an interpreter of its own.
+
+The nursery starts before it is known how many workers there will be and what they will need: it
+hears of both in requests, over the socket that is its standard input. A request is `HEAD`, the
+slot or `LOAD` or `KILL`, and so many bytes of a pickled object. With a slot come two file
+descriptors, for the worker: its socket to the parent, and the shared numbers.
 
 A worker ends when the parent's end of its channel is closed, for whatever reason. Ctrl-C and
 SIGTERM, which reach the whole process group, are ignored here: the parent stops the workers.
@@ -21,6 +26,7 @@ import os
 import pickle
 import select
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -33,42 +39,26 @@ from imagenet_subset.execution.channel import Channel, Handle, SharedNumbers
 from imagenet_subset.execution.context import Context, enter
 from imagenet_subset.execution.signals import ignore_signals
 
-NUMBER = struct.Struct("<i")
-"""A request of the parent: the slot of a worker to fork, or `KILL`."""
+HEAD = struct.Struct("<iI")
+"""Head of a request: what is asked for, and the length of the object."""
+LOAD, KILL = -1, -2
+"""Requests: import the modules of a list; end all workers at once. Any other is the slot of a
+worker to fork, with a mapping of the variables that it has beside those of this process."""
 REPORT = b"\0"
 """Mark on standard error before a report to the parent: the slot of a worker that has ended, and
 its exit status. All that the worker printed there comes before."""
-KILL = -1
 FEWER = "try fewer --workers, or raise the limit (ulimit -a shows it)"
 """What to do where the system refuses another process, thread or file."""
 END_SECONDS = 1.0
 """How long workers have to end by themselves after their channels are closed."""
 
 
-def run_nursery(
-    handle: Handle,
-    channels: Sequence[int],
-    modules: Sequence[str],
-    environments: Sequence[Mapping[str, str]] = (),
-) -> None:
-    """Fork the workers that are asked for on standard input, until that is closed.
-
-    Parameters
-    ----------
-    handle
-        Of the shared numbers.
-    channels
-        For each slot the file descriptor of its socket to the parent.
-    modules
-        What to import first.
-    environments
-        Variables of the worker of each slot, in turn, beside those of this process.
-    """
+def run_nursery(modules: Sequence[str]) -> None:
+    """Import modules, and do what is asked for on standard input, until that is closed."""
     ignore_signals()
     os.dup2(2, 1)  # standard output belongs to the program
     import_all(modules)
-    gc.freeze()  # what was imported is never garbage, and needn't be looked at again
-    _Nursery(SharedNumbers.attach(handle), list(channels), environments).serve()
+    _Nursery(socket.socket(fileno=0)).serve()
     os._exit(0)
 
 
@@ -78,16 +68,12 @@ def import_all(modules: Sequence[str]) -> None:
         # An import that fails here fails again where it is needed, and is reported there.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    gc.freeze()  # what was imported is never garbage, and needn't be looked at again
 
 
 class _Nursery:
-    def __init__(
-        self,
-        numbers: SharedNumbers,
-        channels: list[int],
-        environments: Sequence[Mapping[str, str]],
-    ) -> None:
-        self._numbers, self._channels, self._environments = numbers, channels, environments
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
         self._slots: dict[int, int] = {}
         """Slot of each child by its process id."""
         self._woken, wake = os.pipe()
@@ -96,21 +82,43 @@ class _Nursery:
         signal.set_wakeup_fd(wake)
 
     def serve(self) -> None:
-        """Fork and report until the parent closes its end, then wait for the workers to end."""
-        while True:
-            ready, _, _ = select.select([0, self._woken], [], [])
+        """Do what is asked for until the parent closes its end, then wait for the workers."""
+        asked = True
+        while asked:
+            ready, _, _ = select.select([self._requests.fileno(), self._woken], [], [])
             if self._woken in ready:
                 os.read(self._woken, 512)
                 self._reap()
-            if 0 in ready:
-                requests = os.read(0, 64 * NUMBER.size)
-                for (number,) in NUMBER.iter_unpack(requests):
-                    self._kill() if number == KILL else self._fork(number)
-                if not requests:
-                    break
+            if self._requests.fileno() in ready:
+                asked = self._answer()
         self._end()
 
-    def _fork(self, slot: int) -> None:
+    def _answer(self) -> bool:
+        """Do what the next request asks for; False when there will be no more."""
+        with contextlib.suppress(EOFError, ConnectionError):
+            # The descriptors come with the head's first byte.
+            head, fds, _, _ = socket.recv_fds(self._requests, HEAD.size, 2)
+            number, nbytes = HEAD.unpack(self._rest(head, HEAD.size))
+            asked = pickle.loads(self._rest(b"", nbytes))
+            if number == LOAD:
+                import_all(asked)
+            elif number == KILL:
+                self._kill()
+            else:
+                self._fork(number, asked, *fds)
+            return True
+        return False
+
+    def _rest(self, data: bytes, nbytes: int) -> bytes:
+        """The data and what follows it, so many bytes in all."""
+        while len(data) < nbytes:
+            more = self._requests.recv(nbytes - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def _fork(self, slot: int, variables: Mapping[str, str], channel: int, numbers: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
@@ -120,18 +128,18 @@ class _Nursery:
         if pid:
             if pid > 0:
                 self._slots[pid] = slot
-            os.close(self._channels[slot])  # so that the parent notices when the worker ends
-            self._channels[slot] = -1
+            for fd in (channel, numbers):  # so that the parent notices when the worker ends
+                os.close(fd)
             return
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            fd = self._channels[slot]
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            for other in {*self._channels, self._woken} - {fd, -1}:
-                os.close(other)
-            os.environ.update(environment_of(slot, self._environments))
-            work(Channel(fd, fd), self._numbers, slot)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # in place of the requests
+            os.close(self._woken)
+            os.environ.update(variables)
+            shared = SharedNumbers.attach(numbers)
+            os.close(numbers)
+            work(Channel(channel, channel), shared, slot)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -158,11 +166,6 @@ class _Nursery:
             select.select([self._woken], [], [], 0.05)
             self._reap()
         self._kill()
-
-
-def environment_of(slot: int, environments: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
-    """Variables of the worker of a slot; the slots have them in turn."""
-    return environments[slot % len(environments)] if environments else {}
 
 
 def run_worker(handle: Handle, slot: int) -> None:

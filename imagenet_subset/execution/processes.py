@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -19,12 +20,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from imagenet_subset.errors import WorkerStartError
 from imagenet_subset.execution.channel import Channel, SharedNumbers
 from imagenet_subset.execution.listening import REPORT_SECONDS, Listener, pipe_of
-from imagenet_subset.execution.nursery import END_SECONDS, KILL, NUMBER, environment_of
+from imagenet_subset.execution.nursery import END_SECONDS, FEWER, HEAD, KILL, LOAD
 from imagenet_subset.execution.signals import signals_blocked
 from imagenet_subset.system.code import PACKAGES, package_file
 
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 _BOOT = """\
 import sys
 sys.path[:] = {path!r}
@@ -49,6 +52,20 @@ def standard_streams_taken() -> Iterator[None]:
             stack.callback(os.close, fd)
         os.close(fd)
         yield
+
+
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Turn the system's refusal of another process, file or thread into an error."""
+    try:
+        with standard_streams_taken():
+            yield
+    except (OSError, RuntimeError) as error:
+        limited = isinstance(error, RuntimeError) or error.errno in _LIMITS
+        raise WorkerStartError(
+            f"worker processes can't start: {getattr(error, 'strerror', None) or error}"
+            + (f"; {FEWER}" if limited else "")
+        ) from error
 
 
 def command(function: str, *arguments: object) -> list[str]:
@@ -76,12 +93,29 @@ def _safe_path() -> list[str]:
 
 
 class Workers(Protocol):
-    """Worker processes by slot, from 0 on."""
+    """Worker processes by slot, from 0 on; none at first.
 
-    numbers: SharedNumbers
+    Attributes
+    ----------
+    listener : Listener
+        Hears what they print to standard error.
+    """
 
-    def start(self, slot: int) -> Channel:
+    listener: Listener
+
+    def load(self, modules: Sequence[str]) -> None:
+        """Have modules imported ahead, in the background, where workers that start share that."""
+        ...
+
+    def start(self, slot: int, numbers: SharedNumbers, variables: Mapping[str, str]) -> Channel:
         """Start the worker of a slot.
+
+        Parameters
+        ----------
+        numbers
+            In which it notes how it is.
+        variables
+            Of its environment, beside those of this process.
 
         Raises
         ------
@@ -90,145 +124,146 @@ class Workers(Protocol):
         """
         ...
 
-    def exit_status(self, slot: int) -> int | None:
-        """Exit status of a worker that has ended, ``-n`` for signal ``n``; None if unknown."""
+    def exit_status(self, slot: int, *, started: bool) -> int | None:
+        """Exit status of a worker that has ended, ``-n`` for signal ``n``; None if unknown.
+
+        Parameters
+        ----------
+        started
+            Whether it ever ran.
+        """
         ...
 
     def kill(self) -> None:
         """End all workers at once."""
         ...
 
+    def let_end(self) -> None:
+        """Have the workers end, whose channels are closed."""
+        ...
+
     def close(self) -> None:
-        """Wait until the workers end, which they do when their channels are closed."""
+        """The same, and wait until they have. Idempotent."""
         ...
 
 
-def start_workers(
-    slots: int,
-    modules: Sequence[str],
-    listener: Listener,
-    environments: Sequence[Mapping[str, str]] = (),
-) -> Workers:
-    """Get ready to start up to ``slots`` workers, which will need these modules.
-
-    Parameters
-    ----------
-    environments
-        Variables of the worker of each slot, in turn, beside those of this process.
+def begin_workers(modules: Sequence[str] = ()) -> Workers:
+    """Get ready to start worker processes, which will need these modules.
 
     Raises
     ------
-    OSError
+    WorkerStartError
         No process can be started.
     """
-    if hasattr(os, "fork"):
-        return _ForkedWorkers(slots, modules, listener, environments)
-    return _SpawnedWorkers(slots, listener, environments)
+    with starting():
+        return _ForkedWorkers(modules) if forks() else _SpawnedWorkers()
+
+
+def forks() -> bool:
+    """Whether workers are forked by a nursery, and inherit what it opened."""
+    return hasattr(os, "fork")
+
+
+def _environment() -> dict[str, str]:
+    """Variables of worker processes: OpenBLAS's idle threads cost memory and time."""
+    return {"OPENBLAS_NUM_THREADS": "1", **os.environ}
 
 
 class _ForkedWorkers:
     """Workers that a nursery forks."""
 
-    def __init__(
-        self,
-        slots: int,
-        modules: Sequence[str],
-        listener: Listener,
-        environments: Sequence[Mapping[str, str]],
-    ) -> None:
-        self._used = False
-        self._listener = listener
-        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
-            self.numbers = SharedNumbers.create(slots, inherited=True)
-            undo.callback(self.numbers.close)
-            self._sockets, fds = [], []
-            for _ in range(slots):
-                ours, other = socket.socketpair()
-                self._sockets.append(undo.enter_context(ours))
-                fds.append(theirs.enter_context(other).fileno())
-            with signals_blocked():
+    def __init__(self, modules: Sequence[str]) -> None:
+        self.listener = Listener()
+        self._sockets: list[socket.socket] = []
+        self._asking = threading.Lock()
+        with contextlib.ExitStack() as undo:
+            requests, theirs = socket.socketpair()
+            self._requests = undo.enter_context(requests)
+            with theirs, signals_blocked():
                 self._nursery = subprocess.Popen(
-                    command(
-                        "run_nursery",
-                        self.numbers.handle,
-                        fds,
-                        list(modules),
-                        [dict(variables) for variables in environments],
-                    ),
+                    command("run_nursery", list(modules)),
                     bufsize=0,
-                    stdin=subprocess.PIPE,
+                    stdin=theirs.fileno(),
                     stderr=subprocess.PIPE,
-                    pass_fds=[int(str(self.numbers.handle)), *fds],
+                    env=_environment(),
                 )
             undo.callback(self._nursery.wait)
             undo.callback(self._nursery.kill)
-            self._stdin = undo.enter_context(pipe_of(self._nursery.stdin))
-            listener.listen(self._nursery)
+            self.listener.listen(self._nursery)
             self._close = undo.pop_all()
 
-    def start(self, slot: int) -> Channel:
-        self._used = True
-        with contextlib.suppress(BrokenPipeError):  # the channel will report it
-            self._request(slot)
-        fd = os.dup(self._sockets[slot].fileno())
+    def load(self, modules: Sequence[str]) -> None:
+        self._request(LOAD, list(modules))
+
+    def start(self, slot: int, numbers: SharedNumbers, variables: Mapping[str, str]) -> Channel:
+        ours, theirs = socket.socketpair()
+        self._sockets.append(ours)
+        with theirs:
+            self._request(slot, dict(variables), theirs.fileno(), int(numbers.handle))
+        fd = os.dup(ours.fileno())
         return Channel(fd, fd)
 
-    def exit_status(self, slot: int) -> int | None:
-        status = self._listener.exit_status(slot)
-        if status is None and not self.numbers.has_started(slot):
+    def exit_status(self, slot: int, *, started: bool) -> int | None:
+        status = self.listener.exit_status(slot)
+        if status is None and not started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return self._nursery.wait(REPORT_SECONDS)
         return status
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):
-            self._request(KILL)
+            self._request(KILL, None)
         # Should the nursery have died, its workers still notice the end of their channels.
         for sock in self._sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
-        for sock in self._sockets:
+    def let_end(self) -> None:
+        for sock in (*self._sockets, self._requests):
             sock.close()
-        if self._used:  # else the nursery may be in the middle of its imports
-            self._stdin.close()
+
+    def close(self) -> None:
+        self.let_end()
+        if self._sockets:  # else the nursery may be in the middle of its imports
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._nursery.wait(2 * END_SECONDS)
         self._close.close()
+        self.listener.join()
 
-    def _request(self, number: int) -> None:
-        self._stdin.write(NUMBER.pack(number))
+    def _request(self, number: int, asked: object, *fds: int) -> None:
+        """Ask the nursery for something. If it has died, the workers' channels report it."""
+        data = pickle.dumps(asked)
+        with self._asking, contextlib.suppress(ConnectionError):
+            socket.send_fds(self._requests, [HEAD.pack(number, len(data)) + data], fds)
 
 
 class _SpawnedWorkers:
     """Workers that are interpreters of their own."""
 
-    def __init__(
-        self, slots: int, listener: Listener, environments: Sequence[Mapping[str, str]]
-    ) -> None:
-        self._environments = environments
-        self.numbers = SharedNumbers.create(slots, inherited=False)
-        self._listener = listener
+    def __init__(self) -> None:
+        self.listener = Listener()
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._listening: dict[int, threading.Thread] = {}
 
-    def start(self, slot: int) -> Channel:
+    def load(self, modules: Sequence[str]) -> None:
+        """Do nothing: each imports by itself."""
+
+    def start(self, slot: int, numbers: SharedNumbers, variables: Mapping[str, str]) -> Channel:
         with signals_blocked():
             worker = subprocess.Popen(
-                command("run_worker", self.numbers.handle, slot),
+                command("run_worker", numbers.handle, slot),
                 bufsize=0,
-                env={**os.environ, **environment_of(slot, self._environments)},
+                env={**_environment(), **variables},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         self._workers[slot] = worker
         with pipe_of(worker.stdout) as answers, pipe_of(worker.stdin) as tasks:
-            self._listening[slot] = self._listener.listen(worker)
+            self._listening[slot] = self.listener.listen(worker)
             return Channel(os.dup(answers.fileno()), os.dup(tasks.fileno()))
 
-    def exit_status(self, slot: int) -> int | None:
+    def exit_status(self, slot: int, *, started: bool) -> int | None:
         try:
             status = self._workers[slot].wait(REPORT_SECONDS)
             self._listening[slot].join(REPORT_SECONDS)
@@ -240,6 +275,9 @@ class _SpawnedWorkers:
         for worker in self._workers.values():
             worker.kill()
 
+    def let_end(self) -> None:
+        """Do nothing more: they know by their channels."""
+
     def close(self) -> None:
         end = time.monotonic() + END_SECONDS
         for worker in self._workers.values():
@@ -248,4 +286,4 @@ class _SpawnedWorkers:
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
-        self.numbers.close()
+        self.listener.join()

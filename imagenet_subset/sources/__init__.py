@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from imagenet_subset.columns import Texts
 from imagenet_subset.errors import SourceError
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.sources.base import Store
-from imagenet_subset.sources.folder import FolderStore, open_folder
+from imagenet_subset.sources.folder import FolderStore, open_folder, tars_of_classes
 from imagenet_subset.sources.joined import joined
-from imagenet_subset.sources.parquet.store import open_parquet
-from imagenet_subset.sources.tar.kinds import open_tar, open_tars_of_classes
 from imagenet_subset.sources.unread import nothing, unfit, unread
-from imagenet_subset.sources.zip.store import open_zip
 from imagenet_subset.system.text import few, printable
 
-FORMS: tuple[Callable[[Path], Store | None], ...] = (
+_Opener = Callable[[Path], Store | None]
+
+
+def _form(function: str, module: str) -> _Opener:
+    """What opens a form, from a module that is imported then: most people have folders."""
+
+    def open_form(path: Path) -> Store | None:
+        opener: _Opener = getattr(importlib.import_module(module, __name__), function)
+        return opener(path)
+
+    return open_form
+
+
+FORMS: tuple[_Opener, ...] = (
     open_folder,
-    open_tar,
-    open_zip,
-    open_parquet,
+    _form("open_tar", ".tar.kinds"),
+    _form("open_zip", ".zip.store"),
+    _form("open_parquet", ".parquet.store"),
 )
 """One for each form, the best first: it opens the store at a path, by what is in it and not by its
 name; None if that is no store of this form."""
@@ -95,9 +107,11 @@ def _stores(data_dir: Path) -> tuple[list[Store], list[SourceError]]:
             lacking -= store.splits
         elif store:
             empty.append(store)
-        if isinstance(store, FolderStore) and (tars := open_tars_of_classes(Path(store.root))):
-            stores.append(tars)
-            lacking -= tars.splits
+        if isinstance(store, FolderStore) and (names := tars_of_classes(Path(store.root))):
+            from imagenet_subset.sources.tar.store import ClassTarStore
+
+            stores.append(ClassTarStore(store.root, Texts.of(names), frozenset(["train"])))
+            lacking.discard("train")
         if not lacking:
             break
     return stores or (empty[:1] if not errors else []), errors

@@ -19,7 +19,13 @@ from imagenet_subset.sources.instead import (
     listing_errors,
     what_is_there,
 )
-from imagenet_subset.sources.names import PHOTO_SUFFIXES, is_wnid, original
+from imagenet_subset.sources.names import (
+    PHOTO_SUFFIXES,
+    is_tar_name,
+    is_wnid,
+    original,
+    without_tar,
+)
 from imagenet_subset.system.files import regular
 
 BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
@@ -141,6 +147,20 @@ class FolderStore(Store):
 
     def _path(self, location: str) -> str:
         return os.path.join(self.root, location)
+
+
+def tars_of_classes(root: Path) -> list[str]:
+    """The tars of train classes that lie in ``train`` in place of their folders, below ``root``.
+
+    Raises
+    ------
+    imagenet_subset.errors.SourceError
+        They can't be listed.
+    """
+    folder = root / "train"
+    with listing_errors(folder):
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [f"train/{name}" for name in names if is_tar_name(name) and is_wnid(without_tar(name))]
 
 
 class FolderReader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,8 +11,16 @@ from imagenet_subset.columns import Locations
 from imagenet_subset.sources.base import Store
 
 
-def divided(store: Store, locations: Locations, size: int) -> Iterator[list[int]]:
-    """Indices of photos, in parts of up to ``size``; a larger group of the store is a part.
+def divided(
+    store: Store, locations: Locations, size: int | Callable[[int], int]
+) -> Iterator[list[int]]:
+    """Indices of photos, in parts; a group of the store that is larger than a part is one.
+
+    Parameters
+    ----------
+    size
+        How many photos a part has at most; or what says it of the next part, by the number of
+        those in the parts before.
 
     Raises
     ------
@@ -24,14 +32,16 @@ def divided(store: Store, locations: Locations, size: int) -> Iterator[list[int]
         return
     seen, given = np.zeros(count, np.bool_), 0
     part: list[int] = []
+    most = size if isinstance(size, int) else size(0)
     for group in itertools.chain(store.groups(locations), [()]):
-        if part and (not len(group) or len(part) + len(group) > size):
+        if part and (not len(group) or len(part) + len(group) > most):
             if not 0 <= min(part) <= max(part) < count:
                 raise _wrong(store)
             seen[part] = True
             given += len(part)
             yield part
             part = []
+            most = size if isinstance(size, int) else size(given)
         part.extend(map(int, group))
     if given != count or not seen.all():
         raise _wrong(store)

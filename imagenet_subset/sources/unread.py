@@ -10,12 +10,10 @@ from pathlib import Path
 from imagenet_subset.errors import SourceError
 from imagenet_subset.records import Split
 from imagenet_subset.sources.base import Store
-from imagenet_subset.sources.containers import ContainerStore
-from imagenet_subset.sources.folder import BELOW
+from imagenet_subset.sources.folder import BELOW, FolderStore
 from imagenet_subset.sources.instead import contents, listing_errors
 from imagenet_subset.sources.joined import JoinedStore
 from imagenet_subset.sources.names import is_wnid, parse
-from imagenet_subset.sources.tar.shards import split_of_shard
 from imagenet_subset.sources.unfit import by_kind, kind_of, may_be_imagenet
 from imagenet_subset.system.files import broken_link
 from imagenet_subset.system.text import few, printable
@@ -51,6 +49,10 @@ def unread(folder: Path, stores: Sequence[Store]) -> list[str]:
 
 def _files(stores: Iterable[Store]) -> Iterator[str]:
     for store in stores:
+        if isinstance(store, FolderStore):
+            continue
+        from imagenet_subset.sources.containers import ContainerStore
+
         if isinstance(store, JoinedStore):
             yield from _files(store.stores)
         elif isinstance(store, ContainerStore):
@@ -67,6 +69,8 @@ def unfit(data_dir: Path, lacking: Sequence[Split], said: str) -> list[str]:
     """
     if not lacking:
         return []
+    from imagenet_subset.sources.tar.shards import split_of_shard
+
     folder = Path(os.path.abspath(data_dir))
     folder = folder if folder.is_dir() else folder.parent
     places = [folder / "data"]

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from imagenet_subset.cli.commands import arguments
-from imagenet_subset.cli.outlook import outlook_lines
 from imagenet_subset.cli.printing import add_json, print_json
 from imagenet_subset.cli.report import print_summary
 from imagenet_subset.cli.showing import add_progress, display_of
@@ -196,7 +195,7 @@ def run(args: argparse.Namespace) -> int:
         display.begin(looking(options))
         if args.dry_run:
             return _dry_run(args, options, display)
-        with begun(options, args.executor, display.tell) as (plan, runner):
+        with begun(options, args.executor, display.tell, args.workers_begun) as (plan, runner):
             result = build_shown(plan, runner, display, name_fallbacks=args.debug)
     with reporting(f"{printable(result.plan.output.npz)} is complete"):
         if args.json:
@@ -213,10 +212,11 @@ def _dry_run(args: argparse.Namespace, options: BuildOptions, display: Display) 
     """
     from imagenet_subset.building.outlook import NoOutlook, look_ahead
     from imagenet_subset.building.start import begun
+    from imagenet_subset.cli.outlook import outlook_lines
     from pipelines.base import PipelineUnavailableError
 
     try:
-        with begun(options, args.executor, display.tell) as (plan, runner):
+        with begun(options, args.executor, display.tell, args.workers_begun) as (plan, runner):
             display.begin(Work("tries a few photos", leave=False))
             outlook = look_ahead(plan, runner)
             display.done()

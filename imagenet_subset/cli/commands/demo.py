@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--out_dir", str(out)]
     print("$", printable(shlex.join(["imagenet-subset", *words])), flush=True)
     words += ["--overwrite"] if made_before else []
-    _build([*words, "--progress", args.progress], debug=args.debug)
+    _build([*words, "--progress", args.progress], args)
     npz = f"{printable(out / _SUBSET)}_cls.npz"
     print(f"\nnext: python -c \"import numpy as np; print(np.load('{npz}')['X_train'].shape)\"")
     print(f"      imagenet-subset preview {shlex.quote(npz)}")
@@ -132,9 +132,9 @@ def _write(tree: Path, display: Display) -> Path:
         return write_demo_tree(tree, begins=begins, progress=display.advance)
 
 
-def _build(words: list[str], *, debug: bool) -> None:
+def _build(words: list[str], ours: argparse.Namespace) -> None:
     """Run ``build`` with these words; an error of its is one of ours."""
     parser = argparse.ArgumentParser()
     build.add_arguments(parser)
-    parser.set_defaults(debug=debug)
+    parser.set_defaults(debug=ours.debug, workers_begun=ours.workers_begun)
     build.run(parser.parse_args(words))

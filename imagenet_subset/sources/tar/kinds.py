@@ -24,7 +24,7 @@ from imagenet_subset.sources.tar.shards import (
     is_place,
     split_of_shard,
 )
-from imagenet_subset.sources.tar.store import ClassTarStore, TarStore, first_block, opened
+from imagenet_subset.sources.tar.store import TarStore, first_block, opened
 from imagenet_subset.system.files import regular
 from imagenet_subset.system.text import few, printable
 
@@ -215,18 +215,3 @@ def _open_tars_in(folder: Path) -> Store | None:
 def _is_of_class(sub: str, name: str) -> bool:
     """Whether a tar is of a train class, and lies where those of ILSVRC's train tar do."""
     return sub == "train" and is_wnid(without_tar(name))
-
-
-def open_tars_of_classes(root: Path) -> ClassTarStore | None:
-    """Store of the classes whose tars lie in ``train``.
-
-    Raises
-    ------
-    imagenet_subset.errors.SourceError
-        They can't be listed.
-    """
-    folder = root / "train"
-    with listing_errors(folder):
-        names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    tars = [f"train/{name}" for name in names if is_tar_name(name) and is_wnid(without_tar(name))]
-    return ClassTarStore(str(root), Texts.of(tars), frozenset(["train"])) if tars else None

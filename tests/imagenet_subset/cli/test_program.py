@@ -343,7 +343,7 @@ sys.addaudithook(stop)
 @pytest.mark.parametrize(
     "module",
     ["numpy", "datetime", "numpy.linalg", "imagenet_subset.cli.main", "argparse",
-     "imagenet_subset.records", "imagenet_subset.cli.showing"],
+     "imagenet_subset.ilsvrc.classes", "imagenet_subset.cli.printing"],
 )  # fmt: skip
 def test_a_stop_during_the_first_imports_is_a_line_and_no_traceback(
     module, start, tmp_path
