@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from imagenet_subset.demo.photos import jpeg, odd_images, photo
+from imagenet_subset.execution.local import LocalPool
 from imagenet_subset.ilsvrc.classes import ImageClass, class_table
 from imagenet_subset.ilsvrc.numbering import rank_key, val_ids_of, val_name
 
@@ -38,7 +39,12 @@ lexicographic order."""
 _UNFINISHED = ".partial"
 """Ends the name of a photo while it is written."""
 
+_AT_ONCE = 10
+"""Photos that a process writes before it is given others."""
+
 Progress = Callable[[int], object]
+_Unwritten = tuple[Path, Callable[[], bytes]]
+"""Where a photo will be, and what makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ def write_demo_tree(
     odd: bool = True,
     damaged: int = 0,
     seed: int = 0,
+    workers: int = 1,
     begins: Progress = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Path:
@@ -131,6 +138,8 @@ def write_demo_tree(
         How many train photos are replaced by files that don't decode.
     seed
         Decides everything: equal arguments give equal files.
+    workers
+        How many processes paint the photos; a single one is this one.
     begins, progress
         Called with the number of photos that will be written, and with numbers of photos that are.
 
@@ -148,15 +157,37 @@ def write_demo_tree(
         _photos(len(names.val), _SMALL_SIZES, 100_000 * seed + 50_000, odd=False),
     )
     begins(len(names.photos))
-    for name, content in zip(names.photos, contents, strict=True):
-        _write_once(data / name, content)
-        progress(1)
+    _write_each(
+        zip((data / name for name in names.photos), contents, strict=True), workers, progress
+    )
     bad = [image.data for image in odd_images() if not image.decodable] if damaged else []
     for k, place in enumerate(rng.permutation(len(names.train))[:damaged].tolist()):
         (data / names.photos[place]).write_bytes(bad[k % len(bad)])
     for name, text in names.lists.items():
         (lists / name).write_text(text, newline="\n")
     return data
+
+
+def _write_each(photos: Iterator[_Unwritten], workers: int, progress: Progress) -> None:
+    if workers == 1:
+        for path, content in photos:
+            _write_once(path, content)
+            progress(1)
+        return
+    parts = iter(lambda: [*itertools.islice(photos, _AT_ONCE)], [])
+    tasks = ((len(part), functools.partial(_write_some, part)) for part in parts)
+
+    def take(count: int, _: None) -> None:
+        progress(count)
+
+    with LocalPool(workers) as pool:
+        pool.warm_up([__name__])
+        pool.run(tasks, take)
+
+
+def _write_some(photos: Sequence[_Unwritten]) -> None:
+    for path, content in photos:
+        _write_once(path, content)
 
 
 def _write_once(path: Path, content: Callable[[], bytes]) -> None:

@@ -15,6 +15,7 @@ from imagenet_subset.npz.class_csv import metadata_text
 from imagenet_subset.npz.names import NpzFiles
 from imagenet_subset.progress.display import Display
 from imagenet_subset.progress.meter import Work
+from imagenet_subset.system.cores import available_cores
 from imagenet_subset.system.files import regular, writing
 from imagenet_subset.system.text import printable
 
@@ -129,7 +130,9 @@ def _write(tree: Path, display: Display) -> Path:
         display.begin(Work(f"writes {printable(tree)}", photos, "photos", leave=False))
 
     with display:
-        return write_demo_tree(tree, begins=begins, progress=display.advance)
+        return write_demo_tree(
+            tree, workers=available_cores(), begins=begins, progress=display.advance
+        )
 
 
 def _build(words: list[str], ours: argparse.Namespace) -> None:
