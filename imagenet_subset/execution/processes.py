@@ -189,7 +189,7 @@ class _ForkedWorkers:
                 )
             undo.callback(self._nursery.wait)
             undo.callback(self._nursery.kill)
-            self.listener.listen(self._nursery)
+            self._listening = self.listener.listen(self._nursery)
             self._close = undo.pop_all()
 
     def load(self, modules: Sequence[str]) -> None:
@@ -225,8 +225,8 @@ class _ForkedWorkers:
     def close(self) -> None:
         self.let_end()
         if self._sockets:  # else the nursery may be in the middle of its imports
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._nursery.wait(2 * END_SECONDS)
+            # The end of what they print comes at once; a wait with a limit looks now and then.
+            self._listening.join(2 * END_SECONDS)
         self._close.close()
         self.listener.join()
 

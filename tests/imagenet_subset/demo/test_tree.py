@@ -42,6 +42,14 @@ def test_the_tree_is_complete_but_for_most_train_photos(tree: Path) -> None:
         assert val_ground_truth()[record.image_id - 1] == clsloc_id
 
 
+def test_several_processes_write_the_same_tree_as_one(tmp_path: Path) -> None:
+    counts: list[int] = []
+    small(tmp_path / "one")
+    small(tmp_path / "two", workers=2, progress=counts.append)
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    assert sum(counts) == 54
+
+
 def test_every_photo_of_the_tree_decodes(tree: Path) -> None:
     for path in [*tree.glob("train/*/*.JPEG"), *sorted(tree.glob("val/*.JPEG"))[::25]]:
         assert decode(path.read_bytes()).shape == (224, 224, 3)

@@ -13,6 +13,7 @@ import pytest
 
 from imagenet_subset.execution.context import current
 from imagenet_subset.execution.local import LocalPool
+from imagenet_subset.execution.processes import begin_workers
 from imagenet_subset.execution.runner import WorkerDied
 from pipelines.choice import PipelineConfig
 from pipelines.driver import Gpu
@@ -121,3 +122,49 @@ def test_a_worker_that_died_is_known_by_its_slot() -> None:
         with pytest.raises(WorkerDied) as caught:
             pool.run(iter([(0, die)]), lambda *_: None)
     assert (caught.value.slot, caught.value.how) == (0, "ended with exit status 3")
+
+
+def loaded() -> set[str]:
+    return {"colorsys", "this_is_no_module", "wave"} & sys.modules.keys()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_workers_that_were_begun_early_have_what_was_asked_for_then_and_later() -> None:
+    taken: dict[int, set[str]] = {}
+    with LocalPool(3, begun=begin_workers(["colorsys", "this_is_no_module"])) as pool:
+        pool.warm_up(["wave"])
+        pool.run(iter([(k, loaded) for k in range(9)]), taken.__setitem__)
+    assert taken == {key: {"colorsys", "wave"} for key in range(9)}
+
+
+def children() -> int:
+    return len(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc on this system")
+def test_what_was_begun_and_is_not_needed_leaves_no_process_behind() -> None:
+    before, files = children(), len(os.listdir("/proc/self/fd"))
+    workers = begin_workers(["colorsys"])
+    workers.close()
+    workers.close()
+    LocalPool(2, begun=begin_workers()).close()
+    assert children() == before
+    assert len(os.listdir("/proc/self/fd")) == files
+
+
+def blas_threads() -> str | None:
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+@pytest.mark.usefixtures("_kind")
+@pytest.mark.parametrize(("theirs", "seen"), [(None, "1"), ("3", "3")])
+def test_workers_have_no_idle_threads_of_openblas_unless_somebody_wants_them(
+    theirs, seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if theirs:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", theirs)
+    with LocalPool(1) as pool:
+        pool.warm_up()
+        assert pool.first(blas_threads).result(60) == seen
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == theirs
