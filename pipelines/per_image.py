@@ -51,9 +51,10 @@ class PerImagePipeline:
             yield batch
 
     def _decode_batch(self, pairs: Iterable[tuple[Key, bytes]]) -> Batch[Key]:
-        batch = Batch[Key]([], self._images[:0])
+        keys: list[Key] = []
+        batch = Batch(keys, self._images[:0])
         for key, data in pairs:
-            out = self._images[len(batch.keys)]
+            out = self._images[len(keys)]
             try:
                 reason = self.decode_into(data, out)
                 if reason is not None:
@@ -62,10 +63,10 @@ class PerImagePipeline:
             except DecodeError as error:
                 batch.failures.append((key, str(error)))
                 continue
-            batch.keys.append(key)
+            keys.append(key)
             if (reason or self.is_pillow) and (what := doubt(data)):
                 batch.doubts.append((key, what))
-        batch.images = self._images[: len(batch.keys)]
+        batch.images = self._images[: len(keys)]
         return batch
 
     def close(self) -> None:

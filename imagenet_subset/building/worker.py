@@ -21,7 +21,7 @@ from imagenet_subset.building.proof import this_process, worker_name
 from imagenet_subset.building.row_file import RowFile, open_same_file
 from imagenet_subset.building.tasks import UNREADABLE, Job, Shard, ShardResult
 from imagenet_subset.building.waiting import equipment_of, let_go, open_ahead, prove
-from imagenet_subset.columns import Location
+from imagenet_subset.columns import Location, are_neighbours
 from imagenet_subset.errors import SourceError, UnfitWorkerError, WorkerMemoryError
 from imagenet_subset.execution.context import current
 from imagenet_subset.npz.crc import crc32
@@ -183,33 +183,44 @@ class _Work:
 
     def _read(self, reader: PhotoReader, pending: list[int]) -> Generator[tuple[int, bytes]]:
         """The photos that can be read, under their places; the others are noted."""
-        locations = [self._shard.locations[i] for i in pending]
+        should_stop, now_at = current().should_stop, current().now_at
+        indices, locations = self._shard.indices, [self._shard.locations[i] for i in pending]
         with contextlib.closing(photos_of(self._job.config, reader, locations)) as photos:
-            for i, location, data in zip(pending, locations, photos, strict=True):
-                if current().should_stop():
+            for i, self._in_hand, data in zip(pending, locations, photos, strict=True):
+                if should_stop():
                     return
-                index, self._in_hand = self._shard.indices[i], location
-                current().now_at(index)
-                if not isinstance(data, OSError):
+                now_at(indices[i])
+                if isinstance(data, bytes):
                     yield i, data
-                elif data.errno in DAMAGED:
-                    self._result.failures.append((index, str(data.strerror)))
                 else:
-                    reason = f"{UNREADABLE}{data.strerror or data}"
-                    self._result.unreadable.append((index, reason))
+                    self._note_unread(indices[i], data)
+
+    def _note_unread(self, index: int, error: OSError) -> None:
+        if error.errno in DAMAGED:
+            self._result.failures.append((index, str(error.strerror)))
+        else:
+            reason = f"{UNREADABLE}{error.strerror or error}"
+            self._result.unreadable.append((index, reason))
 
     def _write(self, keys: list[int], images: NDArray[np.uint8]) -> None:
         """Write the rows of a batch, neighbours in the file in one call."""
-        views = [memoryview(image.data).cast("B") for image in images]
-        crcs = [crc32(view) for view in views]
+        if not keys:
+            return
+        nbytes = self._job.rows.nbytes
+        pixels = images.data.cast("B")
+        views = [pixels[at : at + nbytes] for at in range(0, len(pixels), nbytes)]
+        crcs = list(map(crc32, views))
         indices = [self._shard.indices[i] for i in keys]
-        rows = dict(zip(indices, views, strict=True))
         with writing(self._job.partial, kept=True):
             if self._job.shared:
                 self._check_that_the_run_goes_on()
-            for run in runs(indices):
-                neighbours = [rows[index] for index in run]
-                self._file.write(neighbours, self._job.rows.offset(run.start))
+            if are_neighbours(indices):  # as a rule: then they are one run of bytes here too
+                self._file.write([pixels], self._job.rows.offset(indices[0]))
+            else:
+                rows = dict(zip(indices, views, strict=True))
+                for run in runs(indices):
+                    neighbours = [rows[index] for index in run]
+                    self._file.write(neighbours, self._job.rows.offset(run.start))
         for i, crc in zip(keys, crcs, strict=True):
             self._result.crcs[i] = crc
 

@@ -26,7 +26,7 @@ from imagenet_subset.sources.names import (
     original,
     without_tar,
 )
-from imagenet_subset.system.files import regular
+from imagenet_subset.system.files import regular_sized
 
 BELOW = (".", "CLS-LOC", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 """Where ``train`` and ``val`` are, seen from what is given as ``--data_dir``."""
@@ -167,27 +167,33 @@ class FolderReader:
     """Reads photos below a folder; each is opened and closed for itself."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        self._before = os.path.join(root, "")
 
     def read(self, location: Location) -> bytes:
         """See `imagenet_subset.sources.base.PhotoReader.read`."""
-        path = os.path.join(self._root, str(location))
-        fd = regular(path, os.O_RDONLY)
+        path = f"{self._before}{location}"
+        fd, size = regular_sized(path, os.O_RDONLY)
         try:
-            size = os.fstat(fd).st_size
             if size > LARGEST_PHOTO:
                 reason = f"has {size / 1e9:.1f} GB, more than any photo"
                 raise OSError(errno.EFBIG, reason, path)
-            parts = [os.read(fd, size)]
-            while part := os.read(fd, _MORE):  # the file may have grown, or a read returned less
-                parts.append(part)
-            data = b"".join(parts) if len(parts) > 1 else parts[0]
-            if len(data) < size:
-                reason = f"only {len(data):,} of {size:,} bytes could be read"
-                raise OSError(errno.EIO, reason, path)
-            return data
+            # A byte more than there should be: so the one call also shows that it is all.
+            data = os.read(fd, size + 1)
+            return data if len(data) == size else _with_the_rest(fd, data, size, path)
         finally:
             os.close(fd)
 
     def close(self) -> None:
         """Do nothing: no handle is kept."""
+
+
+def _with_the_rest(fd: int, data: bytes, size: int, path: str) -> bytes:
+    """Contents of a file that has grown, or of which a read returned less; or an error."""
+    parts = [data]
+    while part := os.read(fd, _MORE):
+        parts.append(part)
+    data = b"".join(parts)
+    if len(data) < size:
+        reason = f"only {len(data):,} of {size:,} bytes could be read"
+        raise OSError(errno.EIO, reason, path)
+    return data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 
 from imagenet_subset.columns import Location
 from imagenet_subset.sources.base import DAMAGED, PhotoReader
@@ -39,10 +39,24 @@ class Patience:
 
     def read(self, reader: PhotoReader, location: Location) -> bytes | OSError:
         """Contents of a photo's file, or why it can't be read."""
-        data = _read(reader, location, _PAUSES if self._left > 0 else ())
-        if isinstance(data, OSError) and data.errno not in _FINAL:
+        try:
+            return reader.read(location)
+        except OSError as error:
+            return self._again(reader, location, error)
+
+    def _again(self, reader: PhotoReader, location: Location, error: OSError) -> bytes | OSError:
+        """Contents of a photo whose first read failed; tried again after each pause."""
+        for pause in _PAUSES if self._left > 0 else ():
+            if error.errno in _FINAL:
+                return error
+            time.sleep(pause)
+            try:
+                return reader.read(location)
+            except OSError as another:
+                error = another
+        if error.errno not in _FINAL:
             self._left -= 1
-        return data
+        return error
 
 
 def read_each(reader: PhotoReader, locations: Iterable[Location]) -> Generator[bytes | OSError]:
@@ -50,18 +64,3 @@ def read_each(reader: PhotoReader, locations: Iterable[Location]) -> Generator[b
     patience = Patience()
     for location in locations:
         yield patience.read(reader, location)
-
-
-def _read(reader: PhotoReader, location: Location, pauses: Sequence[float]) -> bytes | OSError:
-    """Contents of a photo; tried again after each of the pauses, in seconds."""
-    for pause in pauses:
-        try:
-            return reader.read(location)
-        except OSError as error:
-            if error.errno in _FINAL:
-                return error
-        time.sleep(pause)
-    try:
-        return reader.read(location)
-    except OSError as error:
-        return error

@@ -29,15 +29,24 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
     OSError
         It can't be opened.
     """
+    return regular_sized(path, flags)[0]
+
+
+def regular_sized(path: str | os.PathLike[str], flags: int) -> tuple[int, int]:
+    """Open a file as `regular` does; the descriptor, and its size in bytes.
+
+    Both take the same look at the file, which a reader of many small files needn't take again.
+    """
     try:
         fd = os.open(path, flags | _BINARY | _NONBLOCK, 0o666)
     except FileNotFoundError as error:
         if link := broken_link(path):
             raise FileNotFoundError(errno.ENOENT, f"it is {link}", os.fspath(path)) from error
         raise
-    mode = os.fstat(fd).st_mode
+    found = os.fstat(fd)
+    mode = found.st_mode
     if stat.S_ISREG(mode):
-        return fd
+        return fd, found.st_size
     os.close(fd)
     raise NoRegularFileError(
         errno.EINVAL, f"it is {kind_of_file(mode)}, not a file", os.fspath(path)
