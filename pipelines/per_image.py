@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines.base import PER_IMAGE_BATCH, Batch, DecodeError, Key, Settings
 from pipelines.jpeg import doubt
 from pipelines.pillow import decode
+from pipelines.resample import scale_crop_alone
 from pipelines.rule import DEFAULT, PixelRule
 
 
@@ -74,16 +75,16 @@ class PerImagePipeline:
 
 
 class PillowPipeline(PerImagePipeline):
-    """The reference: `pipelines.pillow.decode` for each image."""
+    """Pillow alone: the pixels of the reference, `pipelines.pillow.decode`, in less time."""
 
     is_pillow = True
 
     def decode_into(self, data: bytes, out: NDArray[np.uint8]) -> str | None:
         """Decode, scale and crop one image into ``out``."""
-        out[:] = decode(data, self.rule)
+        out[:] = decode(data, self.rule, scale_crop_alone)
         return None
 
 
 def open_pipeline(settings: Settings) -> PillowPipeline:
-    """Open the reference pipeline."""
+    """Open Pillow's pipeline."""
     return PillowPipeline(settings.batch_size, settings.rule)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from pipelines.quiet import quiet_pillow
 from pipelines.refusal import FORMATS, why_refused
 from pipelines.resample import scale_and_crop
 from pipelines.rule import DEFAULT, PixelRule
+
+Scale = Callable[[Image.Image, PixelRule], Image.Image]
 
 DECODING_ERRORS = (
     OSError,  # cut short, broken data, not identified
@@ -45,7 +48,9 @@ DECODING_ERRORS = (
 speaks of the machine, not of the file."""
 
 
-def decode(data: bytes, rule: PixelRule = DEFAULT) -> NDArray[np.uint8]:
+def decode(
+    data: bytes, rule: PixelRule = DEFAULT, scale: Scale = scale_and_crop
+) -> NDArray[np.uint8]:
     """Decode, scale and crop one image.
 
     Parameters
@@ -54,6 +59,8 @@ def decode(data: bytes, rule: PixelRule = DEFAULT) -> NDArray[np.uint8]:
         A whole image file.
     rule : PixelRule
         Which pixels to make of it.
+    scale : callable
+        What scales and crops a decoded image: this, or what does the same in less time.
 
     Returns
     -------
@@ -72,8 +79,8 @@ def decode(data: bytes, rule: PixelRule = DEFAULT) -> NDArray[np.uint8]:
         raise DecodeError(why_refused(data, error)) from error
     except Warning:
         # Meanwhile another thread has put a filter before ours that raises warnings.
-        return decode(data, rule)
-    return np.asarray(scale_and_crop(image, rule))
+        return decode(data, rule, scale)
+    return np.asarray(scale(image, rule))
 
 
 def _open_rgb(data: bytes) -> Image.Image:

@@ -212,6 +212,40 @@ def test_a_photo_by_any_rule_is_what_resize_and_crop_give(data, width: int, heig
     assert np.array_equal(made, scaled_whole(image, rule))
 
 
+@settings(max_examples=200)
+@given(st.data(), st.integers(1, 500), st.integers(1, 500))
+def test_a_photo_scaled_for_its_crop_alone_is_what_resize_and_crop_give(
+    data, width: int, height: int
+) -> None:
+    resize = data.draw(st.integers(8, 300))
+    interpolation = data.draw(st.sampled_from(INTERPOLATIONS))
+    rule = PixelRule(resize, data.draw(st.integers(8, resize)), interpolation)
+    noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
+    image = Image.fromarray(noise)
+    made = np.asarray(resample.scale_crop_alone(image, rule))
+    assert np.array_equal(made, scaled_whole(image, rule))
+
+
+@pytest.mark.parametrize("size", [(500, 375), (375, 500), (480, 500), (333, 666), (333, 667)])
+def test_a_photo_of_a_usual_size_is_scaled_by_two_passes_with_the_same_pixels(size):
+    noise = np.random.default_rng(3).integers(0, 256, (*size[::-1], 3), np.uint8)
+    image = Image.fromarray(noise)
+    made = np.asarray(resample.scale_crop_alone(image, DEFAULT))
+    assert np.array_equal(made, scaled_whole(image, DEFAULT))
+
+
+def test_this_pillow_scales_rows_first_by_all_filters_but_nearest():
+    found = {name for name in INTERPOLATIONS if resample.has_two_passes(name)}
+    assert found == {*INTERPOLATIONS} - {"nearest"}
+
+
+def test_a_pillow_that_scales_otherwise_scales_photos_as_a_whole(monkeypatch):
+    image, whole = photo(1, 500, 375), photo(2, 224, 224)
+    monkeypatch.setattr(resample, "has_two_passes", lambda _: False)
+    monkeypatch.setattr(resample, "scale_and_crop", lambda *_: whole)
+    assert resample.scale_crop_alone(image, DEFAULT) is whole
+
+
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_hard_edges_of_strips_are_clipped_as_pillow_clips_them(interpolation):
     """Filters with negative weights overshoot beyond black and white."""
