@@ -94,8 +94,8 @@ def unfinished(
             files.folder.mkdir(parents=True, exist_ok=True)
         with writing(files.partial):
             fd = stack.enter_context(locked(files.partial))
-            taking_up = is_begun(files)
-            if not taking_up:
+            begun_before = is_begun(files)
+            if not begun_before:
                 _check_not_finished_meanwhile(files, overwrite=overwrite)
                 _begin(fd, target)
             try:
@@ -103,9 +103,10 @@ def unfinished(
             except OutputError:  # a journal of another build, or nothing that can be read
                 if not overwrite:
                     raise
+                begun_before = False
                 _begin(fd, target)
                 journal = stack.enter_context(taken_up(target, way_on))
-            if taking_up:  # it may have lost space, or what it should have
+            if begun_before:  # for a file in memory, to reserve twice takes half as long again
                 reserve(fd, target.layout.size, files.folder)
         yield fd, journal
         journal.remove()  # without an error the file has its final name

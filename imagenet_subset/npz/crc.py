@@ -38,8 +38,7 @@ def combine(first: int, second: int, second_nbytes: int) -> int:
     >>> combine(crc32(b"acorn, "), crc32(b"airliner"), 8) == crc32(b"acorn, airliner")
     True
     """
-    shifted = _multiply(_power_of_x(8 * second_nbytes), np.array([first], np.uint32))
-    return int(shifted[0]) ^ second
+    return _multiply(_power_of_x(8 * second_nbytes), first) ^ second
 
 
 def combine_rows(crcs: NDArray[np.uint32], row_nbytes: int) -> int:
@@ -59,13 +58,24 @@ def combine_rows(crcs: NDArray[np.uint32], row_nbytes: int) -> int:
             # An empty string in front changes nothing and has the CRC 0. From here on only the
             # first piece is shorter than the rest, and a first piece's length is never needed.
             level = np.concatenate([np.zeros(1, np.uint32), level])
-        level = _multiply(shift, level[0::2]) ^ level[1::2]
-        shift = int(_multiply(shift, np.array([shift], np.uint32))[0])
+        level = _multiply_each(shift, level[0::2]) ^ level[1::2]
+        shift = _multiply(shift, shift)
     return int(level[0]) if len(level) else 0
 
 
-def _multiply(a: int, b: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Products of one polynomial with many, modulo `POLYNOMIAL`."""
+def _multiply(a: int, b: int) -> int:
+    """Product of two polynomials, modulo `POLYNOMIAL`."""
+    product, bit = 0, _ONE
+    while bit:
+        if a & bit:
+            product ^= b
+        b = b >> 1 ^ POLYNOMIAL if b & 1 else b >> 1
+        bit >>= 1
+    return product
+
+
+def _multiply_each(a: int, b: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Products of one polynomial with many."""
     product = np.zeros_like(b)
     bit = _ONE
     while bit:
@@ -78,10 +88,10 @@ def _multiply(a: int, b: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 def _power_of_x(exponent: int) -> int:
     """``x ** exponent`` modulo `POLYNOMIAL`, by squaring."""
-    power, square = _ONE, np.array([_X], np.uint32)
+    power, square = _ONE, _X
     while exponent:
         if exponent & 1:
-            power = int(_multiply(power, square)[0])
-        square = _multiply(int(square[0]), square)
+            power = _multiply(power, square)
+        square = _multiply(square, square)
         exponent >>= 1
     return power
