@@ -138,21 +138,22 @@ def _route(data: bytes) -> JpegHeader | str:
         if data[at] != 0xFF:
             return NO_MARKER
         marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker == SOS:
-            break
-        if marker in APPLICATION:
-            known = known and _is_plain_jfif(data, at)
-            if marker == APP14 and data[at + 4 : at + 9] == b"Adobe":
-                adobe = data[at + 15]
-        elif marker in SEQUENTIAL:
-            if frame:
-                return "a JPEG of several frames"
-            frame = at
-        elif marker not in TABLES:
-            return _unusual(marker)
+        if marker not in TABLES:  # as most are
+            if marker == SOS:
+                break
+            if marker == 0xFF:
+                at += 1
+                continue
+            if marker in SEQUENTIAL:
+                if frame:
+                    return "a JPEG of several frames"
+                frame = at
+            elif marker in APPLICATION:
+                known = known and _is_plain_jfif(data, at)
+                if marker == APP14 and data[at + 4 : at + 9] == b"Adobe":
+                    adobe = data[at + 15]
+            else:
+                return _unusual(marker)
         length = data[at + 2] << 8 | data[at + 3]
         if length < 2:
             return "a segment without a length"

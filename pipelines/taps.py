@@ -132,7 +132,7 @@ def samples_used(
     Examples
     --------
     >>> samples_used(500, 341, 58, 224, "bilinear")
-    (84, 415)
+    (84, 414)
     """
     scale = length / scaled
     support = _CURVES[interpolation][1] * max(scale, 1.0)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from imagenet_subset.columns import are_neighbours
 from imagenet_subset.records import SPLITS, Split
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -98,6 +99,9 @@ def runs(indices: Sequence[int]) -> Iterator[range]:
     >>> list(runs([7, 3, 4, 5, 8]))
     [range(3, 6), range(7, 9)]
     """
+    if are_neighbours(indices):  # as a rule
+        yield range(indices[0], indices[-1] + 1)
+        return
     start = stop = 0
     for index in sorted(indices):
         if index != stop:

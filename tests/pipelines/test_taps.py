@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines.rule import INTERPOLATIONS, Interpolation
-from pipelines.taps import FRACTION_BITS, filter_taps, nearest_samples
+from pipelines.taps import FRACTION_BITS, filter_taps, nearest_samples, samples_used
 
 BLENDING = [name for name in INTERPOLATIONS if name != "nearest"]
 
@@ -43,6 +43,17 @@ def test_the_weights_scale_a_row_as_pillow_does(
     assert np.abs(sums).max() + (1 << (FRACTION_BITS - 1)) < 1 << 31, "sums must fit in 32 bits"
     expected = row_by_pillow(row, scaled, interpolation)
     np.testing.assert_array_equal(made.clip(0, 255), expected)
+
+
+@given(st.data(), st.integers(1, 3000), st.integers(1, 600), st.sampled_from(BLENDING))
+def test_the_samples_used_are_those_of_the_weights(
+    data, length: int, scaled: int, interpolation: Interpolation
+) -> None:
+    count = data.draw(st.integers(1, scaled))
+    first = data.draw(st.integers(0, scaled - count))
+    taps = filter_taps(length, scaled, first, count, interpolation)
+    used = samples_used(length, scaled, first, count, interpolation)
+    assert used == (taps.begin, taps.end)
 
 
 @settings(max_examples=200)

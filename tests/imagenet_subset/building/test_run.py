@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import imagenet_subset
+from imagenet_subset.building import output
 from imagenet_subset.building.plan import BuildPlan
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.errors import (
@@ -28,6 +29,7 @@ from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.ilsvrc.numbering import rank_key
 from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.subset import load_subset
+from imagenet_subset.system.space import reserve
 from pipelines.pillow import decode
 from pipelines.rule import DEFAULT
 from tests.harness.planned import carried_out, planned
@@ -46,6 +48,25 @@ def sha256(path: Path) -> str:
 @pytest.fixture(scope="module")
 def built(tree: Path, subset_file: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildPlan:
     return carried_out(plan(tree, subset_file, tmp_path_factory.mktemp("built"))).plan
+
+
+def test_the_space_of_a_new_file_is_reserved_once_and_that_of_an_old_one_again(
+    tree: Path, subset_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To reserve what is reserved takes long too, where a file is in memory."""
+    target, reserved = plan(tree, subset_file, tmp_path).target, []
+
+    def noted(fd: int, size: int, folder: Path) -> None:
+        reserved.append(size)
+        reserve(fd, size, folder)
+
+    monkeypatch.setattr(output, "reserve", noted)
+    with pytest.raises(KeyboardInterrupt), output.unfinished(target, overwrite=False):
+        raise KeyboardInterrupt
+    assert reserved == [target.layout.size]
+    with pytest.raises(KeyboardInterrupt), output.unfinished(target, overwrite=False):
+        raise KeyboardInterrupt
+    assert reserved == [target.layout.size] * 2
 
 
 def test_every_row_is_its_photo_as_torchvision_would_give_it(built: BuildPlan) -> None:
