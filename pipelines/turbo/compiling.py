@@ -1,139 +1,169 @@
-"""Machine code by numba. Its cache on disk saves time but isn't needed.
+"""Machine code by LLVM, kept on disk. That saves time but isn't needed.
 
-numba keeps what it compiled beside the source, or in the user's cache folder. It fails if it can
-write to neither, if the disk is full, and if a power cut left an index that can't be read.
-Worse, it runs what is in the cache: a block of zeros there is a segmentation fault. So each file of
-machine code has its SHA-256 beside it here, and without the right one it isn't loaded.
+What is kept runs as it is: a block of zeros in it would be a segmentation fault. So each file begins
+with a SHA-256 of what it is for and of all that follows, and without the right one it isn't loaded.
+Its name says what it is for: the source that generates the code, LLVM and the CPU. So nothing of that
+source runs, or is imported, where the file is there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import time
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
+import llvmlite
+import llvmlite.binding as llvm
 
 from pipelines.base import one_line
 
-CACHED = "later runs find it in numba's cache"
-DROPPED = f"numba's cache had files that can't be used; {CACHED}"
-REMEDY = "set NUMBA_CACHE_DIR to a folder that can be written to"
+FOLDER_VARIABLE = "IMAGENET_SUBSET_CACHE_DIR"
+SUFFIX = ".kernel"
+_REMEDY = f"set {FOLDER_VARIABLE} to a folder that can be written to"
+_SHA256_NBYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A compiled function."""
+class Loaded:
+    """A function that was compiled, or found on disk."""
 
-    function: Any
-    seconds: float
-    """How long compiling took; 0 when it came from the cache."""
+    address: int
     note: str
-    """About the cache, for after "compiled in 1.2 s;"."""
+    """Why the next process will compile it again; empty if it needn't."""
+    engine: Any
+    """Owns the code: the address is good as long as this lives."""
 
 
-def compiled(function: Callable[..., None], signature: Any, **options: Any) -> Compiled:
-    """Compile a function for one signature, or load it from numba's cache.
+def load(name: str, sources: Sequence[Path], write_ir: Callable[[], str]) -> Loaded:
+    """Compile a function for this CPU, or load it from disk.
 
     Parameters
     ----------
-    function
-        Defined at the top of a module.
-    signature
-        Of numba's types.
-    options
-        For `numba.njit`.
+    name
+        Of the function.
+    sources
+        All files that decide what ``write_ir`` gives.
+    write_ir
+        Gives the function's module as LLVM's text. It is called only to compile.
 
     Raises
     ------
-    ImportError
-        NUMBA_DISABLE_JIT is set.
+    Exception
+        LLVM doesn't know this machine: LLVM's own.
     """
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        raise ImportError("NUMBA_DISABLE_JIT is set, and numba compiles nothing")
-    started = time.perf_counter()
-    made, note = _by_cache(function, signature, options)
-    made.disable_compile()  # for the types of other arguments: they are converted
-    seconds = time.perf_counter() - started if made.stats.cache_misses else 0.0
-    return Compiled(made, seconds, note)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
+    code, note = _kept_or_made(
+        name, (llvmlite.__version__, target.triple, cpu, features), sources, machine, write_ir
+    )
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address = engine.get_function_address(name)
+    if not address:
+        raise RuntimeError(f"LLVM has made no function {name}")
+    return Loaded(address, note, engine)
 
 
-def _by_cache(
-    function: Callable[..., None], signature: Any, options: dict[str, Any], cleaned: bool = False
-) -> tuple[Any, str]:
-    """Function and note; a cache that fails is emptied once, and then done without."""
+def _kept_or_made(
+    name: str,
+    made_for: Sequence[str],
+    sources: Sequence[Path],
+    machine: Any,
+    write_ir: Callable[[], str],
+) -> tuple[bytes, str]:
+    """Object file and note."""
     try:
-        made = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # of numba's CacheImpl: "no locator available"
-        return _without_cache(function, signature, options), (
-            f"each run will, as numba finds no folder for its cache; {REMEDY}"
-        )
-    files = Path(made.stats.cache_path), f"{Path(function.__code__.co_filename).stem}.*"
+        key = _key(made_for, sources)
+    except OSError as error:
+        return _compiled(write_ir(), machine), f"its source can't be read ({one_line(error)})"
+    paths = [folder / f"{name}-{key[:32]}{SUFFIX}" for folder in _folders()]
+    for path in paths:
+        if code := _kept(path, key):
+            return code, ""
+    code = _compiled(write_ir(), machine)
+    reason = "there is no folder to keep it in"
+    for path in paths:
+        error = _keep(path, key, code)
+        if error is None:
+            return code, ""
+        reason = f"{path.parent} can't be written ({one_line(error)})"
+    return code, f"{reason}; {_REMEDY}"
+
+
+def _key(made_for: Sequence[str], sources: Sequence[Path]) -> str:
+    """SHA-256 of all that decides the code."""
+    digest = hashlib.sha256()
+    for part in (*(text.encode() for text in made_for), *(path.read_bytes() for path in sources)):
+        digest.update(b"%d:" % len(part) + part)
+    return digest.hexdigest()
+
+
+def _compiled(text: str, machine: Any) -> bytes:
+    """Object file of a module, optimised for the machine."""
+    module = llvm.parse_assembly(text)
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    module.verify()
+    code: bytes = machine.emit_object(module)
+    return code
+
+
+def _kept(path: Path, key: str) -> bytes:
+    """Object file that is on disk; empty if none is, or not the one that was written."""
     try:
-        dropped = _drop(*files, everything=False)
-        made.compile(signature)
-        if made.stats.cache_misses:
-            _prove(*files)
-    except Exception as error:
-        if made.signatures:
-            return made, f"each run will, as numba's cache can't be written ({one_line(error)})"
-        if not cleaned and _can_drop(*files):
-            made, note = _by_cache(function, signature, options, cleaned=True)
-            return made, DROPPED if note == CACHED else note
-        return _without_cache(function, signature, options), (
-            f"each run will, as numba's cache can't be used ({one_line(error)}); {REMEDY}"
-        )
-    return made, DROPPED if dropped else CACHED
-
-
-def _without_cache(function: Callable[..., None], signature: Any, options: dict[str, Any]) -> Any:
-    made = numba.njit(**options)(function)
-    made.compile(signature)
-    return made
-
-
-def _drop(folder: Path, pattern: str, *, everything: bool) -> bool:
-    """Remove machine code that isn't what was written, or all of the cache.
-
-    Other processes may do the same at the same time: what one has removed, numba compiles again.
-    """
-    dropped = False
-    for path in folder.glob(f"{pattern}.nb[ci]"):
-        if everything or (path.suffix == ".nbc" and not _is_proven(path)):
-            path.unlink(missing_ok=True)
-            dropped = True
-    return dropped
-
-
-def _can_drop(folder: Path, pattern: str) -> bool:
-    try:
-        return _drop(folder, pattern, everything=True)
+        content = path.read_bytes()
     except OSError:
-        return False
+        return b""
+    sha256, code = content[:_SHA256_NBYTES], content[_SHA256_NBYTES:]
+    return code if sha256 == _sha256(key, code) else b""
 
 
-def _is_proven(path: Path) -> bool:
+def _keep(path: Path, key: str, code: bytes) -> OSError | None:
+    """Write the object file for later processes; why it can't be, if it can't."""
+    unfinished = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     try:
-        return _proof(path).read_text() == _sha256(path)
-    except (OSError, ValueError):
-        return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(unfinished, "xb") as file:
+                file.write(_sha256(key, code) + code)
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        return error
+    return None
 
 
-def _prove(folder: Path, pattern: str) -> None:
-    """Write each file's SHA-256 beside it."""
-    for path in folder.glob(f"{pattern}.nbc"):
-        with contextlib.suppress(FileNotFoundError):  # another process has removed it
-            if not _is_proven(path):
-                _proof(path).write_text(_sha256(path))
+def _sha256(key: str, code: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + code).digest()
 
 
-def _proof(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+def _folders() -> list[Path]:
+    """Where the code may be kept, the best place first."""
+    if told := os.environ.get(FOLDER_VARIABLE):
+        return [Path(told)]
+    beside = Path(__file__).with_name("__pycache__")
+    try:
+        return [beside, _of_user()]
+    except RuntimeError:  # this user has no home
+        return [beside]
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _of_user() -> Path:
+    """This user's folder for what programs keep."""
+    if sys.platform == "win32":
+        home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        home = Path.home() / "Library" / "Caches"
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "imagenet-subset"

@@ -6,6 +6,8 @@ failure: Exception | None = None
 """Why the kernel can't run here; None as a rule."""
 
 try:
-    from pipelines.turbo import kernel  # noqa: F401
+    from pipelines.turbo.kernel import prove_kernel
+
+    prove_kernel()
 except Exception as error:
     failure = error
