@@ -37,7 +37,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation /src
 # "video" is for the driver's part of the JPEG engine.
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
-    NUMBA_CACHE_DIR=/tmp/numba \
+    IMAGENET_SUBSET_CACHE_DIR=/tmp/imagenet-subset \
     CUPY_CACHE_DIR=/tmp/cupy \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 

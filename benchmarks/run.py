@@ -79,7 +79,7 @@ def contenders(tree: Path, subset: Path, photos: Path, scratch: Path, workers: i
     return [
         peer(FLOOR, "bare_decode", ("simplejpeg",), None, ""),
         build("pillow", ()),
-        build("turbo", ("simplejpeg", "numba")),
+        build("turbo", ("simplejpeg", "llvmlite")),
         build("dali", ("nvidia", "nvidia.dali")),
         peer("plain loop, np.savez", "plain_loop", (), lambda p: np.load(p)["X"], ".npz"),
         peer("torchvision DataLoader", "torchvision_loader", torch, _mapped, ".npy"),

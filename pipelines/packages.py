@@ -6,8 +6,8 @@ import importlib.util
 import platform
 from pathlib import Path
 
-TURBO_PACKAGES = ("simplejpeg", "numba")
-TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "numba>=0.60" "isal>=1.7"'
+TURBO_PACKAGES = ("simplejpeg", "llvmlite")
+TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "llvmlite>=0.44" "isal>=1.7"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 GPU_INSTALL = {
     12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13" "isal>=1.7"',

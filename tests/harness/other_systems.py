@@ -42,7 +42,7 @@ NOT_ON_WINDOWS = (
     "readv", "sendfile", "setpgid", "setsid", "sysconf", "uname", "writev", "O_NONBLOCK",
     "O_DIRECTORY", "O_CLOEXEC",
 )  # fmt: skip
-COMPILED = ("numba", "llvmlite", "simplejpeg")  # which look for their libraries by the system
+COMPILED = ("llvmlite", "simplejpeg")  # which look for their libraries by the system
 MODULES_NOT_ON_WINDOWS = ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty")
 SIGNALS_ON_WINDOWS = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM"}
 NEVER_ON_WINDOWS = ("alarm", "pthread_kill", "pthread_sigmask", "setitimer", "sigwait")

@@ -79,7 +79,7 @@ def test_by_another_rule_pillows_pixels_are_torchvisions(golden, rule):
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_by_another_rule_turbo_scales_as_torchvision_does(golden, rule):
     """Decoded by Pillow, since the cases are no JPEGs."""
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     from pipelines.turbo.scaling import scaler_of
 
     scaler = scaler_of(PixelRule(*rule))

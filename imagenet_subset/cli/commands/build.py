@@ -153,7 +153,7 @@ def _add_talk(group: arguments.Arguments) -> None:
         action="store_true",
         help="say what the same command would do with what is there, what it makes, the space and "
         "the time that it takes; the workers decode a few photos, and nothing is written but "
-        "numba's cache; exit code 1 if it would end in an error",
+        "the machine code that turbo keeps; exit code 1 if it would end in an error",
     )
     add_progress(group)
     add(

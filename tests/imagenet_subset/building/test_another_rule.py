@@ -71,7 +71,7 @@ def test_every_row_is_what_pillows_resize_and_crop_make_of_its_photo(built: Buil
 def test_turbo_makes_the_same_rows(
     built: BuildPlan, tree: Path, subset_file: Path, tmp_path: Path
 ) -> None:
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     pytest.importorskip("simplejpeg")
     quick = carried_out(plan(tree, subset_file, tmp_path, pipeline="turbo")).plan
     with np.load(built.output.npz) as one, np.load(quick.output.npz) as other:

@@ -267,7 +267,7 @@ LEAN = """
 import sys
 from imagenet_subset.cli.main import main
 code = main(sys.argv[1:])
-loaded = {"numba", "simplejpeg", "nvidia.dali", "cupy", "pipelines.turbo.pipeline"} & {*sys.modules}
+loaded = {"llvmlite", "simplejpeg", "nvidia.dali", "cupy", "pipelines.turbo.pipeline"} & {*sys.modules}
 print(sorted(loaded), file=sys.stderr)
 sys.exit(code)
 """

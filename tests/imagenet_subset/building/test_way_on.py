@@ -116,7 +116,7 @@ def test_the_flags_that_a_refused_resume_names_go_on_with_what_is_done(
 def test_a_file_begun_by_another_pipeline_than_auto_takes_here_names_it(
     where: list[object], run: Run
 ) -> None:
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     pytest.importorskip("simplejpeg")
     begin([*where, *PILLOW])
     code, _, said = run(where)
@@ -128,7 +128,7 @@ def test_a_file_begun_by_another_pipeline_than_auto_takes_here_names_it(
 def test_where_workers_elsewhere_decode_they_have_to_have_what_made_it(
     where: list[object],
 ) -> None:
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     pytest.importorskip("simplejpeg")
     begin([*where, *PILLOW])
     options = options_of(where)

@@ -64,7 +64,7 @@ def test_images_that_were_left_out_are_listed_with_their_photos(
 
 
 def test_images_that_were_left_to_pillow_are_counted_by_reason(build) -> None:
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     pytest.importorskip("simplejpeg")
     made = parsed(build("--pipeline", "turbo", "--overwrite"))
     assert made["fallbacks"]

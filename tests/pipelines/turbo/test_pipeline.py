@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
-import os
+import mmap
 import subprocess
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
+from pipelines.resample import scale_and_crop
 from pipelines.rule import DEFAULT, INTERPOLATIONS, Interpolation, PixelRule
 from pipelines.taps import FRACTION_BITS, filter_taps
 
-pytest.importorskip("numba", reason="the turbo extra isn't installed")
+pytest.importorskip("llvmlite", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
+from pipelines.turbo.kernel import ByKernel
+from pipelines.turbo.memory import Memory
 from pipelines.turbo.pipeline import TurboPipeline
 
 SIDES = st.integers(1, 900)
@@ -143,9 +148,9 @@ def test_the_largest_rule_is_identical(interpolation: Interpolation) -> None:
         assert assert_identical(turbo, noise(width, width, height)) is None
 
 
-def test_a_filter_that_the_kernel_does_not_know_needs_no_numba() -> None:
+def test_a_filter_that_the_kernel_does_not_know_needs_no_llvm() -> None:
     script = (
-        "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
+        "import sys; sys.modules['llvmlite'] = None\n"
         "from imagenet_subset.demo.photos import jpeg, photo\n"
         "from pipelines.pillow import decode\n"
         "from pipelines.rule import PixelRule\n"
@@ -166,57 +171,60 @@ def test_a_jpeg_of_which_libjpeg_warns_is_left_to_pillow(turbo) -> None:
     assert reason is None or reason.startswith("libjpeg-turbo warns")
 
 
-def test_compiling_happens_once_and_is_told(tmp_path: Path) -> None:
-    code = (
-        "import logging; logging.basicConfig(format='%(message)s')\n"
-        "from pipelines.turbo.pipeline import TurboPipeline; TurboPipeline()"
-    )
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stderr
-        for _ in range(2)
-    ]
-    assert outputs[0].startswith("compiled the turbo pipeline in ")
-    assert outputs[1] == ""
+def at_the_end(nbytes: int) -> NDArray[np.uint8]:
+    """Memory after which none is: whoever reads or writes beyond it dies."""
+    pages = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = np.frombuffer(mmap.mmap(-1, pages + mmap.PAGESIZE), np.uint8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    guard = ctypes.c_void_p(memory.ctypes.data + pages)
+    assert libc.mprotect(guard, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    return memory[pages - nbytes : pages]
 
 
-TWO_RULES = """
-import logging, sys
-import numpy as np
-from imagenet_subset.demo.photos import jpeg, photo
-from pipelines.pillow import decode
-from pipelines.rule import PixelRule
-from pipelines.turbo.pipeline import TurboPipeline
+@pytest.mark.skipif(sys.platform == "win32", reason="protects pages by mprotect")
+@pytest.mark.parametrize("rule", [DEFAULT, PixelRule(8, 8), PixelRule(100, 99)], ids=str)
+@pytest.mark.parametrize(
+    ("width", "height"), [(500, 375), (900, 900), (901, 900), (1, 1), (3, 2), (700, 1)]
+)
+def test_the_kernel_keeps_within_the_memory_of_its_plan(
+    rule: PixelRule, width: int, height: int
+) -> None:
+    scaler = ByKernel(rule)
+    plan = scaler.plan(width, height)
+    memories = []
+    for nbytes in (plan.photo_nbytes, plan.scratch_nbytes):
+        memories.append(Memory(0))
+        memories[-1].array = at_the_end(nbytes)
+        memories[-1].nbytes, memories[-1].address = nbytes, memories[-1].array.ctypes.data
+    photo, scaler._scratch = memories
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    photo.array[: pixels.size] = pixels.reshape(-1)
+    out = at_the_end(rule.nbytes).reshape(rule.shape)
+    scaler.scale(photo, plan, out)
+    np.testing.assert_array_equal(out, np.asarray(scale_and_crop(Image.fromarray(pixels), rule)))
 
-logging.basicConfig(format="%(message)s")
-for crop in map(int, sys.argv[1:]):
-    turbo = TurboPipeline(rule=PixelRule(256, crop))
-    out = np.empty(turbo.rule.shape, np.uint8)
-    for width, height in ((500, 375), (375, 500), (30, 20)):
-        data = jpeg(photo(crop, width, height))
-        assert turbo.decode_into(data, out) is None
-        np.testing.assert_array_equal(out, decode(data, turbo.rule))
-"""
+
+def test_an_image_of_another_size_or_in_pieces_is_refused() -> None:
+    scaler = ByKernel(DEFAULT)
+    plan = scaler.plan(500, 375)
+    photo = Memory(plan.photo_nbytes)
+    short = np.empty(DEFAULT.nbytes - 1, np.uint8)
+    pieces = np.empty((448, 224, 3), np.uint8)[::2]
+    frozen = np.empty(DEFAULT.shape, np.uint8)
+    frozen.flags.writeable = False
+    for out in (short, pieces, frozen):
+        with pytest.raises((ValueError, TypeError)):
+            scaler.scale(photo, plan, out)
+    with pytest.raises(ValueError, match="a photo of"):
+        scaler.scale(Memory(plan.photo_nbytes - 1), plan, np.empty(DEFAULT.shape, np.uint8))
 
 
-def test_two_rules_share_no_machine_code(tmp_path: Path) -> None:
-    """numba's cache doesn't see that a constant of a function is another one."""
-
-    def told(*crops: int) -> list[str]:
-        return subprocess.run(
-            [sys.executable, "-c", TWO_RULES, *map(str, crops)],
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-            stderr=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stderr.splitlines()
-
-    for crops in ((224,), (97, 224)):  # the second finds one of them, and compiles the other
-        assert [line.split(" in ")[0] for line in told(*crops)] == ["compiled the turbo pipeline"]
-    assert told(224, 97) == []
-    assert len(list(tmp_path.glob("*/*.nbc"))) == len(list(tmp_path.glob("*/*.nbc.sha256"))) == 2
+def test_threads_scale_at_the_same_time(by_other_rules) -> None:
+    """Each with a pipeline of its own; the machine code is the same."""
+    photos = [noise(seed, 500, 375) for seed in range(3)]
+    with ThreadPoolExecutor(len(by_other_rules)) as executor:
+        works = [
+            executor.submit(lambda turbo: [assert_identical(turbo, data) for data in photos], turbo)
+            for turbo in by_other_rules
+        ]
+        assert all(work.result() == [None] * 3 for work in works)
