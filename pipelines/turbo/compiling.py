@@ -1,9 +1,12 @@
 """Machine code by LLVM, kept on disk. That saves time but isn't needed.
 
-What is kept runs as it is: a block of zeros in it would be a segmentation fault. So each file begins
-with a SHA-256 of what it is for and of all that follows, and without the right one it isn't loaded.
-Its name says what it is for: the source that generates the code, LLVM and the CPU. So nothing of that
-source runs, or is imported, where the file is there.
+What is kept runs as it is: a block of zeros in it would be a segmentation fault. So each file
+begins with a SHA-256 of what it is for and of all that follows, and without the right one it isn't
+loaded. Its name says what it is for: the source that generates the code, LLVM and the CPU. So
+nothing of that source runs, or is imported, where the file is there.
+
+LLVM's optimiser isn't run, only its code generator: the source is vector code already, and what the
+optimiser made of it was slower.
 """
 
 from __future__ import annotations
@@ -89,12 +92,12 @@ def _kept_or_made(
         if code := _kept(path, key):
             return code, ""
     code = _compiled(write_ir(), machine)
-    reason = "there is no folder to keep it in"
+    reason = ""
     for path in paths:
-        error = _keep(path, key, code)
-        if error is None:
+        failure = _keep(path, key, code)
+        if failure is None:
             return code, ""
-        reason = f"{path.parent} can't be written ({one_line(error)})"
+        reason = f"{path.parent} can't be written ({one_line(failure)})"
     return code, f"{reason}; {_REMEDY}"
 
 
@@ -159,7 +162,7 @@ def _folders() -> list[Path]:
 
 
 def _of_user() -> Path:
-    """This user's folder for what programs keep."""
+    """Where this user's programs keep what they can make again."""
     if sys.platform == "win32":
         home = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":

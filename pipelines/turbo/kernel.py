@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import pipelines.taps
 from pipelines.resample import only_for_pillow, scale_and_crop
 from pipelines.rule import DEFAULT, PixelRule
-from pipelines.turbo import lanes, planning
 from pipelines.turbo.compiling import load
 from pipelines.turbo.memory import Memory
-from pipelines.turbo.planning import SizePlan, plan_of
+from pipelines.turbo.planning import NAME, SizePlan, plan_of
 from pipelines.turbo.proving import image_to_try
 
 _KEPT_PLANS = 1024
@@ -33,11 +31,12 @@ def _write_ir() -> str:
 
 
 LOADED = load(
-    planning.NAME,
+    NAME,
     [
-        *(Path(module.__file__) for module in (pipelines.taps, lanes, planning)),
-        Path(__file__).with_name("kernel_code.py"),
-        Path(__file__).with_name("compiling.py"),
+        Path(__file__).parents[1] / "taps.py",
+        *map(
+            Path(__file__).with_name, ("lanes.py", "planning.py", "kernel_code.py", "compiling.py")
+        ),
     ],
     _write_ir,
 )
@@ -60,7 +59,7 @@ class ByKernel:
         if self._scratch.nbytes < plan.scratch_nbytes:
             self._scratch = Memory(plan.scratch_nbytes)
         # `from_buffer` refuses an array that isn't writable, or not one piece of this size.
-        image = self._image.from_buffer(out)
+        image = self._image.from_buffer(out)  # type: ignore[arg-type]
         _SHRINK(photo.address, plan.address, self._scratch.address, image)
 
 

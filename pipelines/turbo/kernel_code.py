@@ -3,8 +3,8 @@
 Its compiler turns the vectors into those of whatever CPU there is. Only a process that compiles
 the kernel imports this.
 
-The function takes four addresses: of a photo, of a plan, of scratch and of the image that is made. A
-plan is an array of int64, in the order of `PLAN`.
+The function takes four addresses: of a photo, of a plan, of scratch and of the image that is made.
+A plan is an array of int64, in the order of `PLAN`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _shrink_rows(b: Any, photo: Any, rows: Any, plan: dict[str, Any]) -> None:
 
 
 def _weighted(b: Any, pixels: list[Any], weights: Any, groups: Any) -> Any:
-    """Rounded sums of two columns, ``(2, 4) int32``, of one row; the fourth of each is no channel."""
+    """Rounded sums of two columns of a row, ``(2, 4) int32``; the fourth of each is no channel."""
     zero = _splat(_vector(_I32, 4 * COLUMNS), 0)
     with _loop(b, groups, [zero, zero]) as (group, sums):
         moved = [_plus(b, pixel, group, _GROUP_NBYTES) for pixel in pixels]
@@ -77,7 +77,8 @@ def _weighted(b: Any, pixels: list[Any], weights: Any, groups: Any) -> Any:
 
 def _added_group(b: Any, pixels: list[Any], weights: Any) -> list[Any]:
     """Sums of a group's pixels by the high bits of their weights and by the low ones."""
-    groups = _shuffled(b, *(_load(b, pixel, _vector(_I8, 16)) for pixel in pixels), range(32))
+    first, second = (_load(b, pixel, _vector(_I8, 16)) for pixel in pixels)
+    groups = _shuffled(b, first, second, range(32))
     zero = _splat(groups.type, 0)
     halves = []
     for pairs in _PAIRS:
@@ -138,24 +139,22 @@ def _summed_up(b: Any, line: Any, weights: Any, plan: dict[str, Any]) -> list[An
 
 
 @contextmanager
-def _loop(
-    b: Any, count: Any, values: Sequence[Any] = (), first: int = 0
-) -> Iterator[tuple[Any, list[Any]]]:
+def _loop(b: Any, count: Any, values: Sequence[Any] = ()) -> Iterator[tuple[Any, list[Any]]]:
     """Loop of at least one turn.
 
-    Its index, and a list of values that each turn takes from the one before: whoever writes the body
-    puts new ones in their place, and finds the last turn's there afterwards.
+    Its index, and a list of values that each turn takes from the one before: whoever writes the
+    body puts new ones in their place, and finds the last turn's there afterwards.
     """
     before, body, after = b.block, b.append_basic_block(), b.append_basic_block()
     b.branch(body)
     b.position_at_end(body)
-    index = b.phi(_I64)
-    old = [b.phi(value.type) for value in values]
+    index, *old = (b.phi(value.type) for value in (_I64(0), *values))
     new = list(old)
     yield index, new
     following = b.add(index, _I64(1))
-    for phi, start, again in zip([index, *old], [_I64(first), *values], [following, *new], strict=True):
-        phi.add_incoming(start, before)
+    turns = zip((index, *old), (_I64(0), *values), (following, *new), strict=True)
+    for phi, first, again in turns:
+        phi.add_incoming(first, before)
         phi.add_incoming(again, b.block)
     b.cbranch(b.icmp_unsigned("<", following, count), body, after)
     b.position_at_end(after)

@@ -53,8 +53,8 @@ class SizePlan:
 def plan_of(rule: PixelRule, width: int, height: int) -> SizePlan:
     """Plan for photos of one size.
 
-    The sizes and offsets in it are those by which the kernel reads and writes: all are derived here,
-    and it checks none.
+    The sizes and offsets in it are those by which the kernel reads and writes: all are derived
+    here, and it checks none.
     """
     scaled_width, scaled_height = rule.resized_size(width, height)
     left, top, _, _ = rule.crop_box(width, height)

@@ -267,7 +267,8 @@ LEAN = """
 import sys
 from imagenet_subset.cli.main import main
 code = main(sys.argv[1:])
-loaded = {"llvmlite", "simplejpeg", "nvidia.dali", "cupy", "pipelines.turbo.pipeline"} & {*sys.modules}
+heavy = {"llvmlite", "simplejpeg", "nvidia.dali", "cupy", "pipelines.turbo.pipeline"}
+loaded = heavy & {*sys.modules}
 print(sorted(loaded), file=sys.stderr)
 sys.exit(code)
 """

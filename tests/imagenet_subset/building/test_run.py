@@ -31,7 +31,6 @@ from imagenet_subset.records import SPLITS, Split
 from imagenet_subset.selection.subset import load_subset
 from imagenet_subset.system.space import reserve
 from pipelines.pillow import decode
-from pipelines.rule import DEFAULT
 from tests.harness.planned import carried_out, planned
 from tests.harness.tiers import thorough
 

@@ -1,4 +1,4 @@
-"""The kernel that is kept on disk helps, and never stands in the way: whatever is wrong, turbo starts."""
+"""The kernel that is kept on disk helps, and never stands in the way: turbo starts in any case."""
 
 from __future__ import annotations
 
@@ -155,7 +155,9 @@ def test_without_a_folder_to_keep_it_in_each_run_compiles(tmp_path: Path) -> Non
     env = {"HOME": "/proc", "XDG_CACHE_HOME": "/proc", "PYTHONPATH": str(tmp_path), FOLDER: ""}
     how, told = opened(start(**env))
     assert how == "compiled"
-    assert told.startswith("each run compiles turbo's kernel: /proc/imagenet-subset can't be written")
+    assert told.startswith(
+        "each run compiles turbo's kernel: /proc/imagenet-subset can't be written"
+    )
     assert told.endswith(f"; set {FOLDER} to a folder that can be written to")
 
 

@@ -27,6 +27,7 @@ pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
 from pipelines.turbo.kernel import ByKernel
 from pipelines.turbo.memory import Memory
 from pipelines.turbo.pipeline import TurboPipeline
+from pipelines.turbo.planning import plan_of
 
 SIDES = st.integers(1, 900)
 
@@ -190,7 +191,7 @@ def test_the_kernel_keeps_within_the_memory_of_its_plan(
     rule: PixelRule, width: int, height: int
 ) -> None:
     scaler = ByKernel(rule)
-    plan = scaler.plan(width, height)
+    plan = plan_of(rule, width, height)
     memories = []
     for nbytes in (plan.photo_nbytes, plan.scratch_nbytes):
         memories.append(Memory(0))
@@ -206,7 +207,7 @@ def test_the_kernel_keeps_within_the_memory_of_its_plan(
 
 def test_an_image_of_another_size_or_in_pieces_is_refused() -> None:
     scaler = ByKernel(DEFAULT)
-    plan = scaler.plan(500, 375)
+    plan = plan_of(DEFAULT, 500, 375)
     photo = Memory(plan.photo_nbytes)
     short = np.empty(DEFAULT.nbytes - 1, np.uint8)
     pieces = np.empty((448, 224, 3), np.uint8)[::2]
