@@ -58,9 +58,9 @@ def _shrink_rows(b: Any, photo: Any, rows: Any, plan: dict[str, Any]) -> None:
             total = _weighted(b, pixels, weights, plan["groups"])
             bytes_ = b.trunc(b.lshr(total, _splat(total.type, FRACTION_BITS)), _vector(_I8, 8))
             at = _plus(b, made, pair, 3 * COLUMNS)
+            words = b.bitcast(bytes_, _vector(_I32, COLUMNS))
             for i in range(COLUMNS):  # four bytes; the next column overwrites the fourth
-                part = _shuffled(b, bytes_, bytes_, range(4 * i, 4 * i + 4))
-                _store(b, part, _plus(b, at, i, 3))
+                _store(b, b.extract_element(words, _I32(i)), _plus(b, at, i, 3))
 
 
 def _weighted(b: Any, pixels: list[Any], weights: Any, groups: Any) -> Any:
