@@ -63,9 +63,9 @@ def load(name: str, sources: Sequence[Path], write_ir: Callable[[], str]) -> Loa
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     target = llvm.Target.from_default_triple()
     machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
-    code, note = _kept_or_made(
-        name, (llvmlite.__version__, target.triple, cpu, features), sources, machine, write_ir
-    )
+    versions = llvmlite.__version__, str(llvm.llvm_version_info)
+    made_for = (*versions, target.triple, cpu, features)
+    code, note = _kept_or_made(name, made_for, sources, machine, write_ir)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -95,7 +95,7 @@ def _kept_or_made(
     reason = ""
     for path in paths:
         failure = _keep(path, key, code)
-        if failure is None:
+        if failure is None or _kept(path, key):  # another process was quicker
             return code, ""
         reason = f"{path.parent} can't be written ({one_line(failure)})"
     return code, f"{reason}; {_REMEDY}"
@@ -110,7 +110,7 @@ def _key(made_for: Sequence[str], sources: Sequence[Path]) -> str:
 
 
 def _compiled(text: str, machine: Any) -> bytes:
-    """Object file of a module, optimised for the machine."""
+    """Object file of a module, for the machine."""
     module = llvm.parse_assembly(text)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
@@ -130,7 +130,7 @@ def _kept(path: Path, key: str) -> bytes:
 
 
 def _keep(path: Path, key: str, code: bytes) -> OSError | None:
-    """Write the object file for later processes; why it can't be, if it can't."""
+    """Write the object file for later processes; why that fails, if it does."""
     unfinished = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

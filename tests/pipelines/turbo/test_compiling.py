@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,14 @@ def test_a_kernel_of_another_llvm_is_not_loaded_under_the_name_of_this_one(cache
     assert kept(cache).name != name
     kept(cache).rename(cache / name)
     assert opened(start(**{FOLDER: str(cache)})) == ("compiled", "")
+
+
+def test_all_that_the_kernel_is_made_of_is_in_the_name_of_its_file() -> None:
+    from pipelines.turbo.kernel import SOURCES
+
+    (code,) = (path for path in SOURCES if path.name == "kernel_code.py")
+    imports = re.findall(r"^from (pipelines\S*)", code.read_text(), re.MULTILINE)
+    assert {f"{name.rpartition('.')[2]}.py" for name in imports} < {path.name for path in SOURCES}
 
 
 def test_processes_that_find_the_same_damage_at_once_all_start(cache: Path) -> None:
