@@ -2,207 +2,181 @@
 
 ::
 
-    python benchmarks/run.py                          # 4,500 generated photos
-    python benchmarks/run.py --data_dir /data/ILSVRC  # real ones of imagenet30
+    python benchmarks/run.py                                   # 4,500 generated photos
+    python benchmarks/run.py --data_dir /data/ILSVRC           # real ones of imagenet30
+    python benchmarks/run.py --only turbo,pillow --images 350 --out_dir /dev/shm
 
-Each run is a whole process, from its start to its end, with the files in the page cache. The
-contenders take turns for several rounds, and every ratio is taken within a round, so that a
-machine whose speed drifts doesn't tilt the table. Prints a table and writes it, as CSV and as a
-bar chart, into ``benchmarks/results`` or ``--out``.
+Each run is a whole process, from its start to its end, with the files in the page cache. The first
+round isn't timed: it warms caches, looks at memory, and compares the pixels with torchvision's on
+PIL. In the timed rounds the contenders take turns, and every ratio is taken within a round, so that
+a machine whose speed drifts doesn't tilt the table. Prints a table and writes it, as CSV with each
+round's seconds and as a bar chart, into ``benchmarks/results`` or ``--out``.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import importlib.util
-import statistics
-import sys
+import os
+import shutil
+import subprocess
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from charts import Bar, Panel, draw
-from measure import Measured, measure
-from tree import make_tree
+from contenders import EXACT, FLOOR, Contender, Job, contenders
+from measure import Measured
+from table import report
+from tree import make_tree, thin_tree
 
-from imagenet_subset.reading.subset import open_subset
 from imagenet_subset.selection.subset import load_subset
 from imagenet_subset.sources import open_source
 from imagenet_subset.sources.catalogue import list_images
 
 HERE = Path(__file__).parent
-FLOOR = "bare decode"
-REFERENCE = "build, pillow"
-
-
-@dataclass(slots=True)
-class Contender:
-    """A command that makes the pixels, and how to look at them."""
-
-    name: str
-    command: list[str]
-    needs: tuple[str, ...]
-    """Packages without which it sits out."""
-    output: Path
-    load: Callable[[Path], np.ndarray] | None
-    """Rows of what it wrote, ``(N, 224, 224, 3) uint8``."""
-    runs: list[Measured] = field(default_factory=list)
-
-    @property
-    def missing(self) -> list[str]:
-        """Packages that aren't installed."""
-        return [name for name in self.needs if importlib.util.find_spec(name) is None]
-
-
-def contenders(tree: Path, subset: Path, photos: Path, scratch: Path, workers: int) -> list:
-    """All of them; the floor first, the reference second."""
-
-    def peer(name: str, script: str, needs: tuple[str, ...], load: object, ext: str) -> Contender:
-        out = scratch / f"{script}{ext}"
-        command = [sys.executable, str(HERE / "peers" / f"{script}.py"), str(photos), str(out)]
-        return Contender(name, [*command, str(workers)], needs, out, load)
-
-    def build(name: str, needs: tuple[str, ...]) -> Contender:
-        out = scratch / name
-        command = [sys.executable, "-m", "imagenet_subset", "build", "--overwrite", "--quiet"]
-        command += ["--subset_name", str(subset), "--data_dir", str(tree), "--out_dir", str(out)]
-        command += ["--device", "cpu", "--pipeline", name, "--workers", str(workers)]
-        command += ["--splits", "train"]
-        return Contender(
-            f"build, {name}", command, needs, out / f"{subset.stem}_cls.npz", _train_rows
-        )
-
-    torch = ("torch", "torchvision")
-    return [
-        peer(FLOOR, "bare_decode", ("simplejpeg",), None, ""),
-        build("pillow", ()),
-        build("turbo", ("simplejpeg", "llvmlite")),
-        build("dali", ("nvidia", "nvidia.dali")),
-        peer("plain loop, np.savez", "plain_loop", (), lambda p: np.load(p)["X"], ".npz"),
-        peer("torchvision DataLoader", "torchvision_loader", torch, _mapped, ".npy"),
-        peer("OpenCV INTER_AREA", "opencv_area", ("cv2",), _mapped, ".npy"),
-    ]
-
-
-def _mapped(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r")
-
-
-def _train_rows(path: Path) -> np.ndarray:
-    return open_subset(path).X_train
 
 
 def main() -> None:
     """Run the benchmark."""
+    args = _arguments()
+    folder = tempfile.TemporaryDirectory()
+    outputs = tempfile.TemporaryDirectory(dir=args.out_dir)
+    with folder as scratch, outputs as out:
+        job, photos = _job(args, Path(scratch), Path(out))
+        everybody = contenders(job, args.pillow_simd, args.against)
+        asked = [c for c in everybody if c.name == FLOOR or _is_chosen(c.name, args.only)]
+        left_out = {c.name: c.missing for c in asked if c.missing}
+        chosen = [c for c in asked if not c.missing]
+        able = [c for c in everybody if not c.missing]
+        if not any(_is_chosen(c.name, args.only) for c in everybody):
+            names = "; ".join(c.name for c in everybody)
+            raise SystemExit(f"--only {args.only}: nobody's name has it in it: {names}")
+        print(f"{photos} photos, {args.workers} workers", flush=True)
+        for name, why in left_out.items():
+            print(f"left out: {name} ({why})", flush=True)
+        left_out |= _first_round(chosen, _right_pixels(able, job.out), job.out)
+        chosen = [c for c in chosen if c.name not in left_out]
+        for round_ in range(1, args.rounds + 1):
+            for contender in chosen:
+                contender.runs.append(_run(contender, job.out, memory=False))
+                seconds = contender.runs[-1].seconds
+                print(f"round {round_}  {contender.name:26} {seconds:6.2f} s", flush=True)
+        report(chosen, left_out, photos, args.workers, args.out)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data_dir", help="ILSVRC tree with real photos (default: made)")
+    parser.add_argument("--data_dir", type=Path, help="ILSVRC tree of real photos (default: made)")
     parser.add_argument("--subset_name", default="imagenet30", help="with --data_dir")
-    parser.add_argument("--images", type=int, default=4500, help="how many to make")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--splits", default="train,val", help="with --data_dir and without --images"
+    )
+    parser.add_argument(
+        "--images", type=int, help="how many to make, or to take of --data_dir (default: 4500, all)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="those that are timed")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", help="part of a name: only these contenders, and the reference")
+    parser.add_argument(
+        "--only", metavar="NAME,NAME", help="parts of names: only these, and the bare decode"
+    )
+    parser.add_argument("--out_dir", type=Path, help="folder in which they write, such as /dev/shm")
+    parser.add_argument(
+        "--pillow_simd",
+        metavar="PYTHON",
+        default=os.environ.get("PILLOW_SIMD"),
+        help="a Python that has pillow-simd (default: $PILLOW_SIMD)",
+    )
+    parser.add_argument(
+        "--against",
+        type=lambda text: Path(text).absolute(),
+        metavar="FOLDER|PYTHON",
+        help="another checkout, or a Python with another version: builds in the same rounds",
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results", help="for table and chart")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        if args.data_dir:
-            tree, subset = Path(args.data_dir), Path(args.subset_name)
-        else:
-            tree, subset = make_tree(scratch / "tree", args.images)
-        photos = _list_photos(tree, subset, scratch / "photos.txt")
-        field_ = [
-            c
-            for c in contenders(tree, subset, scratch / "photos.txt", scratch, args.workers)
-            if not args.only or args.only in c.name or c.name in (FLOOR, REFERENCE)
-        ]
-        for contender in [c for c in field_ if c.missing]:
-            print(f"{contender.name} sits out: {', '.join(contender.missing)} not installed")
-            field_.remove(contender)
-        reference = next(c for c in field_ if c.name == REFERENCE)
-        differences: dict[str, str] = {}
-        for round_ in range(args.rounds):
-            for contender in field_:
-                contender.runs.append(measure(contender.command))
-                print(
-                    f"round {round_ + 1}  {contender.name:24} {contender.runs[-1].seconds:6.2f} s"
-                )
-                if round_ == 0 and contender.load:
-                    differences[contender.name] = _difference(contender, reference)
-                if contender is not reference and contender.output.is_file():
-                    contender.output.unlink()
-        report(field_, differences, photos, args.workers, args.out)
+    if args.against and not args.against.exists():
+        parser.error(f"--against {args.against}: there is no such folder or program")
+    if args.out_dir and not args.out_dir.is_dir():
+        parser.error(f"--out_dir {args.out_dir}: there is no such folder")
+    return args
 
 
-def _list_photos(tree: Path, subset_name: Path, path: Path) -> int:
-    """Write the train photos' paths in the rows' order; their number."""
-    subset = load_subset(subset_name)
+def _job(args: argparse.Namespace, scratch: Path, out: Path) -> tuple[Job, int]:
+    """What is to be done, and the number of photos."""
+    splits: tuple[str, ...] = ("train",)
+    if not args.data_dir:
+        tree, subset = make_tree(scratch / "tree", args.images or 4500)
+    elif args.images:
+        tree, subset = thin_tree(scratch / "tree", args.data_dir, args.subset_name, args.images)
+    else:
+        tree, subset = args.data_dir.absolute(), args.subset_name
+        splits = tuple(args.splits.split(","))
     store = open_source(tree)
-    listing = list_images(subset, ["train"], store)
-    paths = [store.describe(record.location) for record in listing.records["train"]]
-    path.write_text("\n".join(paths))
-    return len(paths)
+    listing = list_images(load_subset(subset), list(splits), store)
+    paths = [store.describe(r.location) for split in splits for r in listing.records[split]]
+    photos = scratch / "photos.txt"
+    photos.write_text("\n".join(paths))
+    return Job(tree, str(subset), splits, photos, out, args.workers), len(paths)
 
 
-def _difference(contender: Contender, reference: Contender) -> str:
-    theirs, ours = contender.load(contender.output), reference.load(reference.output)
-    most = 0
-    for start in range(0, len(ours), 100):
-        a, b = theirs[start : start + 100].astype(np.int16), ours[start : start + 100]
-        most = max(most, int(np.abs(a - b).max()))
-    return str(most)
+def _is_chosen(name: str, only: str | None) -> bool:
+    return not only or any(part.strip().lower() in name.lower() for part in only.split(","))
 
 
-def report(
-    field_: list[Contender], differences: dict[str, str], photos: int, workers: int, results: Path
-) -> None:
-    """Print the table; write it as CSV and as a chart."""
-    by_name = {contender.name: contender for contender in field_}
-    rows = []
-    for contender in field_:
-        rates = [photos / run.seconds for run in contender.runs]
-        row = {
-            "name": contender.name,
-            "images/s": f"{statistics.median(rates):.0f}",
-            "spread": f"{min(rates):.0f}-{max(rates):.0f}",
-        }
-        for title, other in (("of floor", FLOOR), ("of pillow", REFERENCE)):
-            ratios = [
-                theirs.seconds / ours.seconds
-                for ours, theirs in zip(
-                    contender.runs, by_name[other].runs if other in by_name else [], strict=False
-                )
-            ]
-            row[title] = f"{statistics.median(ratios):.2f}" if ratios else "-"
-        row["max diff"] = differences.get(contender.name, "-")
-        row["peak MB"] = f"{max(run.peak_bytes for run in contender.runs) / 1e6:.0f}"
-        rows.append(row)
-    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
-    print(f"\n{photos} photos, {workers} workers, {len(field_[0].runs)} rounds")
-    for row in [dict(zip(widths, widths, strict=True)), *rows]:
-        print("  ".join(row[k].ljust(w) if k == "name" else row[k].rjust(w)
-                        for k, w in widths.items()))  # fmt: skip
-    results.mkdir(parents=True, exist_ok=True)
-    with open(results / "pipelines.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, list(widths))
-        writer.writeheader()
-        writer.writerows(rows)
-    print(draw([panel(field_, photos, workers)], results / "pipelines.png"))
+def _right_pixels(able: list[Contender], out: Path) -> np.ndarray:
+    """Rows as torchvision makes them on PIL, ``(N, 224, 224, 3) uint8``."""
+    by_name = {contender.name: contender for contender in able}
+    for name in EXACT:
+        if name not in by_name:
+            continue
+        try:
+            _run(by_name[name], out, memory=False)
+        except subprocess.CalledProcessError as error:
+            print(f"not for comparison: {name} ({_why(error)})", flush=True)
+            continue
+        print(f"compared with: {name}", flush=True)
+        return np.concatenate(by_name[name].load(by_name[name].output))
+    raise SystemExit("nothing to compare with: Pillow's pool fails too")
 
 
-def panel(field_: list[Contender], photos: int, workers: int) -> Panel:
-    """Median images/s of all, the quickest on top."""
-    bars = []
-    for contender in field_:
-        rates = [photos / run.seconds for run in contender.runs]
-        ours = contender.name.startswith("build")
-        spread = min(rates), max(rates)
-        bars.append(Bar(contender.name, statistics.median(rates), spread, ours))
-    bars.sort(key=lambda bar: -bar.value)
-    title = f"{photos:,} photos into one array by {workers} workers, whole processes"
-    return Panel(title, f"images/s, median and range of {len(field_[0].runs)} rounds", bars)
+def _first_round(chosen: list[Contender], pixels: np.ndarray, out: Path) -> dict[str, str]:
+    """Warm everything up, look at memory and pixels; who fails, and why."""
+    failed = {}
+    for contender in chosen:
+        try:
+            contender.peak_bytes = _run(contender, out, memory=True).peak_bytes
+        except subprocess.CalledProcessError as error:
+            failed[contender.name] = _why(error)
+            print(f"left out: {contender.name} ({failed[contender.name]})", flush=True)
+            continue
+        if contender.load:
+            contender.difference = _difference(contender.load(contender.output), pixels)
+        print(f"looked at {contender.name}", flush=True)
+    return failed
+
+
+def _why(error: subprocess.CalledProcessError) -> str:
+    said = error.stderr.strip().splitlines()
+    return f"fails: {said[-1] if said else f'exit status {error.returncode}'}"
+
+
+def _run(contender: Contender, out: Path, *, memory: bool) -> Measured:
+    """Run it in an empty folder, with nothing of the one before left to be written to the disk."""
+    for path in out.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    os.sync()
+    return contender.run(memory=memory)
+
+
+def _difference(theirs: list[np.ndarray], right: np.ndarray) -> int:
+    most = row = 0
+    for array in theirs:
+        for start in range(0, len(array), 100):
+            part = array[start : start + 100].astype(np.int16)
+            most = max(most, int(np.abs(part - right[row : row + len(part)]).max()))
+            row += len(part)
+    if row != len(right):
+        raise ValueError(f"{row} rows were written, {len(right)} were asked for")
+    return most
 
 
 if __name__ == "__main__":

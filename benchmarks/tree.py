@@ -6,7 +6,9 @@ Median 500x375, mean about 110 KB, three quarters 4:4:4, a fifth 4:2:0, 2% gray.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from imagenet_subset.building.options import BuildOptions
 from imagenet_subset.building.plan import BuildPlan, plan_build
 from imagenet_subset.demo.photos import jpeg, photo
 from imagenet_subset.ilsvrc.classes import class_table
+from imagenet_subset.selection.subset import load_subset
+from imagenet_subset.sources import open_source
+from imagenet_subset.sources.catalogue import list_images
 
 SIZES = ((500, 375), (500, 333), (375, 500), (500, 400), (640, 480), (400, 300), (1024, 768),
          (333, 500), (500, 500), (256, 256))  # fmt: skip
@@ -46,6 +51,38 @@ def make_tree(folder: Path, photos: int, classes: int = 30) -> tuple[Path, Path]
     subset = folder / f"made{photos}.txt"
     subset.write_text("".join(f"{c.wnid}\n" for c in chosen))
     return data, subset
+
+
+def thin_tree(folder: Path, data_dir: Path, subset_name: str, photos: int) -> tuple[Path, Path]:
+    """Link to some train photos of a tree, about equally many of each class.
+
+    Returns
+    -------
+    tuple[Path, Path]
+        ``Data/CLS-LOC`` and the subset file.
+
+    Raises
+    ------
+    ValueError
+        The tree has fewer.
+    """
+    store, subset = open_source(data_dir), load_subset(subset_name)
+    records = list_images(subset, ["train"], store).records["train"]
+    if photos > len(records):
+        raise ValueError(f"{data_dir}: {photos} train photos asked for, {len(records)} found")
+    ranks: dict[str, count[int]] = defaultdict(count)
+    chosen = sorted(records, key=lambda record: next(ranks[record.wnid]))[:photos]
+    data, lists = folder / "Data/CLS-LOC", folder / "ImageSets/CLS-LOC"
+    lists.mkdir(parents=True)
+    for record in chosen:
+        link = data / "train" / record.wnid / f"{record.stem}.JPEG"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(Path(store.describe(record.location)).absolute())
+    lines = [f"{record.wnid}/{record.stem} {record.image_id}\n" for record in chosen]
+    (lists / "train_cls.txt").write_text("".join(lines))
+    names = folder / "thinned.txt"
+    names.write_text("".join(f"{wnid}\n" for wnid in ranks))
+    return data, names
 
 
 def plan_again(data: Path, subset: Path, out: Path, **options: Any) -> BuildPlan:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
-from photo_list import SHAPE, task
+from photo_list import SHAPE, corner, scaled_size, task
 
 if __name__ == "__main__":
     cv2.setNumThreads(0)
@@ -17,11 +17,9 @@ if __name__ == "__main__":
         """Decode, resize the shorter side to 256, crop the centre."""
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         image = cv2.imdecode(np.fromfile(job.photos[row], np.uint8), flags)
-        h, w = image.shape[:2]
-        short, long = min(w, h), max(w, h)
-        size = (256, 256 * long // short) if w <= h else (256 * long // short, 256)
+        size = scaled_size(image.shape[1], image.shape[0])
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        left, top = round((size[0] - 224) / 2), round((size[1] - 224) / 2)
+        left, top = corner(*size)
         cv2.cvtColor(image[top : top + 224, left : left + 224], cv2.COLOR_BGR2RGB, out[row])
 
     with ThreadPoolExecutor(job.workers) as pool:

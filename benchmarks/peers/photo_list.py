@@ -1,4 +1,4 @@
-"""What every peer is given: the list of photos in the rows' order, and where to write."""
+"""What every peer is given: the photos in the rows' order, the rows' shape, where to write."""
 
 from __future__ import annotations
 
@@ -27,3 +27,21 @@ def task() -> Task:
     args = parser.parse_args()
     photos = [Path(line) for line in args.list.read_text().splitlines()]
     return Task(photos, args.out, args.workers)
+
+
+def scaled_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height that torchvision's ``Resize(256)`` makes of an image.
+
+    Examples
+    --------
+    >>> scaled_size(500, 375), scaled_size(333, 500)
+    ((341, 256), (256, 384))
+    """
+    short, long = min(width, height), max(width, height)
+    other = 256 * long // short
+    return (256, other) if width <= height else (other, 256)
+
+
+def corner(width: int, height: int) -> tuple[int, int]:
+    """Left and top of torchvision's ``CenterCrop(224)`` in an image of this size."""
+    return round((width - 224) / 2), round((height - 224) / 2)

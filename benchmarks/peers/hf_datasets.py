@@ -1,0 +1,36 @@
+"""Hugging Face datasets: ``map`` by processes, its numpy batches copied into a memory map."""
+
+from __future__ import annotations
+
+import numpy as np
+from datasets import Array3D, Dataset, Features, Image
+from photo_list import SHAPE, task
+from pillow_pool import crop
+
+FEATURES = Features({"pixels": Array3D(SHAPE, "uint8")})
+
+
+def transform(batch: dict) -> dict:
+    """Pixels of a batch of PIL images."""
+    return {"pixels": [crop(image) for image in batch["image"]]}
+
+
+if __name__ == "__main__":
+    job = task()
+    photos = Dataset.from_dict({"image": [str(path) for path in job.photos]})
+    photos = photos.cast_column("image", Image())
+    pixels = photos.map(
+        transform,
+        batched=True,
+        batch_size=64,
+        num_proc=job.workers,
+        remove_columns="image",
+        features=FEATURES,
+        writer_batch_size=64,
+    )
+    out = np.lib.format.open_memmap(job.out, "w+", np.uint8, (len(job.photos), *SHAPE))
+    row = 0
+    for batch in pixels.with_format("numpy").iter(batch_size=64):
+        out[row : row + len(batch["pixels"])] = batch["pixels"]
+        row += len(batch["pixels"])
+    out.flush()
