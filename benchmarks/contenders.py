@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
@@ -98,6 +99,7 @@ def contenders(job: Job, pillow_simd: str | None, against: Path | None) -> list[
         _peer(job, EXACT[0], "torchvision_loader", torch),
         _peer(job, "Hugging Face datasets", "hf_datasets", ("datasets",)),
         _peer(job, "tf.data", "tf_data", ("tensorflow",)),
+        _peer(job, "FFCV writer", "ffcv_writer", ("ffcv", *torch)),
         _peer(job, "plain loop", "plain_loop", ()),
     ]
     if against:
@@ -111,7 +113,7 @@ def contenders(job: Job, pillow_simd: str | None, against: Path | None) -> list[
 def _peer(
     job: Job, name: str, script: str, needs: tuple[str, ...], python: str = sys.executable
 ) -> Contender:
-    loads = {"bare_decode": None, "plain_loop": _saved}
+    loads = {"bare_decode": None, "plain_loop": _saved, "ffcv_writer": _beton}
     load = loads.get(script, _mapped)
     out = job.out / f"{script}{'.npz' if script == 'plain_loop' else '.npy'}"
     command = [python, str(PEERS / f"{script}.py"), str(job.photos), str(out), str(job.workers)]
@@ -178,6 +180,15 @@ def _mapped(path: Path) -> list[np.ndarray]:
 
 def _saved(path: Path) -> list[np.ndarray]:
     return [np.load(path)["X"]]
+
+
+def _beton(path: Path) -> list[np.ndarray]:
+    from ffcv.reader import Reader
+
+    file = np.memmap(path, np.uint8, "r")
+    places = Reader(str(path)).metadata["f0"]["data_ptr"]
+    shape = (1, 224, 224, 3)
+    return [file[int(at) :][: math.prod(shape)].reshape(shape) for at in places]
 
 
 def _built(path: Path) -> list[np.ndarray]:

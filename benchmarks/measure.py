@@ -15,7 +15,7 @@ import psutil
 SAMPLE_SECONDS = 0.05
 """How often memory is looked at, unless that takes long."""
 SHARE = 0.02
-"""Part of the time that looking may take: a process with much memory takes milliseconds."""
+"""Part of a core that looking may take: a process with much memory takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,9 @@ class _Peak:
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             while not self.over.wait(pause):
-                start = time.perf_counter()
+                start = time.thread_time()
                 self.nbytes = max(self.nbytes, _memory(process))
-                pause = max(SAMPLE_SECONDS, (time.perf_counter() - start) / SHARE)
+                pause = max(SAMPLE_SECONDS, (time.thread_time() - start) / SHARE)
 
 
 def _memory(process: psutil.Process) -> int:
