@@ -117,9 +117,7 @@ def _peer(
     load = loads.get(script, _mapped)
     out = job.out / f"{script}{'.npz' if script == 'plain_loop' else '.npy'}"
     command = [python, str(PEERS / f"{script}.py"), str(job.photos), str(out), str(job.workers)]
-    # What a library caches is part of its output: it is made in each run, and in the same place.
-    environment = dict(os.environ, TMPDIR=str(job.out), HF_HOME=str(job.out / "huggingface"))
-    return Contender(name, command, out, load, needs, environment=environment)
+    return Contender(name, command, out, load, needs)
 
 
 def _simd(job: Job, python: str | None) -> Contender:

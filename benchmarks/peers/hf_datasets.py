@@ -1,4 +1,4 @@
-"""Hugging Face datasets: ``map`` by processes, its numpy batches copied into a memory map."""
+"""Hugging Face datasets: ``map`` into its cache, from there as numpy into a memory map."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if __name__ == "__main__":
         remove_columns="image",
         features=FEATURES,
         writer_batch_size=64,
+        cache_file_name=f"{job.out}.arrow",
     )
     out = np.lib.format.open_memmap(job.out, "w+", np.uint8, (len(job.photos), *SHAPE))
     row = 0
