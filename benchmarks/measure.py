@@ -53,7 +53,7 @@ def measure(
     Raises
     ------
     subprocess.CalledProcessError
-        It failed; ``stderr`` has the text, what a command that succeeds says there is dropped.
+        It failed; its stderr is in it. What a command that succeeds says there is dropped.
     """
     start = time.perf_counter()
     peak = _Peak()
@@ -75,7 +75,9 @@ def measure(
     if memory:
         sampler.join()
     if running.returncode:
-        raise subprocess.CalledProcessError(running.returncode, command, stderr=said)
+        error = subprocess.CalledProcessError(running.returncode, command, stderr=said)
+        error.add_note(said.strip())
+        raise error
     return Measured(seconds, peak.nbytes)
 
 
