@@ -87,7 +87,7 @@ def contenders(job: Job, pillow_simd: str | None, against: Path | None) -> list[
     torch = ("torch", "torchvision")
     found = [
         _peer(job, FLOOR, "bare_decode", ("simplejpeg",)),
-        _build(job, "turbo", ("simplejpeg", "numba")),
+        _build(job, "turbo", ("simplejpeg", "llvmlite")),
         _build(job, "pillow", ()),
         _build(job, "dali", ("nvidia.dali",)),
         _peer(job, "Pillow pool", "pillow_pool", ()),
@@ -104,7 +104,7 @@ def contenders(job: Job, pillow_simd: str | None, against: Path | None) -> list[
     ]
     if against:
         found[4:4] = [
-            _build(job, "turbo", ("simplejpeg", "numba"), against),
+            _build(job, "turbo", ("simplejpeg", "llvmlite"), against),
             _build(job, "pillow", (), against),
         ]
     return found
