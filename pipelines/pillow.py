@@ -28,7 +28,7 @@ from pipelines.refusal import FORMATS, why_refused
 from pipelines.resample import scale_and_crop
 from pipelines.rule import DEFAULT, PixelRule
 
-Scale = Callable[[Image.Image, PixelRule], Image.Image]
+Scale = Callable[[Image.Image, PixelRule], Image.Image | NDArray[np.uint8]]
 
 DECODING_ERRORS = (
     OSError,  # cut short, broken data, not identified

@@ -20,6 +20,9 @@ WHOLE_LIMIT = 16_000_000
 
 By the default rule only a strip 250 times as long as wide gets there; a 1x20000 one would take 5
 GB."""
+ALONE_LIMIT = 4_000_000
+"""Photos with more pixels are scaled by one call of Pillow's: copies of parts of them would take
+memory, and Pillow warns of large ones."""
 
 
 def only_for_pillow(width: int, height: int) -> str | None:
@@ -39,19 +42,22 @@ def scale_and_crop(image: Image.Image, rule: PixelRule) -> Image.Image:
     return image.resize((width, height), _filter(rule)).crop(rule.crop_box(*image.size))
 
 
-def scale_crop_alone(image: Image.Image, rule: PixelRule) -> Image.Image:
+def scale_crop_alone(image: Image.Image, rule: PixelRule) -> NDArray[np.uint8]:
     """Do the same in less time: Pillow's passes one by one, each for what the crop needs of it.
 
     A call of Pillow's that changes one side alone is one pass. Between the two all columns beside
-    the crop are cut off. Of a tall photo the rows that the crop doesn't need aren't scaled either;
-    black ones are in their place then, so that all others are where they belong.
+    the crop are cut off. Of an upright photo the rows that the crop doesn't need aren't scaled
+    either; black ones are in their place then, so that all others are where they belong.
     """
     width, height = image.size
-    if width == height or only_for_pillow(width, height) or not has_two_passes(rule.interpolation):
-        return scale_and_crop(image, rule)
     scaled_width, scaled_height = rule.resized_size(width, height)
-    if scaled_width * scaled_height > WHOLE_LIMIT:
-        return scale_and_crop(image, rule)
+    if (
+        width == height
+        or only_for_pillow(width, height)
+        or max(width * height, scaled_width * scaled_height) > ALONE_LIMIT
+        or not has_two_passes(rule.interpolation)
+    ):
+        return np.asarray(scale_and_crop(image, rule))
     left, top, right, bottom = rule.crop_box(width, height)
     begin, end, kernel = 0, height, _filter(rule)
     if height > width:  # in other ones the crop needs most rows, and to cut them out takes time too
@@ -59,8 +65,7 @@ def scale_crop_alone(image: Image.Image, rule: PixelRule) -> Image.Image:
         image = image.crop((0, begin, width, end))
     rows = image.resize((scaled_width, end - begin), kernel)
     rows = rows.crop((left, -begin, right, height - begin))
-    scaled = rows.resize((rule.crop, scaled_height), kernel)
-    return scaled.crop((0, top, rule.crop, bottom))
+    return np.asarray(rows.resize((rule.crop, scaled_height), kernel))[top:bottom]
 
 
 @functools.cache

@@ -222,7 +222,7 @@ def test_a_photo_scaled_for_its_crop_alone_is_what_resize_and_crop_give(
     rule = PixelRule(resize, data.draw(st.integers(8, resize)), interpolation)
     noise = np.random.default_rng(width * height).integers(0, 256, (height, width, 3), np.uint8)
     image = Image.fromarray(noise)
-    made = np.asarray(resample.scale_crop_alone(image, rule))
+    made = resample.scale_crop_alone(image, rule)
     assert np.array_equal(made, scaled_whole(image, rule))
 
 
@@ -230,8 +230,15 @@ def test_a_photo_scaled_for_its_crop_alone_is_what_resize_and_crop_give(
 def test_a_photo_of_a_usual_size_is_scaled_by_two_passes_with_the_same_pixels(size):
     noise = np.random.default_rng(3).integers(0, 256, (*size[::-1], 3), np.uint8)
     image = Image.fromarray(noise)
-    made = np.asarray(resample.scale_crop_alone(image, DEFAULT))
+    made = resample.scale_crop_alone(image, DEFAULT)
     assert np.array_equal(made, scaled_whole(image, DEFAULT))
+
+
+@pytest.mark.parametrize("size", [(9500, 9500), (8000, 12000)])
+def test_a_photo_of_which_pillow_warns_is_scaled_without_a_warning(size):
+    image = Image.new("RGB", size)
+    assert image.width * image.height > WARN_PIXELS
+    assert not resample.scale_crop_alone(image, DEFAULT).any()
 
 
 def test_this_pillow_scales_rows_first_by_all_filters_but_nearest():
@@ -243,7 +250,7 @@ def test_a_pillow_that_scales_otherwise_scales_photos_as_a_whole(monkeypatch):
     image, whole = photo(1, 500, 375), photo(2, 224, 224)
     monkeypatch.setattr(resample, "has_two_passes", lambda _: False)
     monkeypatch.setattr(resample, "scale_and_crop", lambda *_: whole)
-    assert resample.scale_crop_alone(image, DEFAULT) is whole
+    assert np.array_equal(resample.scale_crop_alone(image, DEFAULT), np.asarray(whole))
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
