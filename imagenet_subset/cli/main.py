@@ -45,15 +45,16 @@ def main(argv: Sequence[str] | None = None, workers: Workers | None = None) -> i
     signal.signal(signal.SIGTERM, _terminate)
     try:
         words = sys.argv[1:] if argv is None else argv
-        with ranks(words) as leads:
-            if not leads:
+        with contextlib.ExitStack() as ending:
+            if workers:
+                ending.enter_context(contextlib.closing(workers))
+            if not ending.enter_context(ranks(words)):
                 return 0
             if wrong := _wrong_place():
                 return _fail(wrong, 1)
-            with contextlib.closing(workers) if workers else contextlib.nullcontext():
-                args = parse(words)
-                args.workers_begun = workers
-                return _run(args)
+            args = parse(words)
+            args.workers_begun = workers
+            return _run(args)
     except EngineError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt as stop:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.resample import scale_and_crop
+from pipelines.resample import scale_crop_alone
 from pipelines.rule import PixelRule
 from pipelines.turbo.memory import Memory
 from pipelines.turbo.planning import KERNEL_FILTER
@@ -58,7 +58,7 @@ class ByPillow:
         """See `Scaler.scale`."""
         pixels = photo.array[: plan.photo_nbytes]
         image = Image.frombuffer("RGB", (plan.width, plan.height), pixels, "raw", "RGB", 0, 1)
-        out[:] = np.asarray(scale_and_crop(image, self._rule))
+        out[:] = scale_crop_alone(image, self._rule)
 
 
 def scaler_of(rule: PixelRule) -> Scaler:
