@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from imagenet_subset.execution.processes import Workers
 
-_BUILDS = ("build", "demo")
+_SUBSET = ("--subset_name", "--subset-name")
 _NO_BUILD = ("-h", "--help", "--version", "--executor")
 
 
@@ -23,11 +23,11 @@ def looks_like_build(words: Sequence[str]) -> bool:
     --------
     >>> looks_like_build(["--subset_name", "imagenet30"]), looks_like_build(["demo"])
     (True, True)
-    >>> looks_like_build(["verify", "a.npz"]), looks_like_build(["--executor=mpi"])
+    >>> looks_like_build(["verify", "a.npz"]), looks_like_build(["build", "--executor=mpi"])
     (False, False)
     """
     names = {word.partition("=")[0] for word in words}
-    builds = bool(words) and (words[0] in _BUILDS or words[0].startswith("--"))
+    builds = words[:1] == ["demo"] or not names.isdisjoint(_SUBSET)
     return builds and names.isdisjoint(_NO_BUILD)
 
 

@@ -72,7 +72,11 @@ def run_process(workers: Workers | None = None) -> int:
     """
     mend_streams()
     sys.unraisablehook = _stop_anyway
-    code = main(workers=workers)
+    try:
+        code = main(workers=workers)
+    except SystemExit:  # wrong usage, or --help
+        ignore_signals()
+        raise
     drop_unwritten()
     ignore_signals()
     # CPython remembers a KeyboardInterrupt that left an exec() or eval() of text, such as those by

@@ -140,7 +140,7 @@ class LocalPool:
     def visit(
         self, workers: Collection[Worker], task: Callable[[int], Worker], seconds: float
     ) -> None:
-        """Do nothing: no worker outlives `run`."""
+        """Do nothing: at the end of `run` all workers are told to end."""
 
     def new_lines(self) -> list[str]:
         """What workers have printed to standard error since this was last called."""

@@ -211,6 +211,8 @@ class _ForkedWorkers:
         return status
 
     def kill(self) -> None:
+        if not self._sockets:  # it hears no request while it imports
+            self._nursery.kill()
         with contextlib.suppress(OSError):
             self._request(KILL, None)
         # Should the nursery have died, its workers still notice the end of their channels.

@@ -44,12 +44,10 @@ def copy(tmp_path: Path) -> Path:
     (tmp_path / MODULE).write_text(module)
     (tmp_path / TEST).write_text(test)
     forms = (tmp_path / FORMS).read_text()
-    after = forms.replace("    open_folder,\n", "    open_pickle,\n    open_folder,\n").replace(
-        "from imagenet_subset.sources.tar.kinds",
-        "from imagenet_subset.sources.pickled import open_pickle\n"
-        "from imagenet_subset.sources.tar.kinds",
-    )
-    assert after.count("open_pickle") == 2
+    row = '_form("open_pickle", ".pickled")'
+    assert f"`{row}`" in (ROOT / "CONTRIBUTING.md").read_text()
+    after = forms.replace("    open_folder,\n", f"    {row},\n    open_folder,\n")
+    assert after.count("open_pickle") == 1
     (tmp_path / FORMS).write_text(after)
     return tmp_path
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from imagenet_subset.cli.usage import COMMANDS
 from imagenet_subset.demo.tree import DEMO_WNIDS, write_demo_tree
 from imagenet_subset.version import __version__
 from tests.harness.executors import hook
+from tests.harness.processes import members, wait_for
 from tests.harness.tiers import thorough
 
 ROOT = Path(__file__).parents[3]
@@ -352,6 +354,22 @@ def test_a_stop_during_the_first_imports_is_a_line_and_no_traceback(
     command = [sys.executable, *start, "classes", "acorn"]
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "imagenet-subset: stopped\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc on this system")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["numpy", "numpy.linalg", "imagenet_subset.cli.main"])
+def test_a_stop_while_a_builds_workers_import_leaves_none_of_them(
+    number, module, subset_file, tmp_path
+) -> None:
+    stop = STOPPED_AT_AN_IMPORT.replace("os.getpid(), 2", f"os.getpid(), {number}")
+    env = os.environ | hook(tmp_path / "hook", stop) | {"AT": module}
+    command = [sys.executable, ROOT / "main.py", "--subset_name", subset_file]
+    done = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE)
+    _, said = done.communicate()
+    how = "stopped" if number == signal.SIGINT else "stopped by SIGTERM"
+    assert (done.returncode, said.decode()) == (128 + number, f"imagenet-subset: {how}\n")
+    wait_for(lambda: not members(done.pid), 5)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no nohup")

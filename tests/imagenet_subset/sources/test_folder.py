@@ -652,7 +652,7 @@ def test_a_name_that_is_hard_to_print_is_read_and_told_in_one_line(tree: Path, s
 # Permissions
 
 LISTING = """
-import os, sys
+import importlib, os, sys
 from pathlib import Path
 from imagenet_subset.ilsvrc.classes import class_table, val_ground_truth
 from imagenet_subset.selection.subset import Subset
@@ -662,6 +662,8 @@ from imagenet_subset.sources.catalogue import list_images
 
 subset = Subset("some", tuple(class_table()[wnid] for wnid in sys.argv[2:]))
 val_ground_truth()
+for form in ("tar.kinds", "tar.shards", "zip.store", "parquet.store"):
+    importlib.import_module(f"imagenet_subset.sources.{form}")
 # From here on we may read nothing but the tree: Python itself may stand in root's home.
 if os.getuid() == 0:
     os.setgid(65534)
