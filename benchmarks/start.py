@@ -33,8 +33,8 @@ def timed(checkout: Path, words: list[str], out: Path) -> tuple[float, float]:
             if not first and _has_first_row(out):
                 first = time.perf_counter() - started
             time.sleep(0.001)
-    if building.returncode:
-        raise SystemExit(f"{' '.join(command)} failed")
+    if building.returncode or not first:
+        raise SystemExit(f"{' '.join(command)}: it failed, or was too quick to be seen at work")
     return first, time.perf_counter() - started
 
 
@@ -48,40 +48,44 @@ def _has_first_row(out: Path) -> bool:
     return False
 
 
+Times = list[tuple[float, float]]
+
+
 def main() -> None:
     """Measure, and print medians and the ratio of each round."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=350, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=9, help="default: %(default)s")
     parser.add_argument("--pipeline", default="auto", help="default: %(default)s")
-    parser.add_argument("--data_dir", type=Path, help="photos; generated ones by default")
-    parser.add_argument("--subset_name", help="with --data_dir: what is built of it")
     parser.add_argument("--against", type=Path, help="another checkout to build by in turns")
     args = parser.parse_args()
+    checkouts = [ROOT, *([args.against] if args.against else [])]
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        data_dir, subset = args.data_dir, args.subset_name
-        if data_dir is None:
-            data_dir, subset = make_tree(Path(folder), args.images, classes=5)
-        words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--device", "cpu"]
-        words += ["--splits", "train"] if args.data_dir is None else []
-        words += ["--pipeline", args.pipeline]
-        checkouts = [ROOT, *([args.against] if args.against else [])]
-        found: dict[Path, list[tuple[float, float]]] = {checkout: [] for checkout in checkouts}
-        for n in range(args.rounds + 1):
-            for k, checkout in enumerate(checkouts):
-                times = timed(checkout, words, Path(folder, f"out{n}_{k}"))
-                if n:  # the first round warms up
-                    found[checkout].append(times)
-    for checkout, runs in found.items():
-        for what, seconds in zip(("first row", "whole"), zip(*runs, strict=True), strict=True):
+        data_dir, subset = make_tree(Path(folder), args.images, classes=5)
+        words = ["--subset_name", str(subset), "--data_dir", str(data_dir), "--splits", "train"]
+        words += ["--device", "cpu", "--pipeline", args.pipeline]
+        found = in_turns(checkouts, words, args.rounds, Path(folder))
+    for k, what in enumerate(("first row", "whole")):
+        for checkout, times in zip(checkouts, found, strict=True):
+            seconds = [time[k] for time in times]
+            low, high = min(seconds), max(seconds)
             middle = statistics.median(seconds)
-            print(f"{what:9} {middle:.3f} s ({min(seconds):.3f} to {max(seconds):.3f})  {checkout}")
-    if args.against:
-        for k, what in enumerate(("first row", "whole")):
-            pairs = zip(found[ROOT], found[args.against], strict=True)
-            ratios = [mine[k] / theirs[k] for mine, theirs in pairs]
-            print(f"{what} against the other checkout: {statistics.median(ratios):.2f}")
+            print(f"{what:9} {middle:.3f} s ({low:.3f} to {high:.3f})  {checkout}")
+        for theirs in found[1:]:
+            ratios = [mine[k] / other[k] for mine, other in zip(found[0], theirs, strict=True)]
+            print(f"{what:9} {statistics.median(ratios):.2f} of the other checkout's")
+
+
+def in_turns(checkouts: list[Path], words: list[str], rounds: int, folder: Path) -> list[Times]:
+    """Times of each checkout's builds, round by round; a first round warms up."""
+    found: list[Times] = [[] for _ in checkouts]
+    for n in range(rounds + 1):
+        for k, checkout in enumerate(checkouts):
+            times = timed(checkout, words, folder / f"out{n}_{k}")
+            if n:
+                found[k].append(times)
+    return found
 
 
 if __name__ == "__main__":

@@ -67,3 +67,16 @@ def test_a_name_that_nobody_has_is_refused_with_the_names(tmp_path: Path) -> Non
     )
     assert done.returncode == 1
     assert done.stderr.startswith("--only nobody: nobody's name has it in it: bare decode;")
+
+
+@thorough(TIMES)
+def test_the_start_of_builds_is_timed_in_turns_with_another_checkout(tmp_path: Path) -> None:
+    pytest.importorskip("psutil")
+    command = [sys.executable, str(ROOT / "benchmarks/start.py"), "--images", "100"]
+    command += ["--rounds", "1", "--against", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["first"] * 3 + ["whole"] * 3
+    first, whole = (float(lines[k].split(" s ")[0].split()[-1]) for k in (0, 3))
+    assert 0 < first < whole
