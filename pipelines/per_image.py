@@ -60,7 +60,7 @@ class PerImagePipeline:
                 reason = self.decode_into(data, out)
                 if reason is not None:
                     batch.fallbacks.append((key, reason))
-                    out[:] = decode(data, self.rule)
+                    out[:] = decode(data, self.rule, scale_crop_alone)
             except DecodeError as error:
                 batch.failures.append((key, str(error)))
                 continue
