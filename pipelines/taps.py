@@ -13,7 +13,6 @@ integers.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,8 +48,7 @@ def _box(x: Doubles) -> Doubles:
 
 
 def _bilinear(x: Doubles) -> Doubles:
-    x = np.abs(x)
-    return np.where(x < 1.0, 1.0 - x, 0.0)
+    return np.maximum(1.0 - np.abs(x), 0.0)
 
 
 def _bicubic(x: Doubles) -> Doubles:
@@ -80,7 +78,6 @@ _CURVES: dict[Interpolation, tuple[Callable[[Doubles], Doubles], float]] = {
 """Weight by distance, and how far the filter reaches to either side."""
 
 
-@functools.lru_cache(maxsize=1024)
 def filter_taps(
     length: int,
     scaled: int,
@@ -120,7 +117,7 @@ def filter_taps(
     for column in weights.T:  # one after the other: another order rounds otherwise
         total += column
     weights = weights / total[:, None] * (1 << FRACTION_BITS)
-    fixed = (np.where(weights < 0, -0.5, 0.5) + weights).astype(np.int32)
+    fixed = (np.copysign(0.5, weights) + weights).astype(np.int32)
     return Taps(starts.astype(np.int32), fixed, int(starts[0]), int(ends.max()))
 
 

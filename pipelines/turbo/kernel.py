@@ -12,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipelines.resample import only_for_pillow, scale_and_crop
 from pipelines.rule import DEFAULT, PixelRule
 from pipelines.turbo.compiling import load
 from pipelines.turbo.memory import Memory
-from pipelines.turbo.planning import NAME, SizePlan, plan_of
+from pipelines.turbo.planning import KEPT, NAME, SizePlan, plan_of
 from pipelines.turbo.proving import image_to_try
 
-_KEPT_PLANS = 1024
-"""Sizes of photos whose plans are kept; some 20 KB each by the default rule."""
+_TRIED = DEFAULT, PixelRule(11, 9)
+"""The one enlarges the picture that is tried. The other makes so little of it that a column has
+several groups of taps, and an odd number of columns."""
 
 
 def _write_ir() -> str:
@@ -37,11 +39,13 @@ SOURCES = (
         for name in ("lanes", "planning", "kernel_code", "compiling")
     ),
 )
-"""All that decides the machine code. They are read here, not imported."""
+"""All that decides the machine code. They are read for the name of the file; what
+generates the code, ``kernel_code``, is imported only to compile."""
 LOADED = load(NAME, SOURCES, _write_ir)
 """The kernel; it is kept alive as long as the program runs."""
 _SHRINK = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(LOADED.address)
-"""Takes the addresses of a photo, a plan, scratch and an image; others run meanwhile."""
+"""Takes the addresses of a photo, a plan, scratch and an image. Other threads run
+meanwhile: ctypes releases the GIL."""
 
 
 class ByKernel:
@@ -50,7 +54,7 @@ class ByKernel:
     def __init__(self, rule: PixelRule) -> None:
         self._scratch = Memory(1 << 18)
         self._image = ctypes.c_ubyte * rule.nbytes
-        self.plan = functools.lru_cache(_KEPT_PLANS)(functools.partial(_plan, rule))
+        self.plan = functools.lru_cache(KEPT)(functools.partial(_plan, rule))
 
     def scale(self, photo: Memory, plan: SizePlan, out: NDArray[np.uint8]) -> None:
         """See `pipelines.turbo.scaling.Scaler`."""
@@ -58,7 +62,8 @@ class ByKernel:
             raise ValueError(f"a photo of {plan.photo_nbytes} bytes in {photo.nbytes}")
         if self._scratch.nbytes < plan.scratch_nbytes:
             self._scratch = Memory(plan.scratch_nbytes)
-        # `from_buffer` refuses an array that isn't writable, or not one piece of this size.
+        # `from_buffer` refuses an array that isn't writable, is in pieces or has too few bytes.
+        # It takes one that has more, and any dtype.
         image = self._image.from_buffer(out)  # type: ignore[arg-type]
         _SHRINK(photo.address, plan.address, self._scratch.address, image)
 
@@ -68,17 +73,25 @@ def _plan(rule: PixelRule, width: int, height: int) -> SizePlan | str:
 
 
 def prove_kernel() -> None:
-    """Compare with Pillow on a small image.
+    """Compare with Pillow on a small picture, lying and upright, enlarged and made smaller.
 
     Raises
     ------
     RuntimeError
         The pixels are others.
     """
-    image = image_to_try()
-    scaler, plan = ByKernel(DEFAULT), plan_of(DEFAULT, *image.size)
-    photo, out = Memory(plan.photo_nbytes), np.empty(DEFAULT.shape, np.uint8)
+    lying = image_to_try()
+    for rule in _TRIED:
+        for image in (lying, lying.transpose(Image.Transpose.ROTATE_90)):
+            if _by_kernel(image, rule).tobytes() != scale_and_crop(image, rule).tobytes():
+                raise RuntimeError(
+                    "the machine code that LLVM makes gives other pixels than Pillow here"
+                )
+
+
+def _by_kernel(image: Image.Image, rule: PixelRule) -> NDArray[np.uint8]:
+    plan = plan_of(rule, *image.size)
+    photo, out = Memory(plan.photo_nbytes), np.empty(rule.shape, np.uint8)
     photo.array[: image.width * image.height * 3] = np.asarray(image).reshape(-1)
-    scaler.scale(photo, plan, out)
-    if out.tobytes() != scale_and_crop(image, DEFAULT).tobytes():
-        raise RuntimeError("the machine code that LLVM makes gives other pixels than Pillow here")
+    ByKernel(rule).scale(photo, plan, out)
+    return out

@@ -7,8 +7,8 @@ products in one instruction::
     in memory    R0 G0 B0 R1 G1 B1 R2 G2 B2 R3 G3 B3
     in pairs     R0 R1 G0 G1 B0 B1 .. ..     and     R2 R3 G2 G3 B2 B3 .. ..
 
-Weights have 22 bits, too many for that, so each is split: ``weight = high * 2 ** 11 + low``. The
-two sums are put together in 32 bits, exactly.
+Weights have up to 23 bits (1.0 is ``2 ** 22``), too many for that, so each is split:
+``weight = high * 2 ** 11 + low``. The two sums are put together in 32 bits, exactly.
 
 A group is loaded as 16 bytes, 4 more than it has.
 """
@@ -24,9 +24,10 @@ COLUMNS = 2
 """Columns of the crop at a time."""
 LOW_BITS = 11
 BLOCK = 24
-"""Bytes of a row that the second pass makes at a time. The smallest crop's rows have so many."""
-_PIXELS = np.array([[0, 1] * 4, [2, 3] * 4])
-"""Pixel of the group for each lane, of either half of the group."""
+"""Bytes of a row that the second pass makes at a time. The smallest crop's rows
+have so many (`pipelines.rule.SMALLEST_CROP`)."""
+_CHANNELS = 4
+"""Pairs of lanes of either half of a group; the last is no channel."""
 
 
 def arranged(weights: NDArray[np.int32]) -> NDArray[np.int16]:
@@ -35,7 +36,7 @@ def arranged(weights: NDArray[np.int32]) -> NDArray[np.int16]:
     Parameters
     ----------
     weights
-        ``(n, taps) int32`` of up to 22 bits; n a multiple of `COLUMNS`, taps of `GROUP`.
+        ``(n, taps) int32`` of up to 23 bits; n a multiple of `COLUMNS`, taps of `GROUP`.
 
     Returns
     -------
@@ -44,7 +45,9 @@ def arranged(weights: NDArray[np.int32]) -> NDArray[np.int16]:
         the weights, half of the group, column, lane.
     """
     count, taps = weights.shape
-    by_lane = weights.reshape(count // COLUMNS, COLUMNS, taps // GROUP, GROUP)[..., _PIXELS]
-    by_lane = by_lane.transpose(0, 2, 3, 1, 4)
-    parts = [by_lane >> LOW_BITS, by_lane & (1 << LOW_BITS) - 1]
-    return np.ascontiguousarray(np.stack(parts, axis=2), np.int16)
+    pairs, groups = count // COLUMNS, taps // GROUP
+    made = np.empty((pairs, groups, 2, 2, COLUMNS, _CHANNELS, 2), np.int16)
+    for part, bits in enumerate((weights >> LOW_BITS, weights & (1 << LOW_BITS) - 1)):
+        by_pixel = bits.reshape(pairs, COLUMNS, groups, 2, 1, 2)
+        made[:, :, part] = by_pixel.transpose(0, 2, 3, 1, 4, 5)
+    return made.reshape(pairs, groups, 2, 2, COLUMNS, 2 * _CHANNELS)

@@ -19,12 +19,13 @@ from PIL import Image
 from imagenet_subset.demo.photos import jpeg, photo
 from pipelines.pillow import decode
 from pipelines.resample import scale_and_crop
-from pipelines.rule import DEFAULT, INTERPOLATIONS, Interpolation, PixelRule
+from pipelines.rule import DEFAULT, INTERPOLATIONS, SMALLEST_CROP, Interpolation, PixelRule
 from pipelines.taps import FRACTION_BITS, filter_taps
 
 pytest.importorskip("llvmlite", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
 from pipelines.turbo.kernel import ByKernel
+from pipelines.turbo.lanes import BLOCK, arranged
 from pipelines.turbo.memory import Memory
 from pipelines.turbo.pipeline import TurboPipeline
 from pipelines.turbo.planning import plan_of
@@ -203,6 +204,25 @@ def test_the_kernel_keeps_within_the_memory_of_its_plan(
     out = at_the_end(rule.nbytes).reshape(rule.shape)
     scaler.scale(photo, plan, out)
     np.testing.assert_array_equal(out, np.asarray(scale_and_crop(Image.fromarray(pixels), rule)))
+
+
+def test_a_row_of_the_smallest_crop_has_a_block() -> None:
+    assert 3 * SMALLEST_CROP >= BLOCK
+
+
+def test_photos_of_the_same_width_or_height_share_what_it_decides() -> None:
+    upright = [plan_of(DEFAULT, 375, height).kept[0] for height in (500, 501)]
+    lying = [plan_of(DEFAULT, width, 375).kept[1] for width in (500, 501)]
+    assert upright[0] is upright[1]
+    assert lying[0] is lying[1]
+
+
+def test_weights_are_split_without_a_loss() -> None:
+    weights = filter_taps(500, 341, 58, 224, group=4).weights
+    parts = arranged(weights).astype(np.int64)
+    whole = (parts[:, :, 0] << 11) + parts[:, :, 1]  # pair, group, half, column, lane
+    back = whole.reshape(112, -1, 2, 2, 4, 2).transpose(4, 0, 3, 1, 2, 5).reshape(4, *weights.shape)
+    assert (back == weights).all()
 
 
 def test_an_image_of_another_size_or_in_pieces_is_refused() -> None:
