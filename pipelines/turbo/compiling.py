@@ -2,8 +2,8 @@
 
 What is kept runs as it is: a block of zeros in it would be a segmentation fault. So each file
 begins with a SHA-256 of what it is for and of all that follows, and without the right one it isn't
-loaded. Its name says what it is for: the source that generates the code, LLVM and the CPU. So
-nothing of that source runs, or is imported, where the file is there.
+loaded. Its name says what it is for: the source that generates the code, LLVM and the CPU.
+Where the file is there, no code is generated and LLVM compiles nothing.
 
 LLVM's optimiser isn't run, only its code generator: the source is vector code already, and what the
 optimiser made of it was slower.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ FOLDER_VARIABLE = "IMAGENET_SUBSET_CACHE_DIR"
 SUFFIX = ".kernel"
 _REMEDY = f"set {FOLDER_VARIABLE} to a folder that can be written to"
 _SHA256_NBYTES = 32
+_LARGEST = 1 << 20
+"""Bytes of a file that are read; the kernel has some thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Loaded:
     note: str
     """Why the next process will compile it again; empty if it needn't."""
     engine: Any
-    """Owns the code: the address is good as long as this lives."""
+    """Owns the code: the address is valid as long as this object exists."""
 
 
 def load(name: str, sources: Sequence[Path], write_ir: Callable[[], str]) -> Loaded:
@@ -120,18 +123,31 @@ def _compiled(text: str, machine: Any) -> bytes:
 
 
 def _kept(path: Path, key: str) -> bytes:
-    """Object file that is on disk; empty if none is, or not the one that was written."""
+    """Object file that is on disk; empty if none is there, or none that may be loaded."""
     try:
-        content = path.read_bytes()
+        content = _read(path)
     except OSError:
         return b""
     sha256, code = content[:_SHA256_NBYTES], content[_SHA256_NBYTES:]
     return code if sha256 == _sha256(key, code) else b""
 
 
+def _read(path: Path) -> bytes:
+    """Start of a regular file of this user or of root; empty if another's, or no such file."""
+    with open(path, "rb", opener=_without_waiting) as file:
+        status = os.fstat(file.fileno())
+        trusted = sys.platform == "win32" or status.st_uid in (0, os.getuid())
+        return file.read(_LARGEST) if trusted and stat.S_ISREG(status.st_mode) else b""
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe's other end isn't waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _keep(path: Path, key: str, code: bytes) -> OSError | None:
     """Write the object file for later processes; why that fails, if it does."""
-    unfinished = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
+    unfinished = path.with_name(f"{path.stem}-{os.urandom(8).hex()}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -152,11 +168,10 @@ def _sha256(key: str, code: bytes) -> bytes:
 
 def _folders() -> list[Path]:
     """Where the code may be kept, the best place first."""
-    if told := os.environ.get(FOLDER_VARIABLE):
-        return [Path(told)]
+    told = os.environ.get(FOLDER_VARIABLE)
     beside = Path(__file__).with_name("__pycache__")
     try:
-        return [beside, _of_user()]
+        return [Path(told).expanduser()] if told else [beside, _of_user()]
     except RuntimeError:  # this user has no home
         return [beside]
 

@@ -1,6 +1,6 @@
 """Imports what the turbo pipeline needs by any rule, and keeps the reason if that fails.
 
-To import this module never fails, so that a process may do it ahead. Packages that don't fit each
+Importing this module never fails, so a process may do it ahead. Packages that don't fit each
 other or the machine fail in many ways: by an `ImportError`, an `OSError` if a library is missing,
 a `ValueError` if one was compiled for another NumPy. And they may start and decode otherwise than
 Pillow: that too is looked at here, once, before a process forks.
