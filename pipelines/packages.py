@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import re
 from pathlib import Path
 
-TURBO_PACKAGES = ("simplejpeg", "llvmlite")
+TURBO_OLDEST = {"simplejpeg": "1.8", "llvmlite": "0.44"}
+"""Packages that turbo needs, and the oldest version of each."""
+TURBO_PACKAGES = tuple(TURBO_OLDEST)
 TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "llvmlite>=0.44" "isal>=1.7"'
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 GPU_INSTALL = {
@@ -47,6 +50,25 @@ def wheel_version(*names: str) -> str:
         except metadata.PackageNotFoundError:
             continue
     return UNKNOWN
+
+
+def too_old(oldest: dict[str, str]) -> str:
+    """Which distribution is installed in a version before its oldest; empty if none is.
+
+    Examples
+    --------
+    >>> too_old({"numpy": "1.20", "no-such-wheel": "1.0"})
+    ''
+    """
+    for name, needed in oldest.items():
+        version = wheel_version(name)
+        if version != UNKNOWN and _numbers(version) < _numbers(needed):
+            return f"{name} {version} is installed, and it needs {needed} or later"
+    return ""
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def cuda_of_packages() -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.base import PER_IMAGE_BATCH, PipelineUnavailableError, Settings, one_line
 from pipelines.jpeg import route
-from pipelines.packages import TURBO_INSTALL, TURBO_PACKAGES
+from pipelines.packages import TURBO_INSTALL, TURBO_OLDEST, UNKNOWN, too_old, wheel_version
 from pipelines.per_image import PerImagePipeline
 from pipelines.rule import DEFAULT, PixelRule
 from pipelines.turbo.memory import Memory
@@ -76,9 +76,17 @@ class TurboPipeline(PerImagePipeline):
 
 
 def _unavailable(failure: Exception) -> PipelineUnavailableError:
-    missing = isinstance(failure, ModuleNotFoundError) and failure.name in TURBO_PACKAGES
-    remedy = TURBO_INSTALL if missing else "--pipeline pillow works without"
-    return PipelineUnavailableError(f"the turbo pipeline: {one_line(failure)}; {remedy}")
+    what, remedy = one_line(failure), "--pipeline pillow works without"
+    name = failure.name or "" if isinstance(failure, ModuleNotFoundError) else ""
+    package, _, part = name.partition(".")
+    if old := too_old(TURBO_OLDEST):
+        what, remedy = old, TURBO_INSTALL
+    elif package in TURBO_OLDEST:
+        remedy = TURBO_INSTALL
+        if part and (version := wheel_version(package)) != UNKNOWN:
+            what = f"{package} {version} is installed in part: {what}"
+            remedy = remedy.replace("install", "install --force-reinstall", 1)
+    return PipelineUnavailableError(f"the turbo pipeline: {what}; {remedy}")
 
 
 def open_pipeline(settings: Settings) -> TurboPipeline:

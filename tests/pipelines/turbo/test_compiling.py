@@ -16,6 +16,7 @@ pytest.importorskip("llvmlite", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
 
 import pipelines
+from pipelines.packages import TURBO_INSTALL
 from tests.harness.tiers import first_quick
 
 CODE = (
@@ -127,6 +128,41 @@ def test_a_full_disk_keeps_nothing_from_starting(tmp_path: Path, nbytes: int) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a named pipe is a file on POSIX only")
+def test_a_pipe_in_the_kernels_place_is_not_waited_for(cache: Path) -> None:
+    whole, path = kept(cache).read_bytes(), kept(cache)
+    path.unlink()
+    os.mkfifo(path)
+    assert opened(start(**{FOLDER: str(cache)})) == ("compiled", "")
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have owners on POSIX only")
+def test_a_kernel_of_another_user_is_not_loaded_but_replaced(cache: Path) -> None:
+    """It is made to look so: only root can give a file away."""
+    another = "import os; (uid := os.getuid()); os.getuid = lambda: uid + 1\n"
+    if os.getuid() == 0:
+        os.chown(kept(cache), 4711, -1)
+        another = ""
+    inode = kept(cache).stat().st_ino
+    how, _ = opened(start(before=another, **{FOLDER: str(cache)}))
+    assert how == "compiled"
+    assert kept(cache).stat().st_ino != inode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have owners on POSIX only")
+def test_a_kernel_of_root_is_loaded_by_every_user(made: Path) -> None:
+    """Or of this user, where the tests aren't root's."""
+    other = "import os; os.getuid = lambda: 4711\n" if os.getuid() == 0 else ""
+    assert opened(start(before=other, **{FOLDER: str(made)})) == ("found", "")
+
+
+def test_a_folder_may_be_named_from_the_home_on(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    assert opened(start(**home, **{FOLDER: str(Path("~", "kernels"))})) == ("compiled", "")
+    assert kept(tmp_path / "kernels").suffix == ".kernel"
+
+
 def copied(tmp_path: Path) -> Path:
     """Copy of the package, so that what is kept beside it is seen."""
     package = tmp_path / "pipelines"
@@ -196,6 +232,10 @@ WRONG = {
         "lanes.arranged = lambda weights: arranged(weights // 2)\n",
         "the machine code that LLVM makes gives other pixels than Pillow here",
     ),
+    "a step from group to group": (
+        "import pipelines.turbo.kernel_code as code\ncode._GROUP_NBYTES -= 3\n",
+        "the machine code that LLVM makes gives other pixels than Pillow here",
+    ),
     "the decoder": (
         "import simplejpeg, functools\n"
         "simplejpeg.decode_jpeg = functools.partial(simplejpeg.decode_jpeg, fastdct=True)\n",
@@ -226,5 +266,56 @@ def test_a_package_that_cannot_be_imported_is_told_with_its_own_words(
     assert out.startswith("PillowPipeline\n"), err
     assert err == (
         "the turbo pipeline: it was made for another one; --pipeline pillow works without; "
+        "Pillow decodes instead: the same pixels, but slower\n"
+    )
+
+
+def distribution(folder: Path, name: str, version: str) -> None:
+    """What pip writes of an installed package."""
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def test_a_package_that_is_too_old_is_told_with_what_is_needed(tmp_path: Path) -> None:
+    distribution(tmp_path, "llvmlite", "0.43.0")
+    before = (  # as in that version
+        "from llvmlite import ir; load = ir.IRBuilder.load\n"
+        "ir.IRBuilder.load = lambda self, ptr, name='', align=None: load(self, ptr, name, align)\n"
+    )
+    env = {"PYTHONPATH": str(tmp_path), FOLDER: str(tmp_path / "cache")}
+    _, err = start(before=before, **env).communicate()
+    assert err == (
+        "the turbo pipeline: llvmlite 0.43.0 is installed, and it needs 0.44 or later; "
+        f"{TURBO_INSTALL}; Pillow decodes instead: the same pixels, but slower\n"
+    )
+
+
+@pytest.mark.parametrize("version", ["0.46.0", ""])
+def test_a_package_of_which_a_part_is_missing_is_installed_anew(
+    tmp_path: Path, version: str
+) -> None:
+    (tmp_path / "llvmlite").mkdir()
+    (tmp_path / "llvmlite" / "__init__.py").touch()
+    distribution(tmp_path, "llvmlite", version or "0.46.0")
+    before = (
+        ""
+        if version
+        else (
+            "from importlib import metadata; found = metadata.version\n"
+            "def version(name):\n"
+            "    if name == 'llvmlite': raise metadata.PackageNotFoundError(name)\n"
+            "    return found(name)\n"
+            "metadata.version = version\n"
+        )
+    )
+    _, err = start(before=before, PYTHONPATH=str(tmp_path)).communicate()
+    missing = "No module named 'llvmlite.binding'"
+    told = f"llvmlite {version} is installed in part: {missing}" if version else missing
+    remedy = TURBO_INSTALL
+    if version:
+        remedy = remedy.replace("pip install", "pip install --force-reinstall")
+    assert err == (
+        f"the turbo pipeline: {told}; {remedy}; "
         "Pillow decodes instead: the same pixels, but slower\n"
     )
