@@ -24,11 +24,12 @@ from pipelines.taps import FRACTION_BITS, filter_taps
 
 pytest.importorskip("llvmlite", reason="the turbo extra isn't installed")
 pytest.importorskip("simplejpeg", reason="the turbo extra isn't installed")
-from pipelines.turbo.kernel import ByKernel
-from pipelines.turbo.lanes import BLOCK, arranged
+from pipelines.turbo.kernel import _SHRINKING, ByKernel
+from pipelines.turbo.lanes import BLOCK, GROUP, arranged
 from pipelines.turbo.memory import Memory
 from pipelines.turbo.pipeline import TurboPipeline
 from pipelines.turbo.planning import plan_of
+from pipelines.turbo.proving import SIZE
 
 SIDES = st.integers(1, 900)
 
@@ -208,6 +209,14 @@ def test_the_kernel_keeps_within_the_memory_of_its_plan(
 
 def test_a_row_of_the_smallest_crop_has_a_block() -> None:
     assert 3 * SMALLEST_CROP >= BLOCK
+
+
+def test_the_picture_that_is_tried_first_has_several_groups_of_taps_and_an_odd_crop() -> None:
+    for width, height in (SIZE, SIZE[::-1]):
+        scaled, _ = _SHRINKING.resized_size(width, height)
+        taps = filter_taps(width, scaled, 0, _SHRINKING.crop, group=GROUP)
+        assert taps.weights.shape[1] >= 2 * GROUP
+    assert _SHRINKING.crop % 2
 
 
 def test_photos_of_the_same_width_or_height_share_what_it_decides() -> None:
