@@ -76,7 +76,6 @@ class LocalPool:
         self._executor: ThreadPoolExecutor | None = None
         self._channels: list[Channel] = []
         self._first: list[Future[Any]] = []
-        self._oom_kills = 0
         self._ended = self._killed = False
 
     def warm_up(self, modules: Sequence[str] = ()) -> None:
@@ -96,7 +95,6 @@ class LocalPool:
             return
         self._mine = threading.local()
         self._unused = iter(range(self._slots))
-        self._oom_kills = count_oom_kills()
         with starting(), contextlib.ExitStack() as undo:
             self._numbers = SharedNumbers.create(self._slots, inherited=forks())
             undo.callback(self._numbers.close)
@@ -232,7 +230,7 @@ class LocalPool:
         status, said = workers.exit_status(slot, started=started), self._listener.last
         how, why = how_it_ended(status), f"it said: {said}" if said else ""
         if status == -_SIGKILL:
-            by_kernel = self._oom_kills < count_oom_kills()
+            by_kernel = workers.oom_kills_before < count_oom_kills()
             why = OUT_OF_MEMORY if by_kernel else "by whom is unknown"
         if started:
             return WorkerDied(how, why, slot)

@@ -25,6 +25,7 @@ from imagenet_subset.execution.channel import Channel, SharedNumbers
 from imagenet_subset.execution.listening import REPORT_SECONDS, Listener, pipe_of
 from imagenet_subset.execution.nursery import END_SECONDS, FEWER, HEAD, KILL, LOAD
 from imagenet_subset.execution.signals import signals_blocked
+from imagenet_subset.system.cgroup import count_oom_kills
 from imagenet_subset.system.code import PACKAGES, package_file
 
 _LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
@@ -99,9 +100,12 @@ class Workers(Protocol):
     ----------
     listener : Listener
         Hears what they print to standard error.
+    oom_kills_before : int
+        What `imagenet_subset.system.cgroup.count_oom_kills` gave before anything was begun.
     """
 
     listener: Listener
+    oom_kills_before: int
 
     def load(self, modules: Sequence[str]) -> None:
         """Have modules imported ahead, in the background, where workers that start share that."""
@@ -173,7 +177,7 @@ class _ForkedWorkers:
     """Workers that a nursery forks."""
 
     def __init__(self, modules: Sequence[str]) -> None:
-        self.listener = Listener()
+        self.listener, self.oom_kills_before = Listener(), count_oom_kills()
         self._sockets: list[socket.socket] = []
         self._asking = threading.Lock()
         with contextlib.ExitStack() as undo:
@@ -243,7 +247,7 @@ class _SpawnedWorkers:
     """Workers that are interpreters of their own."""
 
     def __init__(self) -> None:
-        self.listener = Listener()
+        self.listener, self.oom_kills_before = Listener(), count_oom_kills()
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._listening: dict[int, threading.Thread] = {}
 
