@@ -1,7 +1,8 @@
 """How long a build takes until its first row is written, and in all: whole processes, in turns.
 
-The unfinished file is looked at every two milliseconds: there is a first row as soon as a page in the
-middle of row 0 isn't black. Builds go into memory where there is ``/dev/shm``, so that no disk has a part in it.
+The unfinished file is looked at every two milliseconds: there is a first row as soon as a page in
+the middle of row 0 isn't black. Builds go into memory where there is ``/dev/shm``, so that no disk
+has a part in it.
 
 ``python benchmarks/start.py --against OTHER`` has builds of another checkout in the same rounds.
 """
