@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import subprocess
@@ -15,6 +14,7 @@ import numpy as np
 from measure import Measured, measure
 
 from imagenet_subset.reading.subset import open_subset
+from pipelines.packages import installed
 
 PEERS = Path(__file__).parent.resolve() / "peers"
 FLOOR = "bare decode"
@@ -63,7 +63,7 @@ class Contender:
     @property
     def missing(self) -> str:
         """Why it is left out; empty if it takes part."""
-        packages = [name for name in self.needs if not _is_installed(name)]
+        packages = [name for name in self.needs if not installed(name)]
         return f"no {', '.join(packages)}" if packages else self.lacking
 
     def run(self, *, memory: bool) -> Measured:
@@ -152,13 +152,6 @@ def _build(
         environment=environment,
         folder=folder,
     )
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _pillow_simd_lacks(python: str | None) -> str:

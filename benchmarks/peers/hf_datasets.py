@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 from datasets import Array3D, Dataset, Features, Image
-from photo_list import SHAPE, task
+from photo_list import SHAPE, store_batches, task
 from pillow_pool import crop
 
 FEATURES = Features({"pixels": Array3D(SHAPE, "uint8")})
@@ -29,9 +28,5 @@ if __name__ == "__main__":
         writer_batch_size=64,
         cache_file_name=f"{job.out}.arrow",
     )
-    out = np.lib.format.open_memmap(job.out, "w+", np.uint8, (len(job.photos), *SHAPE))
-    row = 0
-    for batch in pixels.with_format("numpy").iter(batch_size=64):
-        out[row : row + len(batch["pixels"])] = batch["pixels"]
-        row += len(batch["pixels"])
-    out.flush()
+    batches = pixels.with_format("numpy").iter(batch_size=64)
+    store_batches(job, (batch["pixels"] for batch in batches))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 SHAPE = (224, 224, 3)
 
@@ -27,6 +30,16 @@ def task() -> Task:
     args = parser.parse_args()
     photos = [Path(line) for line in args.list.read_text().splitlines()]
     return Task(photos, args.out, args.workers)
+
+
+def store_batches(job: Task, batches: Iterable[np.ndarray]) -> None:
+    """Copy batches, ``(n, 224, 224, 3) uint8`` in the rows' order, into a memory map."""
+    out = np.lib.format.open_memmap(job.out, "w+", np.uint8, (len(job.photos), *SHAPE))
+    row = 0
+    for batch in batches:
+        out[row : row + len(batch)] = batch
+        row += len(batch)
+    out.flush()
 
 
 def scaled_size(width: int, height: int) -> tuple[int, int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
-from photo_list import SHAPE, task
+from photo_list import store_batches, task
 
 
 def load(path: tf.Tensor) -> tf.Tensor:
@@ -22,11 +21,6 @@ def load(path: tf.Tensor) -> tf.Tensor:
 
 if __name__ == "__main__":
     job = task()
-    out = np.lib.format.open_memmap(job.out, "w+", np.uint8, (len(job.photos), *SHAPE))
     photos = tf.data.Dataset.from_tensor_slices([str(path) for path in job.photos])
     batches = photos.map(load, num_parallel_calls=job.workers).batch(64).prefetch(2)
-    row = 0
-    for batch in batches.as_numpy_iterator():
-        out[row : row + len(batch)] = batch
-        row += len(batch)
-    out.flush()
+    store_batches(job, batches.as_numpy_iterator())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from photo_list import SHAPE, task
+from photo_list import store_batches, task
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
@@ -27,9 +26,5 @@ class Photos(Dataset):
 
 if __name__ == "__main__":
     job = task()
-    out = np.lib.format.open_memmap(job.out, "w+", np.uint8, (len(job.photos), *SHAPE))
-    row = 0
-    for batch in DataLoader(Photos(job.photos), batch_size=64, num_workers=job.workers):
-        out[row : row + len(batch)] = batch.numpy()
-        row += len(batch)
-    out.flush()
+    batches = DataLoader(Photos(job.photos), batch_size=64, num_workers=job.workers)
+    store_batches(job, (batch.numpy() for batch in batches))
