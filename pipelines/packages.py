@@ -10,7 +10,13 @@ from pathlib import Path
 TURBO_OLDEST = {"simplejpeg": "1.8", "llvmlite": "0.44"}
 """Packages that turbo needs, and the oldest version of each."""
 TURBO_PACKAGES = tuple(TURBO_OLDEST)
-TURBO_INSTALL = 'pip install "simplejpeg>=1.8" "llvmlite>=0.44" "isal>=1.7"'
+TURBO_INSTALL = " ".join(
+    [
+        "pip install",
+        *(f'"{name}>={oldest}"' for name, oldest in TURBO_OLDEST.items()),
+        '"isal>=1.7"',
+    ]
+)
 DALI_INSTALL = 'pip install "nvidia-dali-cuda120>=2.2"'
 GPU_INSTALL = {
     12: 'pip install "nvidia-dali-cuda120>=2.2" "cupy-cuda12x>=13" "isal>=1.7"',
